@@ -1,0 +1,127 @@
+"""Every agreement between the parts, once: file names, columns, Arrow schemas, vocabularies."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+import pyarrow as pa
+
+VERSION = "0.1.0"  # of this project, as in pyproject.toml
+
+PARAMS = Path("params.yaml")
+SNAPSHOTS = Path("configs/snapshots")
+RUNTIME = Path("configs/runtime.yaml")
+
+SNAPSHOT = Path("data/snapshot")
+TABLES = SNAPSHOT / "tables"
+MEMBERS_FILE = SNAPSHOT / "members.parquet"
+RECEIPT = SNAPSHOT / "receipt.json"
+RANKING = Path("data/ranking.parquet")
+CLIPS = Path("data/clips")
+REJECTED = Path("data/rejected.csv")
+SAMPLE = Path("data/sample.parquet")
+WAVEFORMS = Path("data/waveforms")
+REPORTS = Path("reports")
+METRICS = REPORTS / "metrics.json"
+PLOTS = {name: REPORTS / "plots" / f"{name}.png" for name in ("strata", "durations", "rejected")}
+
+
+class Reason(StrEnum):
+    """Why a clip was refused: the closed list of ``data/rejected.csv``."""
+
+    EXCLUDED = "excluded"  # named in subsample.exclude
+    MISSING = "missing"  # the tables name it, the archive has no such member
+    CHECKSUM = "checksum"  # its bytes are not those that the archive's index describes
+    EMPTY = "empty"  # no bytes at all
+    NOT_MP3 = "not_mp3"  # no MPEG audio frame where one should be
+    TRUNCATED = "truncated"  # ends inside a frame, or before the frames that its header announces
+    LOST_SYNC = "lost_sync"  # something else between its frames
+    UNDECODABLE = "undecodable"  # the decoder refuses it, or gives another length than its frames declare
+    TOO_SHORT = "too_short"  # shorter than subsample.seconds allows
+    TOO_LONG = "too_long"  # longer than subsample.seconds allows
+
+
+MEMBERS = pa.schema(
+    [
+        ("name", pa.string()),  # as in the archive, with / between folders
+        ("method", pa.int32()),  # 0 stored, 8 deflated (APPNOTE.TXT 4.4.5)
+        ("flags", pa.int32()),  # general purpose bits (APPNOTE.TXT 4.4.4)
+        ("offset", pa.int64()),  # of the local header; null in a folder
+        ("compressed_bytes", pa.int64()),
+        ("size_bytes", pa.int64()),
+        ("crc32", pa.int64()),  # of the uncompressed bytes; null in a folder
+    ]
+)
+
+# What a table says of a clip. A missing value is null.
+METADATA = pa.schema(
+    [
+        ("text", pa.string()),
+        ("age", pa.string()),
+        ("gender", pa.string()),
+        ("accent", pa.string()),
+        ("up_votes", pa.int32()),
+        ("down_votes", pa.int32()),
+    ]
+)
+STRATUM_COLUMNS = ("gender", "age", "accent", "table", "up_votes", "down_votes", "text")
+
+# The values that Common Voice v1 documents, as its tables spell them. Others are kept, and counted.
+VOCABULARY = {
+    "age": frozenset(
+        {
+            "teens",
+            "twenties",
+            "thirties",
+            "fourties",
+            "fifties",
+            "sixties",
+            "seventies",
+            "eighties",
+            "nineties",
+        }
+    ),
+    "gender": frozenset({"male", "female", "other"}),
+    "accent": frozenset(
+        {"us", "england", "indian", "australia", "canada", "scotland", "african", "newzealand", "ireland"}
+        | {"philippines", "wales", "bermuda", "malaysia", "singapore", "hongkong", "southatlandtic"}
+    ),
+}
+
+_PLACE = [("rank", pa.int64()), ("clip_id", pa.string())]
+_ORIGIN = [("table", pa.string()), ("split", pa.string()), ("stratum", pa.string())]
+
+RANKING_SCHEMA = pa.schema([*_PLACE, *_ORIGIN, *METADATA])
+SAMPLE_SCHEMA = pa.schema([*_PLACE, *_ORIGIN, *METADATA, ("weight", pa.int64())])
+CLIPS_SCHEMA = pa.schema([*_PLACE, ("mp3", pa.binary()), *_ORIGIN[:2], *METADATA])
+REJECTED_COLUMNS = ("rank", "clip_id", "reason", "detail")
+
+AUDIO_COLUMNS = {
+    "pcm16": pa.field("waveform", pa.list_(pa.int16())),
+    "float32": pa.field("waveform", pa.list_(pa.float32())),
+    "flac": pa.field("audio", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+}
+
+
+def waveforms_schema(encoding: str) -> pa.Schema:
+    """Return the columns of a shard of waveforms; `encoding` is a key of `AUDIO_COLUMNS`."""
+    return pa.schema(
+        [
+            ("clip_id", pa.string()),
+            AUDIO_COLUMNS[encoding],
+            ("sample_rate", pa.int32()),  # Hz
+            ("num_samples", pa.int32()),
+            ("duration_seconds", pa.float64()),
+            ("source_sample_rate", pa.int32()),  # Hz, of the MP3
+            ("source_channels", pa.int32()),
+            *METADATA,
+            ("table", pa.string()),
+            ("split", pa.string()),
+            ("rank", pa.int64()),
+            ("peak_dbfs", pa.float32()),
+            ("rms_dbfs", pa.float32()),
+            ("clipped_samples", pa.int32()),
+            ("mp3_sha256", pa.string()),
+        ]
+    )
