@@ -1,0 +1,223 @@
+"""How the ranking compares with other ways to draw a stratified sample, and how fast it is.
+
+Run from the root: ``python benchmarks/sampling.py``. Comes in: a generated table, or with ``--tables DIR`` the tables
+``cv-*.csv`` of a folder. Goes out: tables in Markdown on stdout (docs/sampling.md shows them for the real tables),
+and with ``--picture FILE`` the picture of that page. `datasets` is compared where it can be imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import train_test_split
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package is not installed, it lies here
+
+from pipeline import metadata
+from pipeline.ranking import Shares, largest_deviation, rank, strata_of
+from pipeline.splits import assign, normalise
+
+STRATA = ["gender", "age", "accent"]
+SPLITS = {"train": 0.8, "dev": 0.1, "test": 0.1}
+SEEDS = range(20)
+SMALL, LARGE = 1000, 1100
+MANY = 380_000  # clips of the Kaggle snapshot
+Sampler = Callable[[pd.DataFrame, int, int], "set[str]"]  # table, how many, seed → clip ids
+
+
+def generated(rows: int, strata: int = 300) -> pd.DataFrame:
+    """Return a table whose largest stratum is `strata` times the smallest, and whose sentences repeat."""
+    share = 1 / np.arange(1, strata + 1)
+    numbers = np.arange(rows)
+    stratum = np.searchsorted(np.cumsum(share) / share.sum(), (numbers + 0.5) / rows)
+    frame = pd.DataFrame({"clip_id": [f"generated/sample-{number:06}" for number in numbers]})
+    frame["table"] = np.where(numbers % 2, "valid-dev", "valid-test")
+    frame["text"] = [f"this is the sentence number {number % 6_997}" for number in numbers]
+    for column, codes in zip(STRATA, (stratum % 3, stratum // 3 % 10, stratum // 30), strict=True):
+        frame[column] = [f"{column}{code}" for code in codes]
+    return frame.assign(up_votes=1, down_votes=0)
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """Return all tables of a folder as one."""
+    return metadata.read_clips(metadata.find_tables(path.name for path in sorted(folder.glob("cv-*.csv"))), folder)
+
+
+def ours(clips: pd.DataFrame, count: int, seed: int) -> set[str]:
+    """Draw with this project."""
+    ranked = rank(clips, strata=STRATA, allocation="proportional", seed=seed, splits=SPLITS)
+    return set(ranked["clip_id"][:count])
+
+
+def with_sklearn(clips: pd.DataFrame, count: int, seed: int) -> set[str]:
+    """Draw with scikit-learn."""
+    strata = strata_of(clips, STRATA)
+    drawn, _ = train_test_split(clips["clip_id"], train_size=count, stratify=strata, random_state=seed)
+    return set(drawn)
+
+
+def with_datasets(clips: pd.DataFrame, count: int, seed: int) -> set[str]:
+    """Draw with Hugging Face datasets."""
+    frame = pd.DataFrame({"clip_id": clips["clip_id"], "stratum": strata_of(clips, STRATA).astype(str)})
+    dataset = importlib.import_module("datasets").Dataset.from_pandas(frame, preserve_index=False)
+    dataset = dataset.class_encode_column("stratum")
+    return set(dataset.train_test_split(train_size=count, stratify_by_column="stratum", seed=seed)["train"]["clip_id"])
+
+
+def with_pandas(clips: pd.DataFrame, count: int, seed: int) -> set[str]:
+    """Draw with pandas."""
+    groups = clips.groupby(strata_of(clips, STRATA))
+    return set(groups.sample(frac=count / len(clips), random_state=seed)["clip_id"])
+
+
+SAMPLERS: dict[str, Sampler] = {
+    "this ranking": ours,
+    "`train_test_split(stratify=…)`, scikit-learn": with_sklearn,
+    "`train_test_split(stratify_by_column=…)`, datasets": with_datasets,
+    "`groupby(…).sample(frac=…)`, pandas": with_pandas,
+}
+
+
+def compare(clips: pd.DataFrame) -> None:
+    """Print what each way gives: where it refuses the table, without the strata of a single clip."""
+    strata = pd.Series(strata_of(clips, STRATA), index=clips.index)
+    without_singles = clips[strata.map(strata.value_counts()) > 1]
+    print(f"| drawn with | of {SMALL} came | largest deviation | still in {LARGE} | without a row | one-clip strata |")
+    print("|---|---|---|---|---|---|")
+    for name, draw in SAMPLERS.items():
+        try:
+            draw(clips, SMALL, 0)
+        except ImportError:
+            print(f"{name}: not installed", file=sys.stderr)
+        except ValueError as refused:
+            print(f"{name} refuses the whole table: {refused}", file=sys.stderr)
+            print(f"| {name} | {measure(without_singles, draw)} | refuses |")
+        else:
+            print(f"| {name} | {measure(clips, draw)} | takes |")
+
+
+def measure(clips: pd.DataFrame, draw: Sampler) -> str:
+    """Return how many clips come, how far off the exact shares, and how many of them stay in two other samples.
+
+    One is larger; the other is drawn from the table without its first row.
+    """
+    stratum = dict(zip(clips["clip_id"], strata_of(clips, STRATA), strict=True))
+    population = Counter(stratum.values())
+    counts, deviations, grown, local = [], [], [], []
+    for seed in SEEDS:
+        small, large = draw(clips, SMALL, seed), draw(clips, LARGE, seed)
+        drawn = Counter(stratum[clip] for clip in small)
+        deviations.append(max(abs(drawn[name] - SMALL * size / len(clips)) for name, size in population.items()))
+        counts.append(len(small))
+        grown.append(len(small & large) / len(small))
+        local.append(len(small & draw(clips[1:], SMALL, seed)) / len(small))
+    came = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    return f"{came} | {max(deviations):.2f} | {np.mean(grown):.1%} | {np.mean(local):.1%}"
+
+
+def check(clips: pd.DataFrame) -> None:
+    """Print the largest deviation over all prefixes, the leak, and how well rare strata are represented."""
+    print("\n| allocation | strata | largest deviation of any prefix from the exact shares |\n|---|---|---|")
+    allocations: tuple[str | float, ...] = ("proportional", "equal", 0.5)
+    for allocation in allocations:
+        ranked = rank(clips, strata=STRATA, allocation=allocation, seed=2017, splits=SPLITS)
+        sizes = Counter(ranked["stratum"])
+        worst = largest_deviation(ranked["stratum"], sizes, allocation)
+        print(f"| {allocation} | {len(sizes)} | {float(worst):.6f} |")
+
+    rare = {name: size for name, size in sizes.items() if size <= 7}
+    drawn = [sum(stratum in rare for stratum in first_strata(clips, seed)) for seed in SEEDS]
+    share = SMALL * sum(rare.values()) / len(clips)
+    print(f"\nclips of strata of 7 or fewer, in {SMALL}: exact share {share:.2f}, mean over seeds {np.mean(drawn):.2f}")
+
+    shipped = clips[clips["table"].isin(["valid-dev", "valid-test"])]
+    sentence = shipped["text"].map(normalise)
+    split = assign(shipped, SPLITS, seed=2017)
+    before, after = ((part.groupby(sentence).nunique() > 1).sum() for part in (shipped["table"], split))
+    came = ", ".join(f"{name} {share:.1%}" for name, share in split.value_counts(normalize=True).items())
+    print(f"sentences in more than one of valid-dev and valid-test: {before}; of our splits: {after} ({came})")
+
+
+def first_strata(clips: pd.DataFrame, seed: int) -> pd.Series[str]:
+    """Return the strata of a proportional sample."""
+    return rank(clips, strata=STRATA, allocation="proportional", seed=seed, splits=SPLITS)["stratum"][:SMALL]
+
+
+def timed(folder: Path | None, allocation: str | float) -> str:
+    """Rank as many clips as the whole snapshot has; to be called in a process of its own."""
+    clips = generated(MANY) if folder is None else read(folder)
+    strata = STRATA if folder is None else [*STRATA, "table"]
+    times = -(-MANY // len(clips))
+    clips = pd.concat([clips.assign(clip_id=clips["clip_id"] + f"/{n}") for n in range(times)]).iloc[:MANY]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux: getrusage(2)
+    start = time.perf_counter()
+    ranked = rank(clips, strata=strata, allocation=allocation, seed=2017, splits=SPLITS)
+    seconds = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    more, peak = (after - before) / 1024, after / 1024
+    return f"| {allocation} | {len(ranked)} | {ranked['stratum'].nunique()} | {seconds:.1f} | {peak:.0f} | {more:.0f} |"
+
+
+def draw_picture(path: Path) -> None:
+    """Draw how the counts of four strata follow their exact shares."""
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415 (its backend has to be chosen before)
+
+    sizes = {"female, us": 29, "male, us": 17, "male, england": 5, "other, wales": 1}
+    gender = np.repeat(list(sizes), list(sizes.values()))
+    clips = generated(len(gender), 1).assign(gender=gender)
+    ranked = rank(clips, strata=["gender"], allocation="proportional", seed=2017, splits=SPLITS)
+    shares = Shares(list(sizes.values()), "proportional")
+    figure, (counts, row) = plt.subplots(
+        2, 1, figsize=(8, 5.2), height_ratios=[9, 1], sharex=True, layout="constrained"
+    )
+    at = np.arange(len(ranked) + 1)
+    for place, (name, size) in enumerate(sizes.items()):
+        drawn = ranked["gender"] == name
+        exact = np.array([float(shares.of(place, int(n))) for n in at])
+        counts.fill_between(at, exact - 1, exact + 1, color=f"C{place}", alpha=0.15, linewidth=0)
+        counts.plot(at, exact, color=f"C{place}", linewidth=0.8)
+        counts.step(at, np.concatenate([[0], drawn.cumsum()]), where="post", color=f"C{place}", linewidth=1.8)
+        counts.text(len(ranked) + 0.6, size, f"{name}: {size}", color=f"C{place}", va="center")
+        row.scatter(at[1:][drawn], np.zeros(size), color=f"C{place}", marker="s", s=38)
+    counts.set(ylabel="clips of the stratum", ylim=(-1.2, max(sizes.values()) + 1.2), xlim=(-0.6, len(ranked) * 1.2))
+    row.set(xlabel="clips in the sample: any prefix of the ranking", xticks=range(0, 51, 10), yticks=[], ylim=(-1, 1))
+    for axes in (counts, row):
+        axes.spines[["top", "right"]].set_visible(False)
+    row.spines["left"].set_visible(False)
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def main() -> None:
+    """Compare, check and time."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--tables", type=Path, metavar="DIR", help="a folder with tables cv-*.csv")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="only draw the picture")
+    arguments = parser.parse_args()
+    if arguments.picture:
+        draw_picture(arguments.picture)
+        return
+    clips = generated(40_000) if arguments.tables is None else read(arguments.tables)
+    compare(clips)
+    check(clips)
+    print("\n| allocation | clips | strata | seconds | peak of the process, MiB | of that by ranking, MiB |")
+    print("|---|---|---|---|---|---|")
+    for allocation in ("proportional", "equal", 0.5):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+            print(alone.submit(timed, arguments.tables, allocation).result())
+
+
+if __name__ == "__main__":
+    main()
