@@ -1,0 +1,96 @@
+"""A `concurrent.futures.Executor` to map over shards with: processes on this machine.
+
+Comes in: a function of paths and a task for each shard. Goes out: what the function returned, as shards get done.
+Audio never travels between processes: a worker reads a file and writes a file.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait as wait_for_exit
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeVar
+
+from pipeline.errors import WorkerError
+
+Result = TypeVar("Result")
+
+
+def map_shards(
+    function: Callable[..., Result], tasks: Mapping[str, tuple[Any, ...]], processes: int
+) -> Iterator[tuple[str, Result]]:
+    """Call `function` with each shard's arguments, `processes` at a time; yield (shard, result) as they get done.
+
+    The first error ends all workers and is raised; so does Ctrl-C.
+
+    Raises
+    ------
+    WorkerError
+        A worker died: names the shards that were being made.
+    """
+    if min(processes, len(tasks)) <= 1:
+        for shard, arguments in tasks.items():
+            yield shard, function(*arguments)
+        return
+    others = multiprocessing.active_children()
+    pool = _local_processes(min(processes, len(tasks)), function.__module__)
+    running: dict[Future[Result], str] = {}
+    waiting = iter(tasks.items())
+    try:
+        while True:
+            for shard, arguments in _take(waiting, processes - len(running)):
+                running[pool.submit(function, *arguments)] = shard
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                result = future.result()
+                yield running.pop(future), result
+    except BrokenProcessPool:
+        shards = " or ".join(sorted(running.values()))
+        raise WorkerError(
+            f"a worker process died while it made {shards}; it was killed, or memory ran out.\n"
+            "Shards that are done are kept. Run it again, with fewer workers if memory is short (configs/runtime.yaml)."
+        ) from None
+    finally:
+        _stop(pool, others)
+
+
+def _local_processes(processes: int, module: str) -> ProcessPoolExecutor:
+    """Start workers from a clean server process that has imported `module` once, where the platform has that."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_worker)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([module])
+    return ProcessPoolExecutor(processes, context, _start_worker)
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent does, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for_exit([parent.sentinel])
+        os._exit(1)
+
+
+def _stop(pool: ProcessPoolExecutor, others: list[BaseProcess]) -> None:
+    """End all workers at once, idle or not; `others` were there before."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in multiprocessing.active_children():
+        if process not in others:
+            process.terminate()
+            process.join()
+
+
+def _take(waiting: Iterator[tuple[str, tuple[Any, ...]]], most: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    return (task for _, task in zip(range(most), waiting, strict=False))

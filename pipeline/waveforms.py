@@ -1,0 +1,162 @@
+"""One shard of MP3s → one shard of waveforms.
+
+Comes in: the path of a shard of clips. Goes out: the path of a shard of waveforms, one row for each clip, in the same
+order. Holds one row group in memory, and no list of samples ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import audio, mp3, schema, shards
+from pipeline.errors import Rejected, ShardError
+
+_ROW_GROUP_CLIPS = 16  # to get at one clip, all of its group are read: docs/performance.md has what that takes
+
+_SAMPLES = "waveform.list.element"  # the Parquet name of the column that weighs
+_HUGGING_FACE = {pa.float64(): "float64", pa.float32(): "float32"}  # where its names differ from Arrow's
+_WITHOUT_SAMPLES = [name for name in schema.waveforms_schema("flac").names if name != "audio"]
+_PARQUET: dict[str, dict[str, Any]] = {
+    "pcm16": {"compression": "none", "column_encoding": {_SAMPLES: "DELTA_BINARY_PACKED"}},
+    "float32": {"compression": {_SAMPLES: "zstd"}, "column_encoding": {_SAMPLES: "BYTE_STREAM_SPLIT"}},
+    "flac": {"compression": "none"},
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a shard of waveforms is made, all of which goes into its seal.
+
+    Attributes
+    ----------
+    sample_rate
+        In Hz.
+    encoding
+        A key of `pipeline.schema.AUDIO_COLUMNS`.
+    facts
+        What else the shard says of itself: versions, snapshot, licence.
+    """
+
+    sample_rate: int
+    encoding: str
+    facts: dict[str, Any]
+
+    def seal(self, source: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a shard made from the shard of clips whose seal is `source` says of itself."""
+        seal = {**self.facts, "sample_rate": self.sample_rate, "encoding": self.encoding}
+        return {**seal, "fingerprint": shards.fingerprint([seal, source["fingerprint"], source["content_sha256"]])}
+
+    def metadata(self) -> dict[str, str]:
+        """Return what readers other than this project's look for: Hugging Face `datasets` knows audio by it."""
+        if self.encoding != "flac":
+            return {}
+        features = {"audio": {"sampling_rate": self.sample_rate, "_type": "Audio"}}
+        for field in schema.waveforms_schema("flac"):
+            features.setdefault(field.name, {"dtype": _HUGGING_FACE.get(field.type, str(field.type)), "_type": "Value"})
+        return {"huggingface": json.dumps({"info": {"features": features}}, sort_keys=True)}
+
+
+def make_shard(clips: Path, waveforms: Path, recipe: Recipe) -> int:
+    """Decode every clip of a shard; return how many there were.
+
+    Raises
+    ------
+    ShardError
+        The shard of clips is damaged, or a clip does not decode to what its frames declare: names the clip.
+    """
+    columns = schema.waveforms_schema(recipe.encoding)
+    seal = recipe.seal(shards.read_whole_seal(clips))
+    count = 0
+    with (
+        pq.ParquetFile(clips) as source,
+        shards.writing(
+            waveforms,
+            columns,
+            seal,
+            recipe.metadata(),
+            use_dictionary=["table", "split", "age", "gender", "accent"],
+            write_statistics=_WITHOUT_SAMPLES,
+            **_PARQUET[recipe.encoding],
+        ) as writer,
+    ):
+        for number in range(source.num_row_groups):
+            group = source.read_row_group(number, use_threads=False)
+            for start in range(0, group.num_rows, _ROW_GROUP_CLIPS):
+                batch = group.slice(start, _ROW_GROUP_CLIPS)
+                writer.write_table(_decoded(batch, recipe, columns))
+                count += batch.num_rows
+    return count
+
+
+def _decoded(clips: pa.Table, recipe: Recipe, columns: pa.Schema) -> pa.Table:
+    """Return the rows of a shard of waveforms for the rows of a shard of clips."""
+    clip_ids = clips["clip_id"].to_pylist()
+    facts: list[dict[str, Any]] = []
+    stored: list[npt.NDArray[Any] | bytes] = []
+    for clip_id, data in zip(clip_ids, clips["mp3"].to_pylist(), strict=True):
+        decoded = _decode(clip_id, data, recipe.sample_rate)
+        pcm, clipped = audio.to_pcm16(decoded.waveform)
+        stored.append(_ENCODERS[recipe.encoding](decoded, pcm))
+        peak, rms = audio.levels(decoded.waveform)
+        facts.append(
+            {
+                "sample_rate": recipe.sample_rate,
+                "num_samples": len(pcm),
+                "duration_seconds": len(pcm) / recipe.sample_rate,
+                "source_sample_rate": decoded.source_sample_rate,
+                "source_channels": decoded.source_channels,
+                "peak_dbfs": peak,
+                "rms_dbfs": rms,
+                "clipped_samples": clipped,
+                "mp3_sha256": hashlib.sha256(data).hexdigest(),
+            }
+        )
+    made = pa.Table.from_pylist(facts, schema=pa.schema([field for field in columns if field.name in facts[0]]))
+    field = schema.AUDIO_COLUMNS[recipe.encoding]
+    made = made.append_column(field, _audio_array(stored, clip_ids, field.type))
+    for name in set(columns.names) - set(made.column_names):
+        made = made.append_column(columns.field(name), clips[name])
+    return made.select(columns.names)
+
+
+def _decode(clip_id: str, data: bytes, sample_rate: int) -> audio.Audio:
+    """Decode a clip, and make sure that it is as long as its frames declare (law 4)."""
+    try:
+        declared = mp3.walk(data)
+        decoded = audio.load(data, sample_rate)
+    except Rejected as rejected:
+        problem = f"{rejected.reason.value}, {rejected.detail}"
+    else:
+        if declared.declares(decoded.source_samples):
+            return decoded
+        problem = f"its frames declare {declared.num_samples} samples, {decoded.source_samples} were decoded"
+    raise ShardError(
+        f"the clip {clip_id} cannot be decoded as it should: {problem}.\n"
+        f"Leave it out with subsample.exclude: [{clip_id}] in params.yaml"
+    )
+
+
+_ENCODERS: dict[str, Callable[[audio.Audio, audio.Int16], npt.NDArray[Any] | bytes]] = {
+    "pcm16": lambda _, pcm: pcm,
+    "float32": lambda decoded, _: decoded.waveform,
+    "flac": lambda decoded, pcm: audio.to_flac(pcm, decoded.sample_rate),
+}
+
+
+def _audio_array(stored: list[Any], clip_ids: list[str], column: pa.DataType) -> pa.Array:
+    """Return the audio of a row group as an Arrow array, without a Python object for each sample."""
+    if pa.types.is_struct(column):
+        paths = [f"{clip_id}.flac" for clip_id in clip_ids]
+        return pa.StructArray.from_arrays([pa.array(stored, pa.binary()), pa.array(paths)], fields=list(column))
+    offsets = np.cumsum([0, *map(len, stored)], dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(stored)), type=column)
