@@ -191,23 +191,24 @@ class Examination:
     def run(self, candidates: Iterator[Candidate], goal: Goal, most: int) -> Iterator[Verdict]:
         """Yield verdicts in the order of the ranking until `most` clips are good or the goal is reached.
 
-        What is on its way counts as good until it is known to be bad, so that nothing is fetched in vain.
+        What is on its way counts as good, and as long as its size lets expect, until more is known, so that nothing is
+        fetched in vain (but for clips of less than 64 kbit/s, which last longer than expected).
         """
         on_the_way: deque[tuple[Candidate, Future[bytes] | Verdict]] = deque()
-        good = nanoseconds = 0  # of those on the way, too
-        while True:
-            enough = good >= most or goal.reached(good, nanoseconds)
+        good = nanoseconds = hoped = hoped_nanoseconds = 0
+        while good < most and not goal.reached(good, nanoseconds):
+            enough = good + hoped >= most or goal.reached(good + hoped, nanoseconds + hoped_nanoseconds)
             candidate = None if enough or len(on_the_way) >= _MOST_ON_THE_WAY else next(candidates, None)
             if candidate is not None:
                 outcome = self._start(candidate)
                 on_the_way.append((candidate, outcome))
                 if not _is_refused(outcome):
-                    good, nanoseconds = good + 1, nanoseconds + _expected(candidate)
+                    hoped, hoped_nanoseconds = hoped + 1, hoped_nanoseconds + _expected(candidate)
             elif on_the_way:
                 candidate, outcome = on_the_way.popleft()
                 verdict = self._finish(candidate, outcome)
                 if not _is_refused(outcome):
-                    good, nanoseconds = good - 1, nanoseconds - _expected(candidate)
+                    hoped, hoped_nanoseconds = hoped - 1, hoped_nanoseconds - _expected(candidate)
                 if verdict.rejected is None:
                     good, nanoseconds = good + 1, nanoseconds + verdict.nanoseconds
                 yield verdict

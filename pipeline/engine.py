@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait as wait_for_exit
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 def map_shards(
     function: Callable[..., Result], tasks: Mapping[str, tuple[Any, ...]], processes: int
-) -> Iterator[tuple[str, Result]]:
+) -> Generator[tuple[str, Result], None, None]:
     """Call `function` with each shard's arguments, `processes` at a time; yield (shard, result) as they get done.
 
     The first error ends all workers and is raised; so does Ctrl-C.
