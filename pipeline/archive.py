@@ -1,7 +1,8 @@
 """Members of a zip archive, wherever its bytes are.
 
-Comes in: something that can read bytes at an offset (a local file here). Goes out: the archive's index as a table,
-and the bytes of one member at a time, verified. Nothing is ever unpacked to a path that the archive names.
+Comes in: something that can read bytes at an offset: a local file here, a remote one in `pipeline.ranges`. Goes out:
+the archive's index as a table, and the bytes of one member at a time, verified. Nothing is ever unpacked to a path that
+the archive names.
 
 The format is PKWARE's APPNOTE.TXT, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT; numbers in the
 comments are its sections.
@@ -43,6 +44,10 @@ class Bytes(Protocol):
     def size_bytes(self) -> int:
         """How many there are."""
 
+    @property
+    def exact(self) -> bool:
+        """Whether nothing can flip them on their way."""
+
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly `length` bytes from `offset` on, or raise `SnapshotError`."""
 
@@ -72,10 +77,23 @@ class LocalFile:
         return str(self.path)
 
     @property
+    def exact(self) -> bool:
+        """Whether nothing can flip its bytes on their way."""
+        return True
+
+    @property
     def size_bytes(self) -> int:
         """The file's size."""
         try:
             return self.path.stat().st_size
+        except OSError as error:
+            raise SnapshotError(f"{self.path}: {error.strerror}. The snapshot's archive should be there.") from None
+
+    def sha256(self) -> str:
+        """Return the digest of all of it."""
+        try:
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise SnapshotError(f"{self.path}: {error.strerror}. The snapshot's archive should be there.") from None
 
@@ -122,7 +140,7 @@ def read_index(source: Bytes) -> Index:
             f"{source.name}: is no whole zip archive ({error}). It may be cut short; get it again."
         ) from None
     files = [info for info in infos if not info.is_dir()]
-    _refuse_unfit(source.name, files)
+    _refuse_unfit(source.name, files, directory_offset)
     members = pa.table(
         {
             "name": [info.filename for info in files],
@@ -161,6 +179,8 @@ def read_member(source: Bytes, member: Member) -> bytes:
     block = source.read(member.offset, min(wanted, source.size_bytes - member.offset))
     start = _data_start(block, member)
     if start + member.compressed_bytes > len(block):  # an unusually long extra field
+        if member.offset + start + member.compressed_bytes > source.size_bytes:
+            raise Rejected(Reason.CHECKSUM, f"{member.name}: its local header leads beyond the archive's end")
         block = source.read(member.offset, start + member.compressed_bytes)
     data = _decompressed(block[start : start + member.compressed_bytes], member)
     if len(data) != member.size_bytes:
@@ -196,7 +216,7 @@ class _Tail(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size_bytes}[whence]
         if base + offset < 0:
-            raise ValueError("an offset before the first byte")
+            raise OSError("an offset before the first byte")  # as a file does, which zipfile counts on
         self._position = base + offset
         return self._position
 
@@ -207,7 +227,7 @@ class _Tail(io.RawIOBase):
         return data
 
 
-def _refuse_unfit(archive: str, files: list[zipfile.ZipInfo]) -> None:
+def _refuse_unfit(archive: str, files: list[zipfile.ZipInfo], directory_offset: int) -> None:
     encrypted = [info.filename for info in files if info.flag_bits & _ENCRYPTED]
     if encrypted:
         raise SnapshotError(f"{archive}: {len(encrypted)} members are encrypted, such as {encrypted[0]!r}")
@@ -215,6 +235,11 @@ def _refuse_unfit(archive: str, files: list[zipfile.ZipInfo]) -> None:
         path = PurePosixPath(info.orig_filename.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
             raise SnapshotError(f"{archive}: a member's name leads out of the archive: {info.orig_filename!r}")
+        end = info.header_offset + _LOCAL_HEADER.size + info.compress_size
+        if info.header_offset < 0 or end > directory_offset:
+            raise SnapshotError(
+                f"{archive}: is no whole zip archive ({info.filename!r} lies outside of it). Get it again."
+            )
         if info.compress_type not in (_STORED, _DEFLATED):
             raise SnapshotError(
                 f"{archive}: {info.filename!r} is compressed by method {info.compress_type}; "

@@ -79,7 +79,7 @@ class Stratify(Settings):
     strata: Columns
     require: Columns
     allocation: Annotated[Literal["proportional", "equal"] | float, BeforeValidator(_allocation)]
-    seed: int
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
     splits: Annotated[dict[Annotated[str, Field(min_length=1)], Fraction], AfterValidator(_splits)]
     min_up_votes: Annotated[int, Field(ge=0)] | None = None
     max_down_votes: Annotated[int, Field(ge=0)] | None = None
@@ -134,11 +134,16 @@ class Runtime(Settings):
 
     workers: Annotated[int, Field(ge=1)] | None = None
     connections: Annotated[int, Field(ge=1, le=64)] = 16
+    connect_timeout_seconds: Annotated[float, Field(gt=0)] = 10
+    read_timeout_seconds: Annotated[float, Field(gt=0)] = 30
+    retries: Annotated[int, Field(ge=0, le=20)] = 5
+    transfer: Literal["ranges", "whole"] = "ranges"
 
     @property
     def processes(self) -> int:
         """Worker processes: as many as asked for, or one for each core that this process may use."""
-        return self.workers or len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # macOS has none
+        return self.workers or cores or 1
 
 
 Model = TypeVar("Model", bound=Settings)
@@ -163,6 +168,11 @@ def load_runtime(path: Path = schema.RUNTIME) -> Runtime:
         if text is not None:
             values = {**values, key: YAML(typ="safe", pure=True).load(text)}
     return validated(Runtime, values, str(path))
+
+
+def archive_folder() -> Path:
+    """Return the folder of whole archives, which all of DVC's experiments share: it lies in the original checkout."""
+    return Path(os.environ.get("DVC_ROOT", "."), schema.ARCHIVE)
 
 
 def read_yaml(path: Path) -> Any:
@@ -194,6 +204,8 @@ def _sentence(model: type[Settings], problem: ErrorDetails) -> str:
             return f"{path}: unknown key{hint}; known here: {', '.join(known)}"
         case "missing":
             return f"{path}: missing"
+        case "secret":
+            return f"{path}: {problem['msg']}"  # what came is not to be seen
     said = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
     return f"{path}: {said}; came {problem['input']!r}"
 

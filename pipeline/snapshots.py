@@ -9,16 +9,22 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from functools import cached_property
-from pathlib import Path
-from typing import Any, Protocol
+from functools import cached_property, partial
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
 from pipeline import schema
-from pipeline.archive import Index, LocalFile, Member, read_index, read_member, verify_unchanged
-from pipeline.descriptions import ArchiveSource, Description, DirectorySource
-from pipeline.errors import SnapshotChanged, SnapshotError
+from pipeline.archive import Bytes, Index, LocalFile, Member, read_index, read_member, verify_unchanged
+from pipeline.descriptions import ArchiveSource, Description, DirectorySource, KaggleSource
+from pipeline.errors import Rejected, SnapshotChanged, SnapshotError, TransferError
+from pipeline.params import Runtime, archive_folder
+
+if TYPE_CHECKING:
+    from pipeline.transfer import RemoteArchive
+
+_MOST_READS = 4
 
 
 class Snapshot(Protocol):
@@ -30,37 +36,59 @@ class Snapshot(Protocol):
     def validators(self) -> dict[str, Any]:
         """Return what recognises it when it is opened again: no path, no clock, no host."""
 
-    def verify(self, validators: dict[str, Any]) -> None:
+    def transport(self) -> dict[str, Any]:
+        """Return what a server says of it that recognises it without reading any of it; empty where there is none."""
+
+    def verify(self, validators: dict[str, Any], transport: dict[str, Any]) -> None:
         """Raise `SnapshotChanged` unless `validators` are of this snapshot."""
 
     def read(self, member: Member) -> bytes:
         """Return a member's bytes, or raise `Rejected`."""
 
+    def close(self) -> None:
+        """Give up all that is under way."""
 
-def open_snapshot(description: Description) -> Snapshot:
+
+def open_snapshot(description: Description, runtime: Runtime) -> Snapshot:
     """Open the snapshot where its description says that it lies."""
     match description.source:
-        case ArchiveSource(path=path, sha256=sha256):
-            return ArchiveSnapshot(Path(path), sha256)
         case DirectorySource(path=path):
             return DirectorySnapshot(Path(path))
+        case ArchiveSource(url=None, path=path, sha256=sha256):
+            file = LocalFile(Path(path))
+            return ArchiveSnapshot(file) if sha256 is None else PinnedSnapshot(file, sha256)
+        case KaggleSource() | ArchiveSource() as source:
+            return RemoteSnapshot(_remote_archive(source, runtime))
+
+
+def _remote_archive(source: KaggleSource | ArchiveSource, runtime: Runtime) -> RemoteArchive:
+    """Prepare to read an archive behind a URL; nothing is asked for yet."""
+    from pipeline import kaggle  # noqa: PLC0415  what talks to a network is imported by those who need it
+    from pipeline.ranges import Remote  # noqa: PLC0415
+    from pipeline.transfer import RemoteArchive  # noqa: PLC0415
+
+    if isinstance(source, KaggleSource):
+        dataset, version = source.dataset, source.version
+        remote = Remote(f"{dataset}/{version}", partial(kaggle.resolve, dataset, version, runtime), runtime)
+        file, sha256 = f"{dataset.replace('/', '-')}-{version}.zip", None
+    else:
+        assert source.url is not None
+        url, shown, sha256 = source.path, source.url._replace(query="", fragment=""), source.sha256
+        remote = Remote(shown.geturl(), lambda _: url, runtime)
+        file = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{PurePath(shown.path).name or 'archive.zip'}"
+    # A pinned SHA-256 can only be that of all the bytes.
+    whole = runtime.transfer == "whole" or sha256 is not None
+    return RemoteArchive(remote, archive_folder() / file, whole=whole, sha256=sha256)
 
 
 class ArchiveSnapshot:
     """A snapshot in a zip archive."""
 
-    def __init__(self, path: Path, sha256: str | None = None) -> None:
-        self._bytes = LocalFile(path)
-        self._sha256 = sha256
+    def __init__(self, source: Bytes) -> None:
+        self._bytes = source
 
     @cached_property
     def _index(self) -> Index:
-        if self._sha256 is not None:
-            self._bytes.size_bytes  # noqa: B018  says so where there is no such file
-            with self._bytes.path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if digest != self._sha256:
-                raise SnapshotChanged(self._bytes.name, f"the pinned SHA-256 {self._sha256}", digest)
         return read_index(self._bytes)
 
     def members(self) -> pa.Table:
@@ -75,13 +103,85 @@ class ArchiveSnapshot:
             "directory_sha256": self._index.directory_sha256,
         }
 
-    def verify(self, validators: dict[str, Any]) -> None:
+    def transport(self) -> dict[str, Any]:
+        """Return nothing: no server is asked."""
+        return {}
+
+    def verify(self, validators: dict[str, Any], transport: dict[str, Any]) -> None:  # noqa: ARG002
         """Compare the archive's length and central directory."""
         verify_unchanged(self._bytes, **validators)
 
     def read(self, member: Member) -> bytes:
         """Return a member's bytes, whose length and CRC-32 are as listed."""
         return read_member(self._bytes, member)
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+
+class PinnedSnapshot(ArchiveSnapshot):
+    """A snapshot in a zip archive on disk whose SHA-256 its description names."""
+
+    def __init__(self, source: LocalFile, sha256: str) -> None:
+        super().__init__(source)
+        self._file = source
+        self._sha256 = sha256
+
+    @cached_property
+    def _index(self) -> Index:
+        if (came := self._file.sha256()) != self._sha256:
+            raise SnapshotChanged(self._file.name, f"the pinned SHA-256 {self._sha256}", came)
+        return read_index(self._file)
+
+
+class RemoteSnapshot(ArchiveSnapshot):
+    """A snapshot in a zip archive behind a URL."""
+
+    def __init__(self, source: RemoteArchive) -> None:
+        super().__init__(source)
+        self._remote = source
+
+    @cached_property
+    def _index(self) -> Index:
+        """The central directory, which has no checksum: where nothing else guards it, it is read twice."""
+        index = read_index(self._remote)
+        if not self._remote.exact:
+            again = self._remote.read(index.directory_offset, self._remote.size_bytes - index.directory_offset)
+            if hashlib.sha256(again).hexdigest() != index.directory_sha256:
+                raise TransferError(f"{self._remote.name}: its index came differently twice; run it again")
+        return index
+
+    def transport(self) -> dict[str, Any]:
+        """Return the archive's ETag, MD5 and date, as far as the server gives them."""
+        return self._remote.pin.facts()
+
+    def verify(self, validators: dict[str, Any], transport: dict[str, Any]) -> None:
+        """Compare with the first response that comes, and read the central directory again where that leaves doubt."""
+        from pipeline.ranges import Pin  # noqa: PLC0415
+
+        def compare(source: Bytes) -> None:
+            verify_unchanged(source, **validators)
+
+        pin = Pin(**{**transport, "size_bytes": validators["size_bytes"]})
+        self._remote.expect(pin, compare)
+        if self._remote.is_local or not pin.recognises:
+            compare(self._remote)
+
+    def read(self, member: Member) -> bytes:
+        """Return a member's bytes; one that comes with the same fault twice is like that in the archive."""
+        faults = set()
+        for _ in range(_MOST_READS):
+            try:
+                return super().read(member)
+            except Rejected as rejected:
+                if self._remote.is_local or rejected.detail in faults:
+                    raise
+                faults.add(rejected.detail)
+        raise TransferError(f"{self._remote.name}: {member.name} came differently each of {_MOST_READS} times")
+
+    def close(self) -> None:
+        """Give up all waiting."""
+        self._remote.close()
 
 
 class DirectorySnapshot:
@@ -111,7 +211,11 @@ class DirectorySnapshot:
             digest.update(f"{size} {name}\n".encode())
         return {"files": self._members.num_rows, "listing_sha256": digest.hexdigest()}
 
-    def verify(self, validators: dict[str, Any]) -> None:
+    def transport(self) -> dict[str, Any]:
+        """Return nothing: no server is asked."""
+        return {}
+
+    def verify(self, validators: dict[str, Any], transport: dict[str, Any]) -> None:  # noqa: ARG002
         """Compare names and sizes of all files."""
         if (came := self.validators()) != validators:
             raise SnapshotChanged(str(self._root), str(validators), str(came))
@@ -126,6 +230,9 @@ class DirectorySnapshot:
         if len(data) != member.size_bytes:
             raise SnapshotChanged(str(path), f"{member.size_bytes} bytes", f"{len(data)} bytes")
         return data
+
+    def close(self) -> None:
+        """Nothing is under way."""
 
 
 def _walk(root: Path) -> Iterator[tuple[str, int]]:

@@ -1,0 +1,274 @@
+"""Kaggle and its storage on 127.0.0.1, for the real `kaggle` client: counts what is asked, and fails where told to.
+
+It is a proxy, as FACTS.md says how: with KAGGLE_API_ENVIRONMENT=LOCALHOST the client talks to http://localhost, and
+http_proxy brings that here. The API answers with a redirect to another host name, which the proxy is as well. Every
+redirect has a signature of its own, which may expire, and which must never be seen in what a run leaves behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import socket
+import struct
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+SECRET = "SECRETSIGNATURE"  # in every signed URL
+STORAGE = "storage.test"
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+class Content(Protocol):
+    """The archive that is served."""
+
+    def size(self) -> int:
+        """How many bytes it has."""
+
+    def part(self, start: int, stop: int) -> bytes:
+        """Return some of them."""
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """An archive in a file."""
+
+    path: Path
+
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+    def part(self, start: int, stop: int) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read(stop - start)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with one request.
+
+    kind is one of: status, reset, short, flip, stall, html, ignore_range, etag, no_length, expired, hook.
+    """
+
+    kind: str
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    hook: Callable[[], None] | None = None
+
+
+@dataclass
+class FakeKaggle:
+    """What is served, what goes wrong, and what was counted."""
+
+    content: Content
+    etag: str | None = '"one"'
+    md5: bool = True
+    ranges: bool = True
+    length: bool = True
+    latency_seconds: float = 0.0
+    api_faults: dict[int, Fault] = field(default_factory=dict)  # by the number of the call, from 0
+    faults: dict[int, Fault] = field(default_factory=dict)  # by the number of the request to storage, from 0
+    always: Fault | None = None  # at every request to storage
+    api_calls: list[dict[str, Any]] = field(default_factory=list)
+    api_headers: list[dict[str, str]] = field(default_factory=list)
+    requests: list[str | None] = field(default_factory=list)  # the Range of each request to storage
+    authorizations: list[str | None] = field(default_factory=list)  # sent to storage
+    methods: list[str] = field(default_factory=list)
+    sent_bytes: int = 0
+    port: int = 0
+    oldest_valid: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def reset(self) -> None:
+        """Be healthy, and count from nothing."""
+        self.faults, self.api_faults, self.always = {}, {}, None
+        self.api_calls, self.api_headers, self.requests, self.methods, self.sent_bytes = [], [], [], [], 0
+
+    def expire(self) -> None:
+        """Let every signature that was handed out so far expire."""
+        self.oldest_valid += 1000
+
+    def environment(self, home: Path) -> dict[str, str]:
+        """Return the variables that lead the kaggle client, and ours, here."""
+        return {
+            "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
+            "KAGGLE_CONFIG_DIR": str(home / "kaggle"),
+            "HOME": str(home),
+            "http_proxy": f"http://127.0.0.1:{self.port}",
+        }
+
+    @property
+    def url(self) -> str:
+        """A URL of the archive without Kaggle or proxy in between."""
+        return f"http://127.0.0.1:{self.port}/archive.zip"
+
+    @contextmanager
+    def serving(self) -> Iterator[FakeKaggle]:
+        """Serve on a free port of 127.0.0.1."""
+        server = _Server(("127.0.0.1", self.port), _Handler)
+        server.fake = self
+        self.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.stopped.set()
+            server.shutdown()
+            server.server_close()
+            thread.join()
+            self.stopped.clear()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+    fake: FakeKaggle
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = 30
+
+    @property
+    def fake(self) -> FakeKaggle:
+        return self.server.fake
+
+    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002  its name there
+        pass
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except OSError:  # the client has gone
+            self.close_connection = True
+
+    def do_HEAD(self) -> None:
+        self.fake.methods.append("HEAD")
+        self.answer(405, {}, b"")
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))) or b"{}")
+        if not self.path.endswith("/api/v1/datasets.DatasetApiService/DownloadDataset"):
+            self.refuse(404, "no such method")
+            return
+        with self.fake.lock:
+            number = len(self.fake.api_calls)
+            self.fake.api_calls.append(asked)
+            self.fake.api_headers.append(dict(self.headers))
+        fault = self.fake.api_faults.get(number) or self.fake.api_faults.get(-1)
+        if fault is not None:
+            if fault.kind == "stall":
+                self.fake.stopped.wait(5)
+                self.close_connection = True
+                return
+            self.refuse(fault.status, f"see {SECRET}", fault.headers)
+            return
+        signature = f"{SECRET}{self.fake.oldest_valid + number}"
+        location = f"http://{STORAGE}/archive.zip?X-Goog-Signature={signature}"
+        self.answer(302, {"Location": location}, b"")
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        if url.path != "/archive.zip":
+            self.refuse(404, "no such file")
+            return
+        with self.fake.lock:
+            number = len(self.fake.requests)
+            self.fake.requests.append(self.headers.get("Range"))
+            self.fake.authorizations.append(self.headers.get("Authorization"))
+            self.fake.methods.append("GET")
+        if self.fake.latency_seconds:
+            time.sleep(self.fake.latency_seconds)
+        signature = parse_qs(url.query).get("X-Goog-Signature", [None])[0]
+        fault = self.fake.always or self.fake.faults.get(number)
+        if fault and fault.kind == "expired":
+            self.fake.expire()
+            fault = None
+        if signature is not None and int(signature.removeprefix(SECRET)) < self.fake.oldest_valid:
+            self.answer(400, {"Content-Type": "application/xml"}, f"<Error>ExpiredToken {SECRET}</Error>".encode())
+            return
+        self.serve(fault)
+
+    def serve(self, fault: Fault | None) -> None:
+        kind = fault.kind if fault else ""
+        if fault and fault.kind == "hook" and fault.hook:
+            fault.hook()
+        if fault and kind == "status":
+            self.answer(fault.status, fault.headers, f"see {SECRET}".encode())
+            return
+        if kind == "html":
+            self.answer(200, {"Content-Type": "text/html; charset=utf-8"}, b"<html>Please log in</html>")
+            return
+        size = self.fake.content.size()
+        start, stop, status = 0, size, 200
+        asked = _RANGE.fullmatch(self.headers.get("Range") or "")
+        if asked and self.fake.ranges and kind != "ignore_range":
+            first, last = asked.groups()
+            start = int(first) if first else max(0, size - int(last))
+            stop = min(size, int(last) + 1) if first and last else size
+            status = 206
+            if start >= size:
+                self.answer(416, {"Content-Range": f"bytes */{size}"}, b"")
+                return
+        self.send(kind, status, start, stop, size)
+
+    def send(self, kind: str, status: int, start: int, stop: int, size: int) -> None:
+        headers = {"Accept-Ranges": "bytes", "Last-Modified": "Wed, 29 Nov 2017 00:00:00 GMT"}
+        if self.fake.etag:
+            headers["ETag"] = '"another"' if kind == "etag" else self.fake.etag
+        if self.fake.md5:
+            digest = hashlib.md5(self.fake.content.part(0, size)).digest()  # storage gives it of the whole
+            headers["x-goog-hash"] = f"crc32c=AAAAAA==,md5={b64encode(digest).decode()}"
+        if status == 206:
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        if kind == "no_length" or not self.fake.length:
+            headers["Connection"] = "close"
+            self.close_connection = True
+        else:
+            headers["Content-Length"] = str(stop - start)
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.body(kind, start, stop)
+
+    def body(self, kind: str, start: int, stop: int) -> None:
+        until = start + (stop - start) // 2 if kind in ("reset", "short", "stall") else stop
+        for at in range(start, until, 1 << 20):
+            data = bytearray(self.fake.content.part(at, min(until, at + (1 << 20))))
+            if kind == "flip" and at == start:
+                data[len(data) // 2] ^= 0x55
+            self.wfile.write(data)
+            with self.fake.lock:
+                self.fake.sent_bytes += len(data)
+        if kind == "stall":
+            self.fake.stopped.wait(5)
+        if kind == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if kind in ("stall", "reset", "short"):
+            self.close_connection = True
+
+    def refuse(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        body = json.dumps({"code": status, "message": message}).encode()
+        self.answer(status, {"Content-Type": "application/json", **(headers or {})}, body)
+
+    def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
