@@ -1,0 +1,116 @@
+"""How long the report takes for a large sample, and how much memory.
+
+Run from the root: ``python benchmarks/report.py [--clips 10000] [--rows 200000]``. Comes in: nothing; tables, a ranking
+and shards of that size are generated in a temporary folder, the shards from noise of 4.4 seconds a clip, as Common
+Voice's clips last on average. Goes out: one table in Markdown on stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import soundfile
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # the package is not installed, it lies here
+
+from pipeline import audio, metadata, ranking, schema, shards, waveforms  # noqa: E402
+from pipeline.params import load_params  # noqa: E402
+
+RATE, SECONDS = 48_000, 4.4
+SHARD = 512
+
+
+def write_tables(rows: int) -> None:
+    """Write tables of so many rows, with the sentences, ages and genders of 7,000 sentences and 24 strata."""
+    numbers = np.arange(rows)
+    words = np.array(["river", "window", "seven", "quiet", "market", "the", "of", "and", "slowly"])
+    sentence = [" ".join(words[(n * np.arange(2, 10)) % len(words)]) + f" {n}" for n in range(7_000)]
+    schema.TABLES.mkdir(parents=True)
+    for part, (table, share) in enumerate({"valid-train": 0.96, "valid-dev": 0.02, "valid-test": 0.02}.items()):
+        count = round(rows * share)
+        chosen = numbers[:count] * 7 + part
+        frame = pd.DataFrame({"filename": [f"cv-{table}/sample-{n:06}.mp3" for n in range(count)]})
+        frame["text"] = [sentence[n % 7_000] for n in chosen]
+        frame["up_votes"], frame["down_votes"] = 1, 0
+        frame["age"] = np.array([*sorted(schema.VOCABULARY["age"])])[chosen % 9 * (chosen % 2)]
+        frame["gender"] = np.array(["male", "male", "female", "other"])[chosen % 4]
+        frame["accent"] = frame["duration"] = ""
+        frame.to_csv(schema.TABLES / f"cv-{table}.csv", index=False, lineterminator="\n")
+
+
+def write_ranking(clips: int) -> pa.Table:
+    """Rank all rows; return the sample."""
+    params = load_params().stratify
+    table = metadata.read_clips(params.tables)
+    ranked = ranking.rank(
+        table, strata=params.strata, allocation=params.allocation, seed=params.seed, splits=params.splits
+    )
+    order = pa.Table.from_pandas(ranked, preserve_index=False).cast(schema.RANKING_SCHEMA)
+    pq.write_table(order, schema.RANKING)
+    sample = order.slice(0, clips).append_column("weight", pa.array(np.ones(clips, dtype=np.int64)))
+    pq.write_table(sample.cast(schema.SAMPLE_SCHEMA), schema.SAMPLE)
+    schema.REJECTED.write_text(",".join(schema.REJECTED_COLUMNS) + "\n")
+    return sample
+
+
+def write_shards(sample: pa.Table) -> None:
+    """Write shards of clips, and of their waveforms with the function that the stage uses."""
+    noise = np.random.default_rng(0).standard_normal(round(RATE * SECONDS)).astype(np.float32) / 20
+    buffer = io.BytesIO()
+    soundfile.write(buffer, noise, RATE, format="MP3")
+    mp3 = buffer.getvalue()
+    facts = {"decoder": audio.decoder_versions(), "source": "generated"}
+    recipe = waveforms.Recipe(16_000, "pcm16", facts)
+    for number, start in enumerate(range(0, sample.num_rows, SHARD)):
+        rows = sample.slice(start, SHARD)
+        rows = rows.append_column("mp3", pa.array([mp3] * rows.num_rows)).select(schema.CLIPS_SCHEMA.names)
+        path = schema.CLIPS / shards.shard_name(number)
+        seal = {"fingerprint": hashlib.sha256(path.name.encode()).hexdigest()}
+        with shards.writing(path, schema.CLIPS_SCHEMA, seal, compression="none", use_dictionary=False) as writer:
+            for group in range(0, rows.num_rows, 64):
+                writer.write_table(rows.slice(group, 64).cast(schema.CLIPS_SCHEMA))
+        waveforms.make_shard(path, schema.WAVEFORMS / path.name, recipe)
+
+
+def main() -> None:
+    """Generate, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=int, default=10_000)
+    parser.add_argument("--rows", type=int, default=200_000, help="of the tables")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        for name in ("configs", "params.yaml"):
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, name)
+        write_tables(options.rows)
+        receipt = {"format": "kaggle-v1", "source": {"kind": "generated"}, "validators": {}}
+        schema.RECEIPT.write_text(json.dumps(receipt))
+        write_shards(write_ranking(options.clips))
+        measure = [sys.executable, str(ROOT / "benchmarks" / "measure.py"), "taken.json"]
+        command = [*measure, sys.executable, "-m", "pipeline", "report"]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        taken = json.loads(Path("taken.json").read_bytes())
+        page = schema.REPORT.stat().st_size / 1e6
+        os.chdir(ROOT)
+    print("| clips | rows of the tables | seconds | peak memory (MB) | report.html (MB) |")
+    print("| --- | --- | --- | --- | --- |")
+    print(f"| {options.clips:,} | {options.rows:,} | {taken['wall']:.1f} | {taken['peak_mb']:.0f} | {page:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
