@@ -1,0 +1,135 @@
+"""The command line: ``python -m pipeline STAGE`` is what dvc.yaml calls.
+
+Results go to stdout, progress and log lines to stderr. Exit status 0: the outputs are whole. 1: a failure, explained in
+one message (``--verbose`` adds the traceback). 2: wrong usage or wrong parameters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+
+Command = Callable[[argparse.Namespace], int]
+
+STAGES = {
+    "download": "open the snapshot: its tables, an index of its members, a receipt",
+    "stratify": "put all eligible clips into one fixed order",
+    "subsample": "fetch and check the first good clips of that order",
+    "waveforms": "decode them to mono waveforms in Parquet shards",
+    "report": "compare the sample with what it was drawn from",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        return int(options.run(options))
+    except PipelineError as error:
+        return _failed(options, error, str(error), error.exit_status)
+    except OSError as error:
+        return _failed(options, error, _explained(error), 1)
+    except KeyboardInterrupt as error:
+        return _failed(options, error, "interrupted; what is done is kept, run it again to go on", 130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline", description="From a huge audio data set to a small, fair, reproducible one."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, description in STAGES.items():
+        _add_command(commands, name, description, _run_stage)
+    _add_command(commands, "estimate", "say what the sample will cost, before any clip travels", _run_estimate)
+    _add_command(commands, "doctor", "see whether this machine has what a run needs", _run_doctor)
+    show = _add_command(commands, "show", "say what is known of a clip, and draw it", _run_show)
+    show.add_argument("clip_id", metavar="CLIP_ID", help="such as valid-test/sample-000003")
+    show.add_argument("--out", type=Path, metavar="FILE.png", help="where to draw it (default: in reports/clips/)")
+    export = _add_command(commands, "export", "write clips as audio files, with a table beside them", _run_export)
+    export.add_argument("--clips", type=_count, required=True, metavar="N", help="how many, from the first on")
+    export.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty folder, or a new one")
+    export.add_argument("--format", choices=("mp3", "wav", "flac"), default="mp3", help="mp3 (default) is the original")
+    export.add_argument(
+        "--where", action="append", default=[], metavar="COLUMN=VALUE", help="such as gender=female; may be repeated"
+    )
+    export.add_argument("--force", action="store_true", help="write even if there are files, replacing same names")
+    return parser
+
+
+def _add_command(commands: Any, name: str, description: str, run: Command) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=description, description=description)
+    command.add_argument("--verbose", action="store_true", help="show the traceback of a failure")
+    command.set_defaults(run=run)
+    return command
+
+
+def _run_stage(options: argparse.Namespace) -> int:
+    stage = importlib.import_module(f"pipeline.stages.{options.command}")
+    print(f"{options.command}: {stage.run()}")
+    return 0
+
+
+def _run_estimate(_: argparse.Namespace) -> int:
+    from pipeline import estimate  # noqa: PLC0415  each command imports what it needs
+
+    print(estimate.report())
+    return 0
+
+
+def _run_doctor(_: argparse.Namespace) -> int:
+    from pipeline import doctor  # noqa: PLC0415
+
+    failures = 0
+    for finding in doctor.findings():
+        print(finding, flush=True)
+        failures += finding.status == "failure"
+    return 1 if failures else 0
+
+
+def _run_show(options: argparse.Namespace) -> int:
+    show = importlib.import_module("pipeline.show")
+    print(show.run(options.clip_id, options.out))
+    return 0
+
+
+def _run_export(options: argparse.Namespace) -> int:
+    export = importlib.import_module("pipeline.export")
+    said = export.run(options.clips, options.to, file_format=options.format, where=options.where, force=options.force)
+    print(f"export: {said}")
+    return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"should be a number of clips, 1 or more; came {text!r}")
+    return int(text)
+
+
+def _explained(error: OSError) -> str:
+    place = f" ({error.filename})" if error.filename else ""
+    if error.errno == errno.ENOSPC or "No space left on device" in str(error):
+        return f"no space left on the disk{place}. Free some and run it again: what is done is kept."
+    if isinstance(error, FileNotFoundError):
+        return f"{error.strerror or error}{place}. Make it with: dvc repro, or fetch it with: dvc pull"
+    return f"{error.strerror or error}{place}"
+
+
+def _failed(options: argparse.Namespace, error: BaseException, message: str, status: int) -> int:
+    if options.verbose:
+        traceback.print_exception(error)
+    print(f"{options.command}: {message}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

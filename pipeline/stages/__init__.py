@@ -1,0 +1,1 @@
+"""One short shell for each DVC stage: read, call, write."""

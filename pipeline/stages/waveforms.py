@@ -1,0 +1,43 @@
+"""waveforms: every shard of MP3s → a shard of waveforms, decoded side by side; what is still right stays."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import audio, engine, schema, shards
+from pipeline.descriptions import describe
+from pipeline.params import load_params, load_runtime
+from pipeline.progress import progress
+from pipeline.waveforms import Recipe, make_shard
+
+
+def run() -> str:
+    """Write ``data/waveforms/``; return what to tell the user."""
+    params = load_params()
+    description = describe(params.snapshot)
+    facts = {
+        "version": schema.VERSION,
+        "decoder": {**audio.decoder_versions(), "pyarrow": pa.__version__},
+        "snapshot": params.snapshot,
+        "title": description.title,
+        "license": description.license,
+    }
+    recipe = Recipe(params.waveforms.sample_rate, params.waveforms.encoding, facts)
+    sources = shards.shard_paths(schema.CLIPS)
+    folder = shards.ShardFolder(schema.WAVEFORMS)
+    tasks: dict[str, tuple[Path, Path, Recipe]] = {}
+    for number, source in enumerate(sources):
+        expected = recipe.seal(shards.read_seal(source))["fingerprint"]
+        if not folder.find(number, partial(shards.is_right, expected=expected)):
+            tasks[source.name] = (source, folder.new(number), recipe)
+    clips = {source.name: pq.read_metadata(source).num_rows for source in sources}
+    new = sum(clips[name] for name in tasks)
+    with progress("waveforms", new, "clips") as bar:
+        for _, count in engine.map_shards(make_shard, tasks, load_runtime().processes):
+            bar.update(count)
+    folder.publish(len(sources))
+    return f"{sum(clips.values())} waveforms in {len(sources)} shards; {new} decoded now"
