@@ -113,12 +113,15 @@ def _enough(params: Params, found: Estimate) -> bool:
     return found.accepted.total() >= (wanted.clips or 0)
 
 
-def _count(found: Estimate, candidate: Candidate, duration: float, check: Check, there: frozenset[str]) -> None:
+def _count(found: Estimate, candidate: Candidate, duration: float, check: Check, there: dict[str, bool]) -> None:
     try:
         member = check.refuse_unfetched(candidate)
     except Rejected:
         return
-    if candidate.clip_id in there:
+    known = there.get(candidate.clip_id)
+    if known is False:
+        return
+    if known:
         found.there += 1
     else:
         found.to_fetch += 1
@@ -129,9 +132,9 @@ def _count(found: Estimate, candidate: Candidate, duration: float, check: Check,
         found.clip_bytes += member.size_bytes
 
 
-def _there(source: Any) -> frozenset[str]:
-    """Return the clips of this snapshot that earlier runs left in shards."""
-    clip_ids: set[str] = set()
+def _there(source: Any) -> dict[str, bool]:
+    """Return the clips of this snapshot that earlier runs examined, and whether they were good."""
+    good: dict[str, bool] = {}
     waiting = schema.CLIPS.with_name(f".{schema.CLIPS.name}")  # where a run that was killed leaves them
     for path in [path for folder in (schema.CLIPS, waiting) for path in folder.glob("part-*.parquet")]:
         try:
@@ -139,9 +142,9 @@ def _there(source: Any) -> frozenset[str]:
         except ShardError:
             continue
         if seal["source"] == source:
-            clip_ids.update(pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist())
-            clip_ids.update(clip_id for _, clip_id, _, _ in seal["rejected"])
-    return frozenset(clip_ids)
+            good |= dict.fromkeys(pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist(), True)
+            good |= {clip_id: False for _, clip_id, _, _ in seal["rejected"]}
+    return good
 
 
 def _lines(params: Params, found: Estimate, *, remote: bool) -> Iterable[tuple[str, str]]:

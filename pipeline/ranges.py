@@ -149,6 +149,7 @@ class Remote:
         self._pin: Pin | None = None
         self._doubt: Callable[[], None] | None = None
         self._ranges = False  # known to be served
+        self._refusals = 0
         self._tail: tuple[int, bytes] | None = None
 
     @property
@@ -320,10 +321,15 @@ class Remote:
         raise TransferError(f"{self.name}: the server says {_status(response)}")
 
     def _refuse_whole(self, response: requests.Response) -> None:
-        """Refuse a response that is not a part: the server does not serve ranges, or fails to now (14.2)."""
+        """Refuse a response that is not a part: the server does not serve ranges, or fails to now (14.2).
+
+        It is asked twice before that is believed, because what follows is the whole archive.
+        """
         if response.status_code == 206:
             return
-        if self._ranges:
+        with self._lock:
+            self._refusals += 1
+        if self._ranges or self._refusals == 1:
             raise Transient("the server sends the whole file in place of a part of it")
         raise RangesRefused(f"{self.name}: the server does not serve parts of the file")
 

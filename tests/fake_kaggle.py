@@ -64,6 +64,7 @@ class Fault:
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     hook: Callable[[], None] | None = None
+    at: int | None = None  # the byte of the answer that flips; in its middle where not given
 
 
 @dataclass
@@ -224,9 +225,10 @@ class _Handler(BaseHTTPRequestHandler):
             if start >= size:
                 self.answer(416, {"Content-Range": f"bytes */{size}"}, b"")
                 return
-        self.send(kind, status, start, stop, size)
+        self.send(fault or Fault(""), status, start, stop, size)
 
-    def send(self, kind: str, status: int, start: int, stop: int, size: int) -> None:
+    def send(self, fault: Fault, status: int, start: int, stop: int, size: int) -> None:
+        kind = fault.kind
         headers = {"Accept-Ranges": "bytes", "Last-Modified": "Wed, 29 Nov 2017 00:00:00 GMT"}
         if self.fake.etag:
             headers["ETag"] = '"another"' if kind == "etag" else self.fake.etag
@@ -244,14 +246,15 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.body(kind, start, stop)
+        self.body(fault, start, stop)
 
-    def body(self, kind: str, start: int, stop: int) -> None:
+    def body(self, fault: Fault, start: int, stop: int) -> None:
+        kind = fault.kind
         until = start + (stop - start) // 2 if kind in ("reset", "short", "stall") else stop
         for at in range(start, until, 1 << 20):
             data = bytearray(self.fake.content.part(at, min(until, at + (1 << 20))))
             if kind == "flip" and at == start:
-                data[len(data) // 2] ^= 0x55
+                data[len(data) // 2 if fault.at is None else fault.at] ^= 0x55
             self.wfile.write(data)
             with self.fake.lock:
                 self.fake.sent_bytes += len(data)

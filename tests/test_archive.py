@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -268,9 +269,13 @@ def test_a_member_that_inflates_to_more_than_declared_is_not_inflated() -> None:
     def shrink(entry: bytearray) -> None:
         struct.pack_into("<I", entry, 24, 1000)
 
-    bomb = zipped({"a": bytes(50_000_000)}, zipfile.ZIP_DEFLATED)
+    bomb = patched(zipped({"a": bytes(50_000_000)}, zipfile.ZIP_DEFLATED), shrink)
+    tracemalloc.start()
     with pytest.raises(Rejected, match="expected 1000 bytes, came more than 1000"):
-        first_member(patched(bomb, shrink))
+        first_member(bomb)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2_000_000
 
 
 def test_a_wrong_checksum_is_told_with_both() -> None:

@@ -308,6 +308,16 @@ def test_a_fault_while_it_is_opened_ends_well_or_clearly(
     assert snapshot_files(Path("data")) == snapshot_files(opened)
 
 
+@pytest.mark.parametrize("before_the_end", range(60, 9000, 887))
+def test_no_flipped_byte_of_the_index_is_kept(work: Work, opened: Path, before_the_end: int) -> None:
+    """It has no checksum; the first answer brings it whole."""
+    work.fake.faults[0] = Fault("flip", at=-before_the_end)
+    assert work.run("download") == 1
+    assert not schema.SNAPSHOT.exists()
+    assert work.run("download") == 0
+    assert snapshot_files(Path("data")) == snapshot_files(opened)
+
+
 @pytest.mark.parametrize("where", [0, 33])
 @pytest.mark.parametrize("fault", PASSING)
 def test_a_fault_while_clips_are_fetched_ends_well_or_clearly(
@@ -323,6 +333,7 @@ def test_a_fault_while_clips_are_fetched_ends_well_or_clearly(
         assert "changed since it was opened" in said
         assert work.run("subsample") == 0
     assert work.outputs() == local
+    assert not schema.ARCHIVE.exists()  # nothing travelled whole
 
 
 def test_pauses_grow_and_are_as_long_as_the_server_asks(work: Work, opened: Path, pauses: list[float]) -> None:
