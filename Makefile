@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test check lock clean
+.PHONY: repro test check bench lock clean
 
 repro: $(READY)
 	dvc repro
@@ -16,6 +16,11 @@ check: $(READY)
 	ruff check
 	ruff format --check
 	mypy
+
+# How fast it is, beside its bound and its peers: docs/performance.md. PEERS is a Python that has lhotse, datasets and
+# torchcodec, in an environment of their own; without it, those are left out.
+bench: $(READY)
+	python benchmarks/speed.py $(if $(PEERS),--peers $(PEERS))
 
 # A virtual environment of exactly the locked versions, made anew when the lock is newer.
 $(READY): requirements.lock
