@@ -137,6 +137,7 @@ LOADED = """Promise.all([...document.images].map(image => image.decode().then(
 DURATIONS = """Promise.all([...document.querySelectorAll('audio')].map(player => new Promise((done, failed) => {
     const tell = () => Number.isFinite(player.duration) ? done(player.duration) : failed(Error('no duration'));
     player.onerror = () => failed(Error(player.error.message));
+    if (player.error) player.onerror();
     player.readyState >= 1 ? tell() : player.onloadedmetadata = tell;
 })))"""
 
