@@ -64,7 +64,9 @@ def load(mp3: bytes, sample_rate: int) -> Audio:
 def decode(mp3: bytes) -> tuple[Float32, int]:
     """Return the samples, float32 of shape (samples, channels), and their rate in Hz."""
     try:
-        decoded, sample_rate = soundfile.read(io.BytesIO(mp3), dtype="float32", always_2d=True)
+        # soundfile.read would seek to the start, after which MPEG-2 decodes with other last bits than librosa gets.
+        with soundfile.SoundFile(io.BytesIO(mp3)) as file:
+            decoded, sample_rate = file.read(dtype="float32", always_2d=True), file.samplerate
     except soundfile.LibsndfileError as error:
         raise Rejected(Reason.UNDECODABLE, f"libsndfile: {error.error_string}") from None
     if not len(decoded):
