@@ -246,6 +246,47 @@ def test_the_tables_say_what_pandas_counts(show: Callable[..., Page], reported: 
 
 
 @in_a_browser
+def test_splits_leaks_bytes_and_levels_say_what_pandas_counts(show: Callable[..., Page], reported: Project) -> None:
+    opened, data = show("the demo"), reported.root / "data"
+    cells = "row => [...row.cells].map(cell => cell.innerText)"
+
+    def rows(section: str) -> list[list[str]]:
+        found: list[list[str]] = opened.run(
+            f"[...document.querySelectorAll('section[aria-labelledby={section}] tbody tr')].map({cells})"
+        )
+        return found
+
+    shards = pd.read_parquet(data / "waveforms").sort_values("rank")
+    hours = shards.groupby("split")["duration_seconds"].sum() / 3600
+    clips = shards["split"].value_counts().sort_index()
+    expected = [[str(name), str(n), f"{n / len(shards):.1%}", f"{hours[str(name)]:.3f}"] for name, n in clips.items()]
+    ranking = pd.read_parquet(data / "ranking.parquet")
+    shipped = pd.concat(
+        pd.read_csv(data / f"snapshot/tables/cv-valid-{part}.csv").assign(split=f"valid-{part}")
+        for part in ("train", "dev", "test")
+    )
+    orders = (("dev", "test", "train"), ("valid-train", "valid-dev", "valid-test"))
+    for frame, order in zip((ranking, shipped), orders, strict=True):
+        sets = [set(frame.loc[frame["split"] == name, "text"].str.lower().str.split().str.join(" ")) for name in order]
+        for one, other in ((0, 1), (0, 2), (1, 2)):
+            both = len(sets[one] & sets[other])
+            expected.append([f"{order[one]} and {order[other]}", f"{len(sets[one])} and {len(sets[other])}", str(both)])
+    assert rows("splits") == expected
+
+    sizes = [sum(path.stat().st_size for path in (data / "waveforms").iterdir())]
+    sizes += [sum(map(len, pd.read_parquet(data / "clips")["mp3"])), 4 * int(shards["num_samples"].sum())]
+    said = sorted(row[1] for row in rows("weight"))
+    assert said == sorted(f"{size / 1e6:,.2f}\N{NO-BREAK SPACE}MB" for size in sizes)
+
+    text = opened.run("document.querySelector('section[aria-labelledby=sound] p').innerText")
+    words = shards["text"].str.count(" ") + 1
+    assert f"From {shards['duration_seconds'].min():.2f} to {shards['duration_seconds'].max():.2f} seconds" in text
+    assert f"{words.min()} to {words.max()} words in a sentence, {words.mean():.1f} on average" in text
+    assert f"{shards['peak_dbfs'].median():.1f}".replace("-", "−") in text
+    assert f"{shards['rms_dbfs'].median():.1f}".replace("-", "−") in text
+
+
+@in_a_browser
 def test_every_picture_loads(show: Callable[..., Page]) -> None:
     assert show("the demo").run(LOADED) == [[1200, 300]] * 12
 
