@@ -83,7 +83,7 @@ def write_shards(sample: pa.Table) -> None:
         with shards.writing(path, schema.CLIPS_SCHEMA, seal, compression="none", use_dictionary=False) as writer:
             for group in range(0, rows.num_rows, 64):
                 writer.write_table(rows.slice(group, 64).cast(schema.CLIPS_SCHEMA))
-        waveforms.make_shard(path, schema.WAVEFORMS / path.name, recipe)
+        waveforms.make_shard(path, schema.WAVEFORMS / path.name, recipe, schema.WAVEFORMS / path.name)
 
 
 def main() -> None:

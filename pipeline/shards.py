@@ -151,6 +151,10 @@ class ShardFolder:
         """Return all shards that lie there, the newest first."""
         return [path for place in (self.waiting, self.folder) for path in sorted(place.glob("part-*.parquet"))]
 
+    def published(self, number: int) -> Path:
+        """Return where shard `number` lies if a run that ended well left one."""
+        return self.folder / shard_name(number)
+
     def new(self, number: int) -> Path:
         """Return where to write shard `number`."""
         self._new.add(number)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +53,13 @@ class Recipe:
     encoding: str
     facts: dict[str, Any]
 
+    def settings(self) -> dict[str, Any]:
+        """Return what all shards that are made by it say of themselves."""
+        return {**self.facts, "sample_rate": self.sample_rate, "encoding": self.encoding}
+
     def seal(self, source: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a shard made from the shard of clips whose seal is `source` says of itself."""
-        seal = {**self.facts, "sample_rate": self.sample_rate, "encoding": self.encoding}
+        seal = self.settings()
         return {**seal, "fingerprint": shards.fingerprint([seal, source["fingerprint"], source["content_sha256"]])}
 
     def metadata(self) -> dict[str, str]:
@@ -66,8 +72,11 @@ class Recipe:
         return {"huggingface": json.dumps({"info": {"features": features}}, sort_keys=True)}
 
 
-def make_shard(clips: Path, waveforms: Path, recipe: Recipe) -> int:
-    """Decode every clip of a shard; return how many there were.
+def make_shard(clips: Path, waveforms: Path, recipe: Recipe, earlier: Path) -> int:
+    """Decode the clips of a shard; return how many.
+
+    What `earlier`, a shard made by the same recipe, has of these clips in the same places is taken from it: so a shard
+    that was not full, and is now fuller, costs only what is new.
 
     Raises
     ------
@@ -79,6 +88,7 @@ def make_shard(clips: Path, waveforms: Path, recipe: Recipe) -> int:
     count = 0
     with (
         pq.ParquetFile(clips) as source,
+        _open_earlier(earlier, recipe) as known,
         shards.writing(
             waveforms,
             columns,
@@ -89,17 +99,57 @@ def make_shard(clips: Path, waveforms: Path, recipe: Recipe) -> int:
             **_PARQUET[recipe.encoding],
         ) as writer,
     ):
-        for number in range(source.num_row_groups):
-            group = source.read_row_group(number, use_threads=False)
-            for start in range(0, group.num_rows, _ROW_GROUP_CLIPS):
-                batch = group.slice(start, _ROW_GROUP_CLIPS)
-                writer.write_table(_decoded(batch, recipe, columns))
-                count += batch.num_rows
+        batches = (
+            group.slice(start, _ROW_GROUP_CLIPS)
+            for group in (source.read_row_group(number, use_threads=False) for number in range(source.num_row_groups))
+            for start in range(0, group.num_rows, _ROW_GROUP_CLIPS)
+        )
+        for number, batch in enumerate(batches):
+            made = _recalled(known, number, batch, columns)
+            new = batch.slice(made.num_rows)
+            if new.num_rows:
+                made = pa.concat_tables([made, _decoded(new, recipe, columns)]).combine_chunks()
+            for name in set(columns.names) - set(made.column_names):
+                made = made.append_column(columns.field(name), batch[name])
+            writer.write_table(made.select(columns.names))
+            count += new.num_rows
     return count
 
 
+@contextmanager
+def _open_earlier(path: Path, recipe: Recipe) -> Iterator[pq.ParquetFile | None]:
+    """Open a shard if it is there, whole, and made by `recipe`."""
+    try:
+        seal = shards.read_whole_seal(path)
+    except ShardError:
+        yield None
+        return
+    if {**seal, **recipe.settings()} != seal:
+        yield None
+        return
+    with pq.ParquetFile(path) as file:
+        yield file
+
+
+def _recalled(known: pq.ParquetFile | None, number: int, clips: pa.Table, columns: pa.Schema) -> pa.Table:
+    """Return what decoding gave for the first of `clips`, as far as row group `number` of `known` has the same ones."""
+    made = _made_columns(columns)
+    if known is None or number >= known.num_row_groups:
+        return made.empty_table()
+    before = known.read_row_group(number, columns=["clip_id", *made.names], use_threads=False)
+    there = zip(before["clip_id"].to_pylist(), before["mp3_sha256"].to_pylist(), strict=True)
+    wanted = zip(clips["clip_id"].to_pylist(), map(_sha256, clips["mp3"].to_pylist()), strict=True)
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(there, wanted, strict=False)))
+    return before.slice(0, same).select(made.names).cast(made).combine_chunks()
+
+
+def _made_columns(columns: pa.Schema) -> pa.Schema:
+    """Return the columns that come out of decoding; the others are those of the clips."""
+    return pa.schema([field for field in columns if field.name not in schema.CLIPS_SCHEMA.names])
+
+
 def _decoded(clips: pa.Table, recipe: Recipe, columns: pa.Schema) -> pa.Table:
-    """Return the rows of a shard of waveforms for the rows of a shard of clips."""
+    """Decode clips: `_made_columns`, a row for each."""
     clip_ids = clips["clip_id"].to_pylist()
     facts: list[dict[str, Any]] = []
     stored: list[npt.NDArray[Any] | bytes] = []
@@ -118,15 +168,17 @@ def _decoded(clips: pa.Table, recipe: Recipe, columns: pa.Schema) -> pa.Table:
                 "peak_dbfs": peak,
                 "rms_dbfs": rms,
                 "clipped_samples": clipped,
-                "mp3_sha256": hashlib.sha256(data).hexdigest(),
+                "mp3_sha256": _sha256(data),
             }
         )
-    made = pa.Table.from_pylist(facts, schema=pa.schema([field for field in columns if field.name in facts[0]]))
+    made = _made_columns(columns)
     field = schema.AUDIO_COLUMNS[recipe.encoding]
-    made = made.append_column(field, _audio_array(stored, clip_ids, field.type))
-    for name in set(columns.names) - set(made.column_names):
-        made = made.append_column(columns.field(name), clips[name])
-    return made.select(columns.names)
+    table = pa.Table.from_pylist(facts, schema=pa.schema([each for each in made if each.name != field.name]))
+    return table.append_column(field, _audio_array(stored, clip_ids, field.type)).select(made.names)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _decode(clip_id: str, data: bytes, sample_rate: int) -> audio.Audio:

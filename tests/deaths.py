@@ -44,11 +44,11 @@ def arm(steps: int) -> None:
         setattr(owner, name, armed(getattr(owner, name)))
 
 
-def make_shard(clips: Path, made: Path, recipe: waveforms.Recipe) -> int:
+def make_shard(clips: Path, made: Path, recipe: waveforms.Recipe, earlier: Path) -> int:
     """Make one shard in a worker that is killed after so many steps of its own."""
     if clips.name == shards.shard_name(1):
         arm(int(os.environ["DEATHS_STEP"]))
-    return waveforms.make_shard(clips, made, recipe)
+    return waveforms.make_shard(clips, made, recipe, earlier)
 
 
 def with_a_dying_worker() -> None:

@@ -55,9 +55,28 @@ def unusual(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def made(clips: Path, folder: Path, encoding: str, sample_rate: int = 16000) -> Path:
     path = folder / f"{encoding}.parquet"
-    rows = make_shard(clips, path, Recipe(sample_rate, encoding, FACTS))
+    rows = make_shard(clips, path, Recipe(sample_rate, encoding, FACTS), folder / "nothing.parquet")
     assert rows == pq.read_metadata(clips).num_rows
     return path
+
+
+@pytest.mark.parametrize("encoding", ["pcm16", "float32", "flac"])
+def test_a_fuller_shard_costs_what_is_new_and_has_the_same_bytes(tmp_path: Path, encoding: str) -> None:
+    mp3s = [speech(0.3 + number / 50, 48000) for number in range(37)]
+    few, many = (write_clips(tmp_path / f"{count}.parquet", mp3s[:count]) for count in (21, 37))
+    recipe = Recipe(16000, encoding, FACTS)
+    earlier, grown, scratch, again = (tmp_path / f"{name}.parquet" for name in ("earlier", "grown", "scratch", "again"))
+    assert make_shard(few, earlier, recipe, tmp_path / "nothing.parquet") == 21
+    assert make_shard(many, scratch, recipe, tmp_path / "nothing.parquet") == 37
+    assert make_shard(many, grown, recipe, earlier) == 16
+    assert grown.read_bytes() == scratch.read_bytes()
+    assert make_shard(few, again, recipe, scratch) == 0  # shrunk
+    assert again.read_bytes() == earlier.read_bytes()
+    assert make_shard(many, grown, Recipe(8000, encoding, FACTS), earlier) == 37
+    damaged = bytearray(earlier.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    earlier.write_bytes(damaged)
+    assert make_shard(many, grown, recipe, earlier) == 37
 
 
 @pytest.mark.parametrize("which", ["clips", "unusual"])

@@ -29,15 +29,16 @@ def run() -> str:
     recipe = Recipe(params.waveforms.sample_rate, params.waveforms.encoding, facts)
     sources = shards.shard_paths(schema.CLIPS)
     folder = shards.ShardFolder(schema.WAVEFORMS)
-    tasks: dict[str, tuple[Path, Path, Recipe]] = {}
+    tasks: dict[str, tuple[Path, Path, Recipe, Path]] = {}
     for number, source in enumerate(sources):
         expected = recipe.seal(shards.read_seal(source))["fingerprint"]
         if not folder.find(number, partial(shards.is_right, expected=expected)):
-            tasks[source.name] = (source, folder.new(number), recipe)
+            tasks[source.name] = (source, folder.new(number), recipe, folder.published(number))
     clips = {source.name: pq.read_metadata(source).num_rows for source in sources}
-    new = sum(clips[name] for name in tasks)
-    with progress("waveforms", new, "clips") as bar:
-        for _, count in engine.map_shards(make_shard, tasks, load_runtime().processes):
-            bar.update(count)
+    decoded = 0
+    with progress("waveforms", sum(clips[name] for name in tasks), "clips") as bar:
+        for name, count in engine.map_shards(make_shard, tasks, load_runtime().processes):
+            decoded += count
+            bar.update(clips[name])
     folder.publish(len(sources))
-    return f"{sum(clips.values())} waveforms in {len(sources)} shards; {new} decoded now"
+    return f"{sum(clips.values())} waveforms in {len(sources)} shards; {decoded} decoded now"
