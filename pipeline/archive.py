@@ -26,7 +26,7 @@ from pipeline import schema
 from pipeline.errors import Rejected, SnapshotChanged, SnapshotError
 from pipeline.schema import Reason
 
-_TAIL_BYTES = 1 << 16  # holds the end records of any archive without a long comment
+TAIL_BYTES = 1 << 15  # read first, from the end: the end records, and all of the index where it is small
 _LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")  # 4.3.7
 _EXTRA_BYTES = 64  # room for a local header's extra field: timestamps and the ZIP64 sizes fit
 _STORED, _DEFLATED = 0, 8  # 4.4.5
@@ -43,10 +43,6 @@ class Bytes(Protocol):
     @property
     def size_bytes(self) -> int:
         """How many there are."""
-
-    @property
-    def exact(self) -> bool:
-        """Whether nothing can flip them on their way."""
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly `length` bytes from `offset` on, or raise `SnapshotError`."""
@@ -75,11 +71,6 @@ class LocalFile:
     def name(self) -> str:
         """The file's path."""
         return str(self.path)
-
-    @property
-    def exact(self) -> bool:
-        """Whether nothing can flip its bytes on their way."""
-        return True
 
     @property
     def size_bytes(self) -> int:
@@ -202,7 +193,7 @@ class _Tail(io.RawIOBase):
 
     def since(self, offset: int) -> bytes:
         if offset < self._start:
-            start = max(0, min(offset, self._start - _TAIL_BYTES))
+            start = offset if self._data else max(0, min(offset, self._start - TAIL_BYTES))
             self._data = self._source.read(start, self._start - start) + self._data
             self._start = start
         return self._data[offset - self._start :]

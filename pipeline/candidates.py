@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import pandas as pd
@@ -47,6 +47,10 @@ class Candidate:
     def clip_id(self) -> str:
         """The clip in that place."""
         return str(self.row["clip_id"])
+
+    def entry(self) -> list[Any]:
+        """Return all that the index says of the clip; nothing where it is not there."""
+        return list(astuple(self.member)) if self.member else []
 
     def facts(self) -> list[Any]:
         """Return all that a stored row of it depends on."""

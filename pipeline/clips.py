@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -20,10 +20,15 @@ import pyarrow.parquet as pq
 
 from pipeline import schema, shards
 from pipeline.candidates import Candidate, Candidates, Check, Examination, Fetch, Goal, Verdict
-from pipeline.errors import Rejected, SampleError, ShardError
+from pipeline.errors import Rejected, SampleError
 from pipeline.schema import Reason
 
 _ROW_GROUP_CLIPS = 64
+
+
+def source_of(receipt: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a receipt goes into seals: not the digest of the whole index, since each clip has its CRC-32."""
+    return {name: value for name, value in receipt["validators"].items() if name != "directory_sha256"}
 
 
 @dataclass
@@ -65,30 +70,29 @@ class Tally:
 class Earlier:
     """Clips that earlier runs fetched from the same snapshot, out of the shards that they left."""
 
-    def __init__(self, paths: Iterable[Path], facts: dict[str, Any], check: Check) -> None:
+    def __init__(self, seals: Mapping[Path, dict[str, Any]], facts: dict[str, Any], check: Check) -> None:
         self._check = check
         self._place: dict[str, tuple[Path, int]] = {}
-        self._refused: dict[str, Rejected] = {}
-        for path in paths:
-            seal = _seal_if_whole(path)
-            if seal is None or seal["source"] != facts["source"]:
+        self._refused: dict[str, tuple[list[Any], Rejected]] = {}
+        for path, seal in seals.items():
+            if seal["source"] != facts["source"]:
                 continue
             self._place.update(_places(path))
             if {name: seal.get(name) for name in facts} == facts:
-                for _, clip_id, reason, detail in seal["rejected"]:
-                    self._refused[clip_id] = Rejected(Reason(reason), detail)
+                for (_, clip_id, reason, detail), entry in zip(seal["rejected"], seal["entries"], strict=True):
+                    self._refused[clip_id] = entry, Rejected(Reason(reason), detail)
         self._load = lru_cache(maxsize=2)(_read_mp3s)
 
     def recall(self, candidate: Candidate) -> Verdict | None:
         """Return what became of a candidate before, or None where it has to be fetched."""
-        refused = self._refused.get(candidate.clip_id)
-        if refused is not None and refused.reason is not Reason.EXCLUDED:
+        entry, refused = self._refused.get(candidate.clip_id, (None, None))
+        if refused is not None and refused.reason is not Reason.EXCLUDED and entry == candidate.entry():
             return Verdict(candidate, rejected=refused)
         place, member = self._place.get(candidate.clip_id), candidate.member
         if place is None or member is None:
             return None
-        data = self._load(*place)[candidate.clip_id]
-        if len(data) != member.size_bytes or member.crc32 not in (None, zlib.crc32(data)):
+        data = self._load(*place).get(candidate.clip_id)  # a shard of this run may be in the place of that one now
+        if data is None or len(data) != member.size_bytes or member.crc32 not in (None, zlib.crc32(data)):
             return None
         return self._check.judge(candidate, data)
 
@@ -114,6 +118,7 @@ class ClipShards:
         self._shard_clips = shard_clips
         self._facts = {**facts, "seconds": list(check.seconds)}
         self._folder = shards.ShardFolder(schema.CLIPS)
+        self._seals = shards.read_whole_seals(self._folder.existing())
         self._count = 0
 
     def fill(self, goal: Goal, tally: Tally, fetch: Fetch, pool: Any) -> Iterator[int]:
@@ -137,7 +142,7 @@ class ClipShards:
 
     @cached_property
     def _earlier(self) -> Earlier:
-        return Earlier(self._folder.existing(), self._facts, self._check)
+        return Earlier(self._seals, self._facts, self._check)
 
     def _recall(self, candidate: Candidate) -> Verdict | None:
         return self._earlier.recall(candidate)
@@ -146,14 +151,16 @@ class ClipShards:
         """Return the seal of the next shard if it is there, whole, and what would be made now."""
 
         def right(path: Path) -> dict[str, Any] | None:
-            seal = _seal_if_whole(path)
+            seal = self._seals.get(path)
             if seal is None:
                 return None
             first, last = seal["ranks"]
             if first != rank or last >= len(self._candidates) or not self._ends_right(seal, goal):
                 return None
-            expected = self._fingerprint(self._candidates.between(first, last + 1))
-            return seal if seal["fingerprint"] == expected else None
+            candidates = self._candidates.between(first, last + 1)
+            entries = [candidates[refused - first].entry() for refused, *_ in seal["rejected"]]
+            is_right = seal["fingerprint"] == self._fingerprint(candidates) and seal["entries"] == entries
+            return self._seals.pop(path) if is_right else None
 
         return self._folder.find(self._count, right)
 
@@ -169,11 +176,11 @@ class ClipShards:
     def _write(self, path: Path, verdicts: Iterable[Verdict], goal: Goal, tally: Tally) -> dict[str, Any]:
         """Write the good clips among `verdicts` as one shard; return its seal.
 
-        The seal has the ranks that the shard covers and what was refused among them, so that shards can be told right
-        or wrong, and reused, one by one.
+        The seal has the ranks that the shard covers and what was refused among them, with their entries of the
+        index, so that shards can be told right or wrong, and reused, one by one.
         """
         examined: list[Candidate] = []
-        seal: dict[str, Any] = {**self._facts, "nanoseconds": [], "rejected": []}
+        seal: dict[str, Any] = {**self._facts, "nanoseconds": [], "rejected": [], "entries": []}
         rows: list[dict[str, Any]] = []
         with shards.writing(path, schema.CLIPS_SCHEMA, seal, compression="none", use_dictionary=False) as writer:
             for verdict in verdicts:
@@ -182,6 +189,7 @@ class ClipShards:
                 if verdict.rejected is not None:
                     reason = verdict.rejected.reason.value
                     seal["rejected"].append((candidate.rank, candidate.clip_id, reason, verdict.rejected.detail))
+                    seal["entries"].append(candidate.entry())
                     tally.verify(goal.clips or len(self._candidates), seal["rejected"])
                     continue
                 seal["nanoseconds"].append(verdict.nanoseconds)
@@ -199,13 +207,6 @@ class ClipShards:
         return shards.fingerprint([self._facts, [candidate.facts() for candidate in examined]])
 
 
-def _seal_if_whole(path: Path) -> dict[str, Any] | None:
-    try:
-        return shards.read_whole_seal(path)
-    except ShardError:
-        return None
-
-
 def _places(path: Path) -> Iterator[tuple[str, tuple[Path, int]]]:
     """Yield the clips of a shard, each with the row group that it is in."""
     with pq.ParquetFile(path) as file:
@@ -216,5 +217,7 @@ def _places(path: Path) -> Iterator[tuple[str, tuple[Path, int]]]:
 
 def _read_mp3s(path: Path, group: int) -> dict[str, bytes]:
     with pq.ParquetFile(path) as file:
+        if group >= file.num_row_groups:
+            return {}
         table = file.read_row_group(group, columns=["clip_id", "mp3"])
     return dict(zip(table["clip_id"].to_pylist(), table["mp3"].to_pylist(), strict=True))

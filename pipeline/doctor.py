@@ -159,7 +159,7 @@ def reachable(runtime: Callable[[], Runtime], url: str = KAGGLE) -> Finding:
     """Ask Kaggle's server for anything; any answer will do. Without it only local snapshots work."""
     import requests  # noqa: PLC0415
 
-    from pipeline.ranges import explained  # noqa: PLC0415
+    from pipeline.network import explained  # noqa: PLC0415
 
     try:
         settings = runtime()

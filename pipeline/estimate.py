@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pipeline import metadata, ranking, schema, shards
 from pipeline.candidates import Candidate, Candidates, Check
+from pipeline.clips import source_of
 from pipeline.descriptions import ArchiveSource, KaggleSource, describe
 from pipeline.errors import Rejected, SampleError, ShardError, SnapshotError
 from pipeline.params import Params, load_params
@@ -91,7 +92,7 @@ def _walk(params: Params, receipt: dict[str, Any], rows: int, order: pa.Table) -
     index = metadata.index_clips(pq.read_table(schema.MEMBERS_FILE), layout)
     seconds = metadata.estimated_seconds(order["clip_id"].to_pylist(), index, layout)
     known = pd.Series(seconds).fillna(float(pd.Series(seconds).mean())).fillna(0.0)
-    there = _there(receipt["validators"])
+    there = _there(source_of(receipt))
     check = Check(wanted.seconds)
     sizes = Counter(order["stratum"].to_pylist())
     found = Estimate(rows, dict(sizes), Counter(), 0.0, 0, 0, 0, 0, reached=False)

@@ -23,8 +23,8 @@ from urllib.parse import urljoin
 import requests
 
 from pipeline.errors import TransferError
+from pipeline.network import explained, retry_after_seconds
 from pipeline.params import Runtime
-from pipeline.ranges import explained, retry_after_seconds
 from pipeline.retries import Patience, Pause, Transient
 
 Result = TypeVar("Result")

@@ -9,7 +9,6 @@ Ranges are RFC 9110, section 14; numbers in the comments are its sections.
 
 from __future__ import annotations
 
-import email.utils
 import logging
 import re
 import threading
@@ -18,7 +17,6 @@ from binascii import Error as Base64Error
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import requests
@@ -26,11 +24,12 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from pipeline import schema
+from pipeline.archive import TAIL_BYTES
 from pipeline.errors import SnapshotChanged, SnapshotError, TransferError
+from pipeline.network import explained, retry_after_seconds
 from pipeline.params import Runtime
 from pipeline.retries import Patience, Pause, Transient
 
-TAIL_BYTES = 1 << 16  # of the first request, which asks for the end: an archive's index starts there
 _CHUNK_BYTES = 1 << 16
 _EXPIRED = frozenset({400, 401, 403})  # what storage says to a signed URL that is too old
 _PASSING = frozenset({408, 425, 429}) | frozenset(range(500, 600))
@@ -342,46 +341,6 @@ class Remote:
         return first, last + 1, total
 
 
-_MEANINGS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
-    (
-        (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError),
-        "the proxy could not be reached (environment variables http_proxy, https_proxy, no_proxy)",
-    ),
-    (
-        (requests.exceptions.SSLError, urllib3.exceptions.SSLError),
-        "the server's certificate is not accepted; behind an inspecting proxy, set REQUESTS_CA_BUNDLE",
-    ),
-    (requests.exceptions.TooManyRedirects, "the server redirects without end"),
-    (urllib3.exceptions.NameResolutionError, "the server's name cannot be resolved; is there a network?"),
-    (
-        (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError),
-        "no answer in time (configs/runtime.yaml: connect_timeout_seconds, read_timeout_seconds)",
-    ),
-)
-
-
-def explained(error: BaseException) -> str:
-    """Return what a failed connection means, without the URL that its own message holds."""
-    # A refused connection is a kind of timeout there, which it is not.
-    causes = [cause for cause in _causes(error) if type(cause) is not urllib3.exceptions.NewConnectionError]
-    for kinds, meaning in _MEANINGS:
-        if any(isinstance(cause, kinds) for cause in causes):
-            return meaning
-    reasons = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
-    return f"the connection failed ({reasons[0]})" if reasons else "the connection broke"
-
-
-def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """Return how long the server asks to wait, given in seconds or as a date (10.2.3); None where it does not."""
-    value = headers.get("Retry-After", "").strip()
-    if value.isdecimal():
-        return float(value)
-    try:
-        return max(0.0, (email.utils.parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
-
-
 class _Prepared:
     """A request for any part of what lies at `url`.
 
@@ -436,15 +395,3 @@ def _body(response: requests.Response, length: int) -> bytes:
 
 def _status(response: requests.Response) -> str:
     return f"{response.status_code} {response.reason or ''}".strip()
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return the exceptions inside `error`, which requests and urllib3 put into arguments and attributes."""
-    found: list[BaseException] = []
-    todo = [error]
-    while todo and len(found) < 16:
-        cause = todo.pop()
-        found.append(cause)
-        inner = [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
-        todo += [each for each in inner if isinstance(each, BaseException) and each not in found]
-    return found

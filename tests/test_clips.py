@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -301,6 +302,19 @@ def test_a_clip_that_the_archive_has_anew_is_fetched_anew(folder: Path) -> None:
     fill(archive, 5, 3)
     assert archive.fetched == ["valid-test/sample-000000"]
     assert pq.read_table(folder / "part-00000.parquet")["mp3"][0].as_py() == GOOD[4]
+
+
+def test_what_waits_may_be_replaced_before_all_of_it_is_recalled(folder: Path) -> None:
+    """A run was killed, and the next one makes smaller shards, in the places of those that it takes clips from."""
+    fill(Archive([*MIXED]), 7, 1)
+    expected = contents(folder)
+    shutil.rmtree(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.clips._ROW_GROUP_CLIPS", 1)
+        patch.setattr(ClipShards, "publish", lambda _: None)
+        fill(Archive([*MIXED]), 7, 4)
+    fill(Archive([*MIXED]), 7, 1)
+    assert contents(folder) == expected
 
 
 def test_too_many_bad_ones_are_an_error_and_change_nothing(folder: Path) -> None:

@@ -6,19 +6,16 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
 import pytest
-import requests
-import urllib3
 from fake_kaggle import SECRET, FakeKaggle, Fault
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.archive import TAIL_BYTES
 from pipeline.errors import SnapshotChanged, SnapshotError, TransferError
 from pipeline.params import Runtime
-from pipeline.ranges import TAIL_BYTES, Location, Pin, RangesRefused, Remote, explained, retry_after_seconds
+from pipeline.ranges import Location, Pin, RangesRefused, Remote
 
 DATA = bytes(number * 7 % 251 for number in range(200_000))
 RUNTIME = Runtime(retries=2, connect_timeout_seconds=2, read_timeout_seconds=0.3)
@@ -218,20 +215,3 @@ def test_closing_ends_all_waiting(fake: FakeKaggle) -> None:
 def test_what_is_no_url_is_said_at_once(url: str) -> None:
     with pytest.raises(TransferError, match=r"no http\(s\) URL"):
         Remote("the file", lambda _: url, RUNTIME, lambda _: pytest.fail("waited")).read(0, 5)
-
-
-def test_retry_after_is_seconds_or_a_date() -> None:
-    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
-    assert retry_after_seconds({"Retry-After": "17"}) == 17
-    assert 50 < (retry_after_seconds({"Retry-After": soon}) or 0) <= 60
-    assert retry_after_seconds({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
-    assert retry_after_seconds({"Retry-After": "soon"}) is None
-    assert retry_after_seconds({}) is None
-
-
-def test_failures_are_explained_by_their_cause() -> None:
-    refused = urllib3.exceptions.MaxRetryError(None, SECRET, OSError(111, "Connection refused"))  # type: ignore[arg-type]
-    assert explained(requests.ConnectionError(refused)) == "the connection failed (Connection refused)"
-    assert "proxy" in explained(requests.exceptions.ProxyError(SECRET))
-    assert "certificate" in explained(requests.exceptions.SSLError(SECRET))
-    assert explained(requests.ConnectionError(SECRET)) == "the connection broke"

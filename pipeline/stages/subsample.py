@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pipeline import atomic, metadata, ranking, schema
 from pipeline.archive import Member
 from pipeline.candidates import Candidates, Check, Goal
-from pipeline.clips import ClipShards, Tally
+from pipeline.clips import ClipShards, Tally, source_of
 from pipeline.descriptions import describe
 from pipeline.errors import SampleError
 from pipeline.params import Subsample, load_params, load_runtime
@@ -35,12 +35,11 @@ def run() -> str:
     _warn_of_unknown(wanted.exclude, order)
     runtime = load_runtime()
     receipt = json.loads(schema.RECEIPT.read_bytes())
-    source = receipt["validators"]
     snapshot = open_snapshot(describe(params.snapshot), runtime)
-    snapshot.verify(source, receipt.get("transport", {}))
+    snapshot.verify(receipt["validators"], receipt.get("transport", {}))
     index = metadata.index_clips(pq.read_table(schema.MEMBERS_FILE), receipt["format"])
     candidates = Candidates(order, index, wanted.exclude, receipt["format"])
-    facts = {"version": schema.VERSION, "pyarrow": pa.__version__, "source": source}
+    facts = {"version": schema.VERSION, "pyarrow": pa.__version__, "source": source_of(receipt)}
     clips = ClipShards(candidates, Check(wanted.seconds), params.shards.clips, facts)
     goal = Goal(wanted.clips, None if wanted.hours is None else round(wanted.hours * 3600e9))
     tally = Tally(wanted.max_rejected)
@@ -54,6 +53,8 @@ def run() -> str:
         try:
             for _ in clips.fill(goal, tally, fetch, pool):
                 bar.reach(goal.clips_so_far)
+            if tally.rejected:
+                snapshot.confirm()
         finally:
             snapshot.close()
             pool.shutdown(wait=False, cancel_futures=True)

@@ -29,10 +29,15 @@ def run() -> str:
     recipe = Recipe(params.waveforms.sample_rate, params.waveforms.encoding, facts)
     sources = shards.shard_paths(schema.CLIPS)
     folder = shards.ShardFolder(schema.WAVEFORMS)
+    made_from = {path: seal["fingerprint"] for path, seal in shards.read_whole_seals(folder.existing()).items()}
+
+    def is_right(path: Path, expected: str) -> bool:
+        return made_from.get(path) == expected
+
     tasks: dict[str, tuple[Path, Path, Recipe, Path]] = {}
     for number, source in enumerate(sources):
         expected = recipe.seal(shards.read_seal(source))["fingerprint"]
-        if not folder.find(number, partial(shards.is_right, expected=expected)):
+        if not folder.find(number, partial(is_right, expected=expected)):
             tasks[source.name] = (source, folder.new(number), recipe, folder.published(number))
     clips = {source.name: pq.read_metadata(source).num_rows for source in sources}
     decoded = 0
