@@ -39,7 +39,7 @@ _SECONDS = (1.5, 2.8, 8.9)  # shortest, most frequent, longest: 4.4 on average
 _DIFFERENT = 500  # as many are encoded, which takes its time; more are the same audio under another tag
 _DECIBELS = (-14, 0)  # how much louder the speech is than in the demo: −27 dBFS on average, as in the real clips
 _PAUSE = RATE // 2  # samples before and after the speech: people need a moment
-_NOISE = 0.0005  # root mean square, −66 dBFS
+_NOISE_DECIBELS = (-95, -50)  # of the room, dBFS: what the quiet tenth of 30 real clips has, all but the extremes
 _FRAME_BYTES = 192  # 64 kbit/s at 48 kHz
 _CONSTANT_64K = {"compression_level": 0.8889, "bitrate_mode": "CONSTANT"}
 
@@ -99,7 +99,8 @@ def _clips(count: int) -> Iterator[tuple[dict[str, str], bytes]]:
 def _clip(number: int) -> tuple[dict[str, str], bytes]:
     voices = _voices()
     dice = np.random.default_rng([SEED, number])
-    waveform = dice.normal(0, _NOISE, round(dice.triangular(*_SECONDS) * RATE)).astype(np.float32)
+    noise = 10 ** (dice.uniform(*_NOISE_DECIBELS) / 20)
+    waveform = dice.normal(0, noise, round(dice.triangular(*_SECONDS) * RATE)).astype(np.float32)
     speech = waveform[_PAUSE:-_PAUSE]
     start = int(dice.integers(len(voices.waveform) - len(speech)))
     speech += voices.waveform[start : start + len(speech)] * np.float32(10 ** (dice.uniform(*_DECIBELS) / 20))

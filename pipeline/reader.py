@@ -211,7 +211,9 @@ class _Store:
     def _read(self, number: int, group: int) -> tuple[list[dict[str, Any]], list[npt.NDArray[np.float32]]]:
         path = self._paths[number]
         try:
-            with pq.ParquetFile(path, metadata=self._footers[number], page_checksum_verification=True) as file:
+            with pq.ParquetFile(
+                path, metadata=self._footers[number], page_checksum_verification=True, pre_buffer=False
+            ) as file:
                 table = file.read_row_group(group, use_threads=False)  # one column is nearly all there is to read
         except OSError as error:
             raise ShardError(f"{path}: cannot be read ({error}); get it again with: dvc checkout or dvc pull") from None
@@ -235,7 +237,6 @@ def _waveforms(column: pa.Array) -> list[npt.NDArray[np.float32]]:
         return [audio.from_flac(flac) for flac in column.field("bytes").to_pylist()]
     samples = column.values.to_numpy()
     if samples.dtype == np.int16:
-        samples = samples.astype(np.float32)
-        samples *= np.float32(1 / (1 << 15))  # exact, as it is a power of two, and quicker than to divide
+        samples = np.multiply(samples, np.float32(1 / (1 << 15)), dtype=np.float32)  # exact: it is a power of two
     offsets = column.offsets.to_numpy()
     return [samples[start:stop] for start, stop in pairwise(offsets)]

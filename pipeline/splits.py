@@ -15,8 +15,6 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 __all__ = ["assign", "hashes", "normalise"]
 
@@ -115,6 +113,9 @@ def _own_where_missing(values: Objects, ids: Objects) -> Objects:
 
 def _groups(sentence: Integers, speaker: Integers) -> Integers:
     """Return the number of each row's group: rows that share a sentence or a speaker are in the same one."""
+    from scipy.sparse import coo_array  # noqa: PLC0415  slow to import, and needed only where speakers are known
+    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+
     nodes = int(sentence.max() + speaker.max()) + 2
     ends = (sentence, sentence.max() + 1 + speaker)
     links = coo_array((np.ones(len(sentence), dtype=np.int8), ends), shape=(nodes, nodes))

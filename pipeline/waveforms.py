@@ -108,7 +108,8 @@ def make_shard(clips: Path, waveforms: Path, recipe: Recipe, earlier: Path) -> i
             made = _recalled(known, number, batch, columns)
             new = batch.slice(made.num_rows)
             if new.num_rows:
-                made = pa.concat_tables([made, _decoded(new, recipe, columns)]).combine_chunks()
+                decoded = _decoded(new, recipe, columns)
+                made = pa.concat_tables([made, decoded]).combine_chunks() if made.num_rows else decoded
             for name in set(columns.names) - set(made.column_names):
                 made = made.append_column(columns.field(name), batch[name])
             writer.write_table(made.select(columns.names))
