@@ -100,3 +100,14 @@ def exhibit(text: str | None, mp3: bytes | None = b"ID3", *, silent: bool = Fals
         mp3_sha256="0" * 64,
     )
     return Exhibit(clip, "all", mp3, waveform(samples, 16_000), spectrogram(samples, 16_000))
+
+
+ODD = {
+    "one clip": material(1, refused=0),
+    "nothing rejected": material(refused=0),
+    "one stratum": material(strata=()),
+    "a hundred strata": material(400, levels=100),
+    "no ages": material(ages=False),
+    "digital silence": material(silent=True),
+    "script in the sentences": material(text=SCRIPT),
+}

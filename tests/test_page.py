@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from browser import Page, chromium, find_chromium
 from conftest import Project
-from materials import ABOUT, SCRIPT, exhibit, material
+from materials import ABOUT, ODD, SCRIPT, exhibit
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -24,15 +24,6 @@ in_a_browser = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here: the report was not opened in a browser (apt-get install chromium)"
 )
 STRATA = ("gender", "age")
-ODD = {
-    "one clip": material(1, refused=0),
-    "nothing rejected": material(refused=0),
-    "one stratum": material(strata=()),
-    "a hundred strata": material(400, levels=100),
-    "no ages": material(ages=False),
-    "digital silence": material(silent=True),
-    "script in the sentences": material(text=SCRIPT),
-}
 
 
 def rendered(made: Material, strata: tuple[str, ...] = STRATA) -> str:

@@ -13,7 +13,7 @@ import pytest
 from conftest import Project
 from hypothesis import given
 from hypothesis import strategies as st
-from materials import material
+from materials import ODD, material
 
 from pipeline import report
 from pipeline.splits import normalise
@@ -123,16 +123,6 @@ def test_exact_shares_of_strata_and_of_levels_add_up_to_the_sample(allocation: s
     assert sum(stratum.exact for stratum in numbers.strata) == pytest.approx(len(made.sample))
     for column in numbers.columns:
         assert sum(level.exact for level in column.levels) == pytest.approx(len(made.sample))
-
-
-ODD = {
-    "one clip": material(1, refused=0),
-    "nothing rejected": material(refused=0),
-    "one stratum": material(strata=()),
-    "a hundred strata": material(400, levels=100),
-    "no ages": material(ages=False),
-    "digital silence": material(silent=True),
-}
 
 
 @pytest.mark.parametrize("name", ODD)
