@@ -34,7 +34,7 @@ def decode(paths: list[Path], out: Path, processes: int) -> None:
     _map(_decode, paths, processes)
 
 
-def bound(paths: list[Path], out: Path, processes: int) -> None:
+def resample(paths: list[Path], out: Path, processes: int) -> None:
     """Read, decode, resample, round to 16 bits; nothing is checked, and nothing is written."""
     import soundfile
     import soxr
@@ -42,8 +42,8 @@ def bound(paths: list[Path], out: Path, processes: int) -> None:
     _map(_pcm16, paths, processes)
 
 
-def bound_written(paths: list[Path], out: Path, processes: int) -> None:
-    """Do the same and write the samples as pcm16 Parquet, one file for each process."""
+def bound(paths: list[Path], out: Path, processes: int) -> None:
+    """Do the same and pack the samples as pcm16 Parquet, one file for each process."""
     import pyarrow.parquet
     import soundfile
     import soxr
@@ -115,8 +115,8 @@ def torchcodec(paths: list[Path], out: Path, processes: int) -> None:
 
 PEERS: dict[str, Callable[[list[Path], Path, int], None]] = {
     "decode": decode,
+    "resample": resample,
     "bound": bound,
-    "bound-written": bound_written,
     "librosa": librosa_loop,
     "ffmpeg": ffmpeg,
     "lhotse": lhotse,

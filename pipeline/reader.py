@@ -237,6 +237,7 @@ def _waveforms(column: pa.Array) -> list[npt.NDArray[np.float32]]:
         return [audio.from_flac(flac) for flac in column.field("bytes").to_pylist()]
     samples = column.values.to_numpy()
     if samples.dtype == np.int16:
-        samples = np.multiply(samples, np.float32(1 / (1 << 15)), dtype=np.float32)  # exact: it is a power of two
+        samples = samples.astype(np.float32)
+        samples *= np.float32(1 / (1 << 15))  # exact, as it is a power of two, and quicker than to divide
     offsets = column.offsets.to_numpy()
     return [samples[start:stop] for start, stop in pairwise(offsets)]
