@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for_exit
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
@@ -45,7 +46,8 @@ def map_shards(
     try:
         while True:
             for shard, arguments in _take(waiting, processes - len(running)):
-                running[pool.submit(function, *arguments)] = shard
+                with _ctrl_c_waits():
+                    running[pool.submit(function, *arguments)] = shard
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -68,6 +70,27 @@ def _local_processes(processes: int, module: str) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([module])
     return ProcessPoolExecutor(processes, context, _start_worker)
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Hold Ctrl-C back while processes start: one that is half started can be neither ended nor kept silent.
+
+    They inherit the mask; this process needs a handler, since the signal may come to another thread of it.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _start_worker() -> None:
