@@ -111,7 +111,7 @@ class Index:
 
 
 def read_index(source: Bytes) -> Index:
-    """Read an archive's central directory, ZIP64 or not, in one or two reads.
+    """Read an archive's central directory, ZIP64 or not, in one or two reads; a comment takes up to three more.
 
     Raises
     ------

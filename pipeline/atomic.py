@@ -6,8 +6,6 @@ A file that may be linked into DVC's cache is never written to: the rename puts 
 
 from __future__ import annotations
 
-import glob
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +18,10 @@ SUFFIX = ".tmp"
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path`; give it that name on success, remove it on failure.
 
-    Siblings that killed runs left are removed first.
+    One that a killed run left has the same name, and is written over.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*{SUFFIX}"):
-        leftover.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{SUFFIX}")
+    temporary = path.with_name(f".{path.name}{SUFFIX}")
     try:
         yield temporary
         temporary.replace(path)

@@ -2,7 +2,7 @@
 
 Comes in: candidates in the order of the ranking, and a goal. Goes out: shards of the first good clips that reach it.
 A shard that an earlier run left and that is still right is kept; of one that is not, the clips that are still wanted
-are taken from it and not fetched again.
+are taken from it and not fetched again, as long as this run has not put another shard in its place.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROW_GROUP_CLIPS = 64
 
 
 def source_of(receipt: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a receipt goes into seals: not the digest of the whole index, since each clip has its CRC-32."""
+    """Return what of a receipt goes into seals: not the digest of an index, which has the CRC-32 of each clip."""
     return {name: value for name, value in receipt["validators"].items() if name != "directory_sha256"}
 
 
@@ -79,7 +79,7 @@ class Earlier:
                 continue
             self._place.update(_places(path))
             if {name: seal.get(name) for name in facts} == facts:
-                for (_, clip_id, reason, detail), entry in zip(seal["rejected"], seal["entries"], strict=True):
+                for (_, clip_id, reason, detail), entry in zip(seal["rejected"], seal.get("entries", []), strict=False):
                     self._refused[clip_id] = entry, Rejected(Reason(reason), detail)
         self._load = lru_cache(maxsize=2)(_read_mp3s)
 
@@ -136,6 +136,11 @@ class ClipShards:
             yield len(seal["nanoseconds"])
             self._count, rank = self._count + 1, seal["ranks"][1] + 1
 
+    @property
+    def has_new(self) -> bool:
+        """Whether there are shards to publish."""
+        return self._folder.has_new
+
     def publish(self) -> None:
         """Give the shards that `fill` found and made their final names."""
         self._folder.publish(self._count)
@@ -159,7 +164,7 @@ class ClipShards:
                 return None
             candidates = self._candidates.between(first, last + 1)
             entries = [candidates[refused - first].entry() for refused, *_ in seal["rejected"]]
-            is_right = seal["fingerprint"] == self._fingerprint(candidates) and seal["entries"] == entries
+            is_right = seal["fingerprint"] == self._fingerprint(candidates) and seal.get("entries", []) == entries
             return self._seals.pop(path) if is_right else None
 
         return self._folder.find(self._count, right)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import forkserver
 from multiprocessing.connection import wait as wait_for_exit
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
@@ -21,6 +22,9 @@ from typing import Any, TypeVar
 from pipeline.errors import WorkerError
 
 Result = TypeVar("Result")
+
+# Workers come from a clean process that has imported what they need once, where the platform has that.
+_START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 def map_shards(
@@ -40,7 +44,7 @@ def map_shards(
             yield shard, function(*arguments)
         return
     others = multiprocessing.active_children()
-    pool = _local_processes(min(processes, len(tasks)), function.__module__)
+    pool = _local_processes(min(processes, len(tasks)), function)
     running: dict[Future[Result], str] = {}
     waiting = iter(tasks.items())
     try:
@@ -54,7 +58,7 @@ def map_shards(
                 result = future.result()
                 yield running.pop(future), result
     except BrokenProcessPool:
-        shards = " or ".join(sorted(running.values()))
+        shards = " or ".join(sorted(running.values())) or "nothing yet"
         raise WorkerError(
             f"a worker process died while it made {shards}; it was killed, or memory ran out.\n"
             "Shards that are done are kept. Run it again, with fewer workers if memory is short (configs/runtime.yaml)."
@@ -63,22 +67,31 @@ def map_shards(
         _stop(pool, others)
 
 
-def _local_processes(processes: int, module: str) -> ProcessPoolExecutor:
-    """Start workers from a clean server process that has imported `module` once, where the platform has that."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_worker)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([module])
-    return ProcessPoolExecutor(processes, context, _start_worker)
+def prepare(function: Callable[..., Any]) -> None:
+    """Let the server that workers are forked from import what `function` needs, while the caller goes on.
+
+    Does nothing where the platform has no such server.
+    """
+    if _START == "forkserver":
+        multiprocessing.get_context(_START).set_forkserver_preload([function.__module__])
+        with _ctrl_c_waits():
+            forkserver.ensure_running()
+
+
+def _local_processes(processes: int, function: Callable[..., Any]) -> ProcessPoolExecutor:
+    prepare(function)
+    return ProcessPoolExecutor(processes, multiprocessing.get_context(_START), _start_worker)
 
 
 @contextmanager
 def _ctrl_c_waits() -> Iterator[None]:
     """Hold Ctrl-C back while processes start: one that is half started can be neither ended nor kept silent.
 
-    They inherit the mask; this process needs a handler, since the signal may come to another thread of it.
+    They inherit the mask; this process needs a handler, since the signal may come to another thread of it. Does nothing
+    outside of the main thread, which alone can set handlers, and where the handler is not Python's to put back.
     """
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+    may_wait = hasattr(signal, "pthread_sigmask") and signal.getsignal(signal.SIGINT) is not None
+    if threading.current_thread() is not threading.main_thread() or not may_wait:
         yield
         return
     came: list[int] = []
@@ -89,8 +102,8 @@ def _ctrl_c_waits() -> Iterator[None]:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, handler)
-    if came:
-        signal.raise_signal(signal.SIGINT)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _start_worker() -> None:

@@ -134,7 +134,7 @@ def _count(found: Estimate, candidate: Candidate, duration: float, check: Check,
 
 
 def _there(source: Any) -> dict[str, bool]:
-    """Return the clips of this snapshot that earlier runs examined, and whether they were good."""
+    """Return the clips of this snapshot that earlier runs examined, and whether they were good, as seals say."""
     good: dict[str, bool] = {}
     waiting = schema.CLIPS.with_name(f".{schema.CLIPS.name}")  # where a run that was killed leaves them
     for path in [path for folder in (schema.CLIPS, waiting) for path in folder.glob("part-*.parquet")]:

@@ -154,6 +154,11 @@ class ShardFolder:
                 return found
         return None
 
+    @property
+    def has_new(self) -> bool:
+        """Whether there are shards that are not published yet."""
+        return bool(self._new)
+
     def existing(self) -> list[Path]:
         """Return all shards that lie there, the newest first."""
         return [path for place in (self.waiting, self.folder) for path in sorted(place.glob("part-*.parquet"))]

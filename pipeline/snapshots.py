@@ -46,7 +46,7 @@ class Snapshot(Protocol):
         """Return a member's bytes, or raise `Rejected`."""
 
     def confirm(self) -> None:
-        """Raise `SnapshotChanged` if the index may have come damaged: clips were refused for what it says."""
+        """Raise `SnapshotChanged` if the index came damaged; called before clips are refused for what it says."""
 
     def close(self) -> None:
         """Give up all that is under way."""
@@ -147,7 +147,6 @@ class RemoteSnapshot(ArchiveSnapshot):
         super().__init__(source)
         self._remote = source
         self._compare: Callable[[Bytes], None] | None = None
-        self._was_read = False
 
     @cached_property
     def _index(self) -> Index:
@@ -178,7 +177,6 @@ class RemoteSnapshot(ArchiveSnapshot):
 
     def read(self, member: Member) -> bytes:
         """Return a member's bytes; one that comes with the same fault twice is like that in the archive."""
-        self._was_read = True
         faults = set()
         for _ in range(_MOST_READS):
             try:
@@ -191,7 +189,7 @@ class RemoteSnapshot(ArchiveSnapshot):
 
     def confirm(self) -> None:
         """Read the index again, which has no checksum, where the connection does not guard it either."""
-        if self._was_read and self._compare is not None and not self._remote.exact:
+        if self._compare is not None and not self._remote.exact:
             self._compare(self._remote)
 
     def close(self) -> None:

@@ -42,7 +42,8 @@ class Run:
             os.setsid()
             for stream in (1, 2):
                 os.dup2(writing, stream)
-            os.closerange(self._reading, writing + 1)
+            os.close(self._reading)
+            os.close(writing)
             prepare()
             status = main([stage])
             if status:
@@ -55,7 +56,7 @@ class Run:
         """Tell whether all its processes end in that time; return as soon as they do."""
         deadline = time.monotonic() + seconds
         while select.select([self._reading], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            text = os.read(self._reading, 1 << 16).decode()
+            text = os.read(self._reading, 1 << 16).decode(errors="replace")
             self.said += text
             if not text:
                 return True
@@ -150,7 +151,7 @@ def _import(stage: str) -> None:
 
 def _begin_with(before: str) -> None:
     shutil.rmtree(_DATA)
-    shutil.copytree(before, _DATA, symlinks=True)
+    shutil.copytree(before, _DATA, symlinks=True, copy_function=os.link)  # what it writes to in place shows
 
 
 def _report(stage: str, ended: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,21 @@ def test_every_shard_is_made_once_whatever_the_number_of_processes(processes: in
     tasks = calls(*((pow, number, 2) for number in range(5)))
     results = dict(engine.map_shards(operator.call, tasks, processes))
     assert results == {f"part-{number:05d}": number**2 for number in range(5)}
+
+
+def test_ctrl_c_waits_until_a_worker_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    submit, started = ProcessPoolExecutor.submit, list[Any]()
+
+    def interrupted(*arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        started.append(submit(*arguments))
+        return started[-1]
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(engine.map_shards(operator.call, calls((os.getpid,), (os.getpid,)), 2))
+    assert len(started) == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_no_shards_need_no_processes() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -262,11 +263,14 @@ def interrupted(project: Project, stage: str, sign: Path) -> tuple[int, str]:
     ) as process:
         try:
             while process.poll() is None and not any(sign.glob(".*.tmp")):
-                pass
-            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it, too
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.005)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it, too
             _, said = process.communicate(timeout=2)
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
             raise
     return process.returncode, said
 
@@ -349,7 +353,7 @@ def test_no_stage_writes_to_a_file_that_is_linked_into_dvc_s_cache(made: Project
         assert cache_is_whole(made)
     made.run("dvc", "checkout", "--quiet", "--force", "--relink")
     made.set(subsample__clips=130)
-    shutil.copytree(made.root / "data", made.root / "before", symlinks=True)
+    shutil.copytree(made.root / "data", made.root / "before", symlinks=True, copy_function=os.link)
     runs = run_deaths(made, "at_steps", "subsample", 3, "before")
     assert len(runs) > 2
     assert cache_is_whole(made)

@@ -20,6 +20,7 @@ from pipeline.descriptions import describe
 from pipeline.errors import SampleError
 from pipeline.params import Subsample, load_params, load_runtime
 from pipeline.progress import progress
+from pipeline.schema import Reason
 from pipeline.snapshots import open_snapshot
 
 log = logging.getLogger(__name__)
@@ -53,8 +54,11 @@ def run() -> str:
         try:
             for _ in clips.fill(goal, tally, fetch, pool):
                 bar.reach(goal.clips_so_far)
-            if tally.rejected:
+            if clips.has_new and any(reason != Reason.EXCLUDED for _, _, reason, _ in tally.rejected):
                 snapshot.confirm()
+        except SampleError:  # more are bad than may be: the archive's fault, or that of its index
+            snapshot.confirm()
+            raise
         finally:
             snapshot.close()
             pool.shutdown(wait=False, cancel_futures=True)

@@ -28,6 +28,9 @@ def run() -> str:
     }
     recipe = Recipe(params.waveforms.sample_rate, params.waveforms.encoding, facts)
     sources = shards.shard_paths(schema.CLIPS)
+    processes = load_runtime().processes
+    if min(processes, len(sources)) > 1:
+        engine.prepare(make_shard)
     folder = shards.ShardFolder(schema.WAVEFORMS)
     made_from = {path: seal["fingerprint"] for path, seal in shards.read_whole_seals(folder.existing()).items()}
 
@@ -42,7 +45,7 @@ def run() -> str:
     clips = {source.name: pq.read_metadata(source).num_rows for source in sources}
     decoded = 0
     with progress("waveforms", sum(clips[name] for name in tasks), "clips") as bar:
-        for name, count in engine.map_shards(make_shard, tasks, load_runtime().processes):
+        for name, count in engine.map_shards(make_shard, tasks, processes):
             decoded += count
             bar.update(clips[name])
     folder.publish(len(sources))
