@@ -1,7 +1,7 @@
 """What a failure of the network means, in words, and how long a server asks to wait.
 
 Comes in: an exception of requests or urllib3, or the headers of a response. Goes out: what a person can do something
-with, without the URL that such exceptions hold.
+with, without the URL that such exceptions hold. Numbers in the docstrings are sections of RFC 9110.
 """
 
 from __future__ import annotations

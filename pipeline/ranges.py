@@ -1,7 +1,7 @@
 """The bytes of a remote file, by HTTP range requests.
 
 Comes in: a name that may be shown, and something that says at which URL the file lies now. Goes out: any range of its
-bytes, to many threads at a time, and a `Pin` that recognises the file. Never shows the URL, which may be a secret: it
+bytes, to many threads at a time, and what recognises the file. Never shows the URL, which may be a secret: it
 stands in no error, log line or ``repr``. Never writes a file.
 
 Ranges are RFC 9110, section 14; numbers in the comments are its sections.
@@ -12,12 +12,8 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from base64 import b64decode
-from binascii import Error as Base64Error
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import requests
 import urllib3
@@ -26,8 +22,10 @@ from requests.adapters import HTTPAdapter
 from pipeline import schema
 from pipeline.archive import TAIL_BYTES
 from pipeline.errors import SnapshotChanged, SnapshotError, TransferError
+from pipeline.location import Locate, Location
 from pipeline.network import explained, retry_after_seconds
 from pipeline.params import Runtime
+from pipeline.pin import Pin
 from pipeline.retries import Patience, Pause, Transient
 
 _CHUNK_BYTES = 1 << 16
@@ -35,90 +33,10 @@ _EXPIRED = frozenset({400, 401, 403})  # what storage says to a signed URL that 
 _PASSING = frozenset({408, 425, 429}) | frozenset(range(500, 600))
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")  # 14.4
 _UNSATISFIABLE = re.compile(r"bytes \*/(\d+)")
-_GOOGLE_MD5 = re.compile(r"md5=([A-Za-z0-9+/]{22}==)")
-
-Locate = Callable[[Pause], str]
 
 
 class RangesRefused(TransferError):
     """The server sends the whole file whatever is asked for."""
-
-
-@dataclass(frozen=True)
-class Pin:
-    """What recognises a remote file when it is opened again; not where it lies, and nothing secret."""
-
-    size_bytes: int
-    etag: str | None = None
-    md5: str | None = None
-    last_modified: str | None = None
-
-    @classmethod
-    def of(cls, headers: Mapping[str, str], size_bytes: int) -> Pin:
-        """Read it from the headers of a response."""
-        found = _GOOGLE_MD5.search(headers.get("x-goog-hash", ""))
-        try:
-            md5 = b64decode(found[1]).hex() if found else None
-        except Base64Error:
-            md5 = None
-        return cls(size_bytes, headers.get("ETag"), md5, headers.get("Last-Modified"))
-
-    @property
-    def recognises(self) -> bool:
-        """Tell whether two files with this pin are the same: a date and a length alone do not say so."""
-        return self.etag is not None or self.md5 is not None
-
-    def admits(self, other: Pin) -> bool:
-        """Tell whether `other` may be the same file: what both of them say is the same."""
-        ours, theirs = asdict(self), asdict(other)
-        return all(None in (ours[key], theirs[key]) or ours[key] == theirs[key] for key in ours)
-
-    def facts(self) -> dict[str, Any]:
-        """Return what is known of it, for JSON."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
-
-    def __str__(self) -> str:
-        return ", ".join(f"{key} {value}" for key, value in self.facts().items())
-
-
-class Location:
-    """Where a file lies now. The URL may be signed, a secret that expires, and is then asked for again."""
-
-    def __init__(self, locate: Locate, pause: Pause) -> None:
-        self._locate = locate
-        self._pause = pause
-        self._lock = threading.Lock()
-        self._url: str | None = None
-        self._worked = self._renewed = False
-        self._failure: TransferError | None = None
-
-    def current(self) -> str:
-        """Return the URL, asking for it at first need only; where that failed, it fails for every thread."""
-        with self._lock:
-            if self._failure is not None:
-                raise self._failure
-            if self._url is None:
-                try:
-                    self._url = self._locate(self._pause)
-                except TransferError as failure:
-                    self._failure = failure
-                    raise
-            return self._url
-
-    def expired(self, url: str) -> None:
-        """Forget `url`, to be asked for again; but not one that is new and never worked, which would not help.
-
-        Many threads may say so of the same one; only one of them asks for another.
-        """
-        with self._lock:
-            if self._url == url and (self._worked or not self._renewed):
-                self._url, self._worked, self._renewed = None, False, True
-
-    def worked(self, url: str, final: str) -> None:
-        """Say that `url` was served, at `final` after redirects: from now on that is where to go."""
-        with self._lock:
-            if self._url == url:
-                self._url, self._worked = final, True
 
 
 class Remote:

@@ -164,7 +164,7 @@ class RemoteSnapshot(ArchiveSnapshot):
 
     def verify(self, validators: dict[str, Any], transport: dict[str, Any]) -> None:
         """Compare with the first response that comes, and read the central directory again where that leaves doubt."""
-        from pipeline.ranges import Pin  # noqa: PLC0415
+        from pipeline.pin import Pin  # noqa: PLC0415
 
         def compare(source: Bytes) -> None:
             verify_unchanged(source, **validators)

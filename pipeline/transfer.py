@@ -23,8 +23,9 @@ from filelock import FileLock, Timeout
 from pipeline import atomic
 from pipeline.archive import Bytes, LocalFile
 from pipeline.errors import SnapshotChanged, SnapshotError, TransferError
+from pipeline.pin import Pin
 from pipeline.progress import Progress, progress
-from pipeline.ranges import Pin, RangesRefused, Remote
+from pipeline.ranges import RangesRefused, Remote
 from pipeline.retries import Transient
 
 Result = TypeVar("Result")

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from pipeline.archive import TAIL_BYTES
 from pipeline.errors import SnapshotChanged, SnapshotError, TransferError
+from pipeline.location import Location
 from pipeline.params import Runtime
-from pipeline.ranges import Location, Pin, RangesRefused, Remote
+from pipeline.pin import Pin
+from pipeline.ranges import RangesRefused, Remote
 
 DATA = bytes(number * 7 % 251 for number in range(200_000))
 RUNTIME = Runtime(retries=2, connect_timeout_seconds=2, read_timeout_seconds=0.3)
