@@ -23,11 +23,10 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package is not installed, it lies here
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from fake_kaggle import FakeKaggle
-
-from pipeline import metadata, schema
+from pipeline.core import schema
+from pipeline.snapshot import tables
+from tests.support.fake_kaggle import FakeKaggle
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = {  # of the seven tables; other-train is known only roughly
@@ -115,7 +114,7 @@ def long_clip() -> bytes:
     return data[:tag] + data[tag:] * (CLIP_BYTES // len(data[tag:]))
 
 
-def tables() -> dict[str, bytes]:
+def table_files() -> dict[str, bytes]:
     """Return seven tables of the real lengths."""
     made = {}
     for table, rows in ROWS.items():
@@ -163,7 +162,7 @@ def take(root: Path, clips: int) -> None:
 
 def main() -> None:
     """Print the tables."""
-    content = Synthetic(long_clip(), tables())
+    content = Synthetic(long_clip(), table_files())
     fake = FakeKaggle(content, md5=False)
     with tempfile.TemporaryDirectory() as folder, fake.serving():
         root = Path(folder)
@@ -179,7 +178,7 @@ def main() -> None:
         run(root, "stratify")
         print("\n| | requests | MB | over directory, tables and clips | seconds |\n|---|---|---|---|---|")
         needed = directory + sum(
-            len(data) for name, data in tables().items() if metadata.FORMATS["kaggle-v1"].table_of(name)
+            len(data) for name, data in table_files().items() if tables.FORMATS["kaggle-v1"].table_of(name)
         )
         for clips in CLIPS:
             take(root, clips)

@@ -30,8 +30,8 @@ from scipy.signal import lfilter
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the package is not installed, it lies here
 
-from pipeline.errors import Rejected  # noqa: E402
-from pipeline.mp3 import walk  # noqa: E402
+from pipeline.audio.mp3 import walk  # noqa: E402
+from pipeline.core.errors import Rejected  # noqa: E402
 
 DEMO = ROOT / "data" / "demo" / "common-voice-demo.zip"
 TABLE = "cv-valid-train"

@@ -27,8 +27,13 @@ import soundfile
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the package is not installed, it lies here
 
-from pipeline import audio, metadata, ranking, schema, shards, waveforms  # noqa: E402
-from pipeline.params import load_params  # noqa: E402
+from pipeline.audio import decode  # noqa: E402
+from pipeline.core import schema  # noqa: E402
+from pipeline.core.params import load_params  # noqa: E402
+from pipeline.sampling import ranking  # noqa: E402
+from pipeline.shards import sealed  # noqa: E402
+from pipeline.snapshot import tables  # noqa: E402
+from pipeline.waveforms import shard  # noqa: E402
 
 RATE, SECONDS = 48_000, 4.4
 SHARD = 512
@@ -55,7 +60,7 @@ def write_tables(rows: int) -> None:
 def write_ranking(clips: int) -> pa.Table:
     """Rank all rows; return the sample."""
     params = load_params().stratify
-    table = metadata.read_clips(params.tables)
+    table = tables.read_clips(params.tables)
     ranked = ranking.rank(
         table, strata=params.strata, allocation=params.allocation, seed=params.seed, splits=params.splits
     )
@@ -73,17 +78,17 @@ def write_shards(sample: pa.Table) -> None:
     buffer = io.BytesIO()
     soundfile.write(buffer, noise, RATE, format="MP3")
     mp3 = buffer.getvalue()
-    facts = {"decoder": audio.decoder_versions(), "source": "generated"}
-    recipe = waveforms.Recipe(16_000, "pcm16", facts)
+    facts = {"decoder": decode.decoder_versions(), "source": "generated"}
+    recipe = shard.Recipe(16_000, "pcm16", facts)
     for number, start in enumerate(range(0, sample.num_rows, SHARD)):
         rows = sample.slice(start, SHARD)
         rows = rows.append_column("mp3", pa.array([mp3] * rows.num_rows)).select(schema.CLIPS_SCHEMA.names)
-        path = schema.CLIPS / shards.shard_name(number)
+        path = schema.CLIPS / sealed.shard_name(number)
         seal = {"fingerprint": hashlib.sha256(path.name.encode()).hexdigest()}
-        with shards.writing(path, schema.CLIPS_SCHEMA, seal, compression="none", use_dictionary=False) as writer:
+        with sealed.writing(path, schema.CLIPS_SCHEMA, seal, compression="none", use_dictionary=False) as writer:
             for group in range(0, rows.num_rows, 64):
                 writer.write_table(rows.slice(group, 64).cast(schema.CLIPS_SCHEMA))
-        waveforms.make_shard(path, schema.WAVEFORMS / path.name, recipe, schema.WAVEFORMS / path.name)
+        shard.make_shard(path, schema.WAVEFORMS / path.name, recipe, schema.WAVEFORMS / path.name)
 
 
 def main() -> None:

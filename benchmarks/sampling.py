@@ -25,9 +25,10 @@ from sklearn.model_selection import train_test_split
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package is not installed, it lies here
 
-from pipeline import metadata
-from pipeline.ranking import Shares, largest_deviation, rank, strata_of
-from pipeline.splits import assign, normalise
+from pipeline.sampling.ranking import rank, strata_of
+from pipeline.sampling.shares import Shares, largest_deviation
+from pipeline.sampling.splits import assign, normalise
+from pipeline.snapshot import tables
 
 STRATA = ["gender", "age", "accent"]
 SPLITS = {"train": 0.8, "dev": 0.1, "test": 0.1}
@@ -52,7 +53,7 @@ def generated(rows: int, strata: int = 300) -> pd.DataFrame:
 
 def read(folder: Path) -> pd.DataFrame:
     """Return all tables of a folder as one."""
-    return metadata.read_clips(metadata.find_tables(path.name for path in sorted(folder.glob("cv-*.csv"))), folder)
+    return tables.read_clips(tables.find_tables(path.name for path in sorted(folder.glob("cv-*.csv"))), folder)
 
 
 def ours(clips: pd.DataFrame, count: int, seed: int) -> set[str]:

@@ -1,17 +1,39 @@
 """From a huge audio data set to a small, fair, reproducible one.
 
-The way of the data, one DVC stage after the other (``dvc.yaml`` calls them, `pipeline.stages` holds them)::
+The wings of this package, in the order in which data flows::
 
-    download    snapshots → archive        the snapshot's tables and an index of its members; never its clips
-    stratify    metadata → ranking         all eligible clips in one fixed order that knows no sample size
-    subsample   candidates → clips         down that order: fetch, check (mp3), until enough are good
-    waveforms   waveforms → audio          each shard of MP3s becomes a shard of waveforms
-    report      report → pictures → page    how the sample compares with what it was drawn from
+    core         what every wing may import
+    audio        MP3 bytes → samples, spectrograms; touches no disk
+    shards       Parquet files that know what they were made from
+    engines      where work runs; cannot change a byte
+    snapshot     the data set as published               dvc.yaml: download
+    sampling     one fixed order of all eligible clips   dvc.yaml: stratify
+    clips        the first n good ones of that order     dvc.yaml: subsample
+    waveforms    the clips decoded, and their reader     dvc.yaml: waveforms
+    report       how the sample compares                 dvc.yaml: report
+    commands     questions about a sample, and ways to hand it on
 
-The sample of n clips is the first n good clips of the ranking, so a larger sample contains the smaller one, and shards
-are only ever appended. Later units read them with `open_waveforms`.
+The sample of n clips is the first n good clips of an order that does not depend on n, so a larger sample contains the
+smaller one, and shards are only ever appended. Later units read them with `open_waveforms`.
 """
 
-from pipeline.reader import Clip, Waveforms, open_waveforms
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
 
 __all__ = ["Clip", "Waveforms", "open_waveforms"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the reader at first use (PEP 562), so that the command line starts without pandas and pyarrow."""
+    if name in __all__:
+        return getattr(importlib.import_module("pipeline.waveforms.reader"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -14,18 +14,26 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 
 Command = Callable[[argparse.Namespace], int]
 
+
+class Stage(NamedTuple):
+    """A stage of dvc.yaml: the wing whose `stage.run` it calls, and what it does."""
+
+    wing: str
+    description: str
+
+
 STAGES = {
-    "download": "open the snapshot: its tables, an index of its members, a receipt",
-    "stratify": "put all eligible clips into one fixed order",
-    "subsample": "fetch and check the first good clips of that order",
-    "waveforms": "decode them to mono waveforms in Parquet shards",
-    "report": "compare the sample with what it was drawn from",
+    "download": Stage("snapshot", "open the snapshot: its tables, an index of its members, a receipt"),
+    "stratify": Stage("sampling", "put all eligible clips into one fixed order"),
+    "subsample": Stage("clips", "fetch and check the first good clips of that order"),
+    "waveforms": Stage("waveforms", "decode them to mono waveforms in Parquet shards"),
+    "report": Stage("report", "compare the sample with what it was drawn from"),
 }
 
 
@@ -48,8 +56,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m pipeline", description="From a huge audio data set to a small, fair, reproducible one."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, description in STAGES.items():
-        _add_command(commands, name, description, _run_stage)
+    for name, stage in STAGES.items():
+        _add_command(commands, name, stage.description, _run_stage)
     _add_command(commands, "estimate", "say what the sample will cost, before any clip travels", _run_estimate)
     _add_command(commands, "doctor", "see whether this machine has what a run needs", _run_doctor)
     show = _add_command(commands, "show", "say what is known of a clip, and draw it", _run_show)
@@ -74,20 +82,20 @@ def _add_command(commands: Any, name: str, description: str, run: Command) -> ar
 
 
 def _run_stage(options: argparse.Namespace) -> int:
-    stage = importlib.import_module(f"pipeline.stages.{options.command}")
+    stage = importlib.import_module(f"pipeline.{STAGES[options.command].wing}.stage")
     print(f"{options.command}: {stage.run()}")
     return 0
 
 
 def _run_estimate(_: argparse.Namespace) -> int:
-    from pipeline import estimate  # noqa: PLC0415  each command imports what it needs
+    from pipeline.commands import estimate  # noqa: PLC0415  each command imports what it needs
 
     print(estimate.report())
     return 0
 
 
 def _run_doctor(_: argparse.Namespace) -> int:
-    from pipeline import doctor  # noqa: PLC0415
+    from pipeline.commands import doctor  # noqa: PLC0415
 
     failures = 0
     for finding in doctor.findings():
@@ -97,13 +105,13 @@ def _run_doctor(_: argparse.Namespace) -> int:
 
 
 def _run_show(options: argparse.Namespace) -> int:
-    show = importlib.import_module("pipeline.show")
+    show = importlib.import_module("pipeline.commands.show")
     print(show.run(options.clip_id, options.out))
     return 0
 
 
 def _run_export(options: argparse.Namespace) -> int:
-    export = importlib.import_module("pipeline.export")
+    export = importlib.import_module("pipeline.commands.export")
     said = export.run(options.clips, options.to, file_format=options.format, where=options.where, force=options.force)
     print(f"export: {said}")
     return 0

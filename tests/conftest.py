@@ -1,95 +1,12 @@
-"""Projects to try things on: the files of this repository in a folder of their own."""
+"""Projects to try things on, at three points of their life."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import os
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
-STAGES = ("download", "stratify", "subsample", "waveforms", "report")
-ROOT = Path(__file__).resolve().parent.parent
-
-# What the stages need at run time, and nothing that a test run leaves about.
-_FILES = ["pipeline", "configs", "data/demo/common-voice-demo.zip", "dvc.yaml", "dvc.lock", "params.yaml"]
-_FILES += [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", ".gitattributes", "reports/metrics.json"]
-
-
-def environment(**more: str) -> dict[str, str]:
-    """Return an environment in which `python` and `dvc` are those that run the tests, and git knows an author."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "GIT_", "PIPELINE_"))}
-    author = {f"GIT_{role}_{what}": "tests" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**kept, **author, "PATH": path, "GIT_CONFIG_GLOBAL": os.devnull, **more}
-
-
-@dataclass(frozen=True)
-class Project:
-    """A copy of this project in a folder of its own."""
-
-    root: Path
-
-    def try_run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run a command there."""
-        return subprocess.run(
-            command,
-            cwd=self.root,
-            env=environment(**variables),
-            text=True,
-            capture_output=True,
-            check=False,
-            timeout=300,
-        )
-
-    def run(self, *command: str, **variables: str) -> str:
-        """Run a command there that has to end well; return what it said."""
-        done = self.try_run(*command, **variables)
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    def stage(self, *names: str) -> None:
-        """Run stages in this process, without dvc."""
-        with contextlib.chdir(self.root):
-            for name in names:
-                importlib.import_module(f"pipeline.stages.{name}").run()
-
-    def set(self, **values: object) -> None:
-        """Set parameters, ``subsample__clips=60`` for subsample.clips, with comments and order kept."""
-        self.edit("params.yaml", **values)
-
-    def edit(self, file: str, **values: object) -> None:
-        """Set keys of a YAML file."""
-        yaml = YAML()
-        path = self.root / file
-        document = yaml.load(path)
-        for name, value in values.items():
-            *sections, key = name.split("__")
-            section = document
-            for part in sections:
-                section = section[part]
-            section[key] = value
-        yaml.dump(document, path)
-
-    def outputs(self) -> dict[str, bytes]:
-        """Return every file that the stages made, by its path."""
-        made = [path for folder in ("data", "reports") for path in sorted((self.root / folder).rglob("*"))]
-        return {
-            str(path.relative_to(self.root)): path.read_bytes()
-            for path in made
-            if path.is_file() and "demo" not in path.parts
-        }
-
-    def copy(self, to: Path) -> Project:
-        """Copy everything, DVC's cache with it."""
-        shutil.copytree(self.root, to, symlinks=True, dirs_exist_ok=True)
-        return Project(to)
+from tests.support.project import STAGES, Project, copy_of_this_project
 
 
 @pytest.fixture
@@ -128,15 +45,3 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def made(made_once: Project, tmp_path: Path) -> Project:
     """Return a repository of its own after the first `dvc repro`."""
     return made_once.copy(tmp_path / "made")
-
-
-def copy_of_this_project(to: Path) -> Project:
-    """Copy the files that the stages need."""
-    for name in _FILES:
-        source, target = ROOT / name, to / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, target)
-    return Project(to)

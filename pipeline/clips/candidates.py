@@ -1,0 +1,111 @@
+"""The ranking joined with the snapshot's index: candidates in order, and the goal at which their examination stops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import astuple, dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.core import schema
+from pipeline.snapshot.archive import Member
+from pipeline.snapshot.tables import clip_keys
+
+_CHUNK = 256  # rows of the ranking taken at a time
+_MOST_ON_THE_WAY = 64
+_MOST_BYTES_PER_SECOND = 40_000  # 320 kbit/s, the most that layer III has
+_ROOM_FOR_TAGS = 16 << 20
+
+Fetch = Callable[[Member], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One place of the ranking: its row, and the member that holds the clip, if there is one."""
+
+    row: dict[str, Any]
+    member: Member | None
+    excluded: bool
+
+    @property
+    def rank(self) -> int:
+        """Its place, counted from 0."""
+        return int(self.row["rank"])
+
+    @property
+    def clip_id(self) -> str:
+        """The clip in that place."""
+        return str(self.row["clip_id"])
+
+    def entry(self) -> list[Any]:
+        """Return all that the index says of the clip; nothing where it is not there."""
+        return list(astuple(self.member)) if self.member else []
+
+    def facts(self) -> list[Any]:
+        """Return all that a stored row of it depends on."""
+        member = (self.member.size_bytes, self.member.crc32) if self.member else ()
+        return [*self.row.values(), *member, self.excluded]
+
+
+class Candidates:
+    """The ranking, joined with the clips that the snapshot's index lists.
+
+    Parameters
+    ----------
+    ranking
+        `schema.RANKING_SCHEMA`, in its order.
+    clips
+        `schema.MEMBERS` with a ``key``, as `pipeline.snapshot.tables.index_clips` returns it.
+    exclude
+        Clip ids that are refused whatever their bytes.
+    layout
+        Of the snapshot, a key of `pipeline.snapshot.tables.FORMATS`.
+    """
+
+    def __init__(self, ranking: pa.Table, clips: pa.Table, exclude: Iterable[str], layout: str = "kaggle-v1") -> None:
+        self._ranking = ranking
+        self._members = clips.select(schema.MEMBERS.names)
+        self._places = pd.Index(clips["key"].to_pandas())
+        self._exclude = frozenset(exclude)
+        self._layout = layout
+
+    def __len__(self) -> int:
+        return int(self._ranking.num_rows)
+
+    def between(self, start: int, stop: int) -> list[Candidate]:
+        """Return the candidates of ranks `start` … `stop` − 1."""
+        rows = self._ranking.slice(start, stop - start).to_pylist()
+        places = self._places.get_indexer(clip_keys([row["clip_id"] for row in rows], self._layout))
+        members = iter(self._members.take(places[places >= 0]).to_pylist())
+        return [
+            Candidate(row, Member(**next(members)) if place >= 0 else None, row["clip_id"] in self._exclude)
+            for row, place in zip(rows, places, strict=True)
+        ]
+
+    def since(self, start: int) -> Iterator[Candidate]:
+        """Yield the candidates from rank `start` on."""
+        for first in range(start, len(self), _CHUNK):
+            yield from self.between(first, min(first + _CHUNK, len(self)))
+
+
+@dataclass
+class Goal:
+    """How many clips, or nanoseconds of them, are wanted, and how many there are so far."""
+
+    clips: int | None
+    nanoseconds: int | None
+    clips_so_far: int = 0
+    nanoseconds_so_far: int = 0
+
+    def add(self, clips: int, nanoseconds: int) -> None:
+        """Count more good clips."""
+        self.clips_so_far += clips
+        self.nanoseconds_so_far += nanoseconds
+
+    def reached(self, more_clips: int = 0, more_nanoseconds: int = 0) -> bool:
+        """Tell whether what there is, and so much more, is enough."""
+        if self.nanoseconds is not None:
+            return self.nanoseconds_so_far + more_nanoseconds >= self.nanoseconds
+        return self.clips is not None and self.clips_so_far + more_clips >= self.clips

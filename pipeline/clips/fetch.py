@@ -1,0 +1,93 @@
+"""Down the ranking: fetch clips side by side, check each, and stop when there are enough."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+
+from pipeline.clips.candidates import Candidate, Goal
+from pipeline.clips.check import Check, Verdict
+from pipeline.core.errors import Rejected
+from pipeline.snapshot.archive import Member
+from pipeline.snapshot.tables import BYTES_PER_SECOND
+
+_MOST_ON_THE_WAY = 64
+
+Fetch = Callable[[Member], bytes]
+
+
+class Examination:
+    """Examines candidates, fetching them side by side.
+
+    Parameters
+    ----------
+    check
+        What makes a clip a good one.
+    recall
+        Returns the verdict on a candidate that is known from an earlier run, or None.
+    fetch
+        Returns a member's bytes, verified, or raises `Rejected`.
+    pool
+        Threads to fetch with.
+    """
+
+    def __init__(
+        self, check: Check, recall: Callable[[Candidate], Verdict | None], fetch: Fetch, pool: Executor
+    ) -> None:
+        self._check = check
+        self._recall = recall
+        self._fetch = fetch
+        self._pool = pool
+
+    def run(self, candidates: Iterator[Candidate], goal: Goal, most: int) -> Iterator[Verdict]:
+        """Yield verdicts in the order of the ranking until `most` clips are good or the goal is reached.
+
+        What is on its way counts as good, and as long as its size lets expect, until more is known, so that nothing is
+        fetched in vain (but for clips of less than 64 kbit/s, which last longer than expected).
+        """
+        on_the_way: deque[tuple[Candidate, Future[bytes] | Verdict]] = deque()
+        good = nanoseconds = hoped = hoped_nanoseconds = 0
+        while good < most and not goal.reached(good, nanoseconds):
+            enough = good + hoped >= most or goal.reached(good + hoped, nanoseconds + hoped_nanoseconds)
+            candidate = None if enough or len(on_the_way) >= _MOST_ON_THE_WAY else next(candidates, None)
+            if candidate is not None:
+                outcome = self._start(candidate)
+                on_the_way.append((candidate, outcome))
+                if not _is_refused(outcome):
+                    hoped, hoped_nanoseconds = hoped + 1, hoped_nanoseconds + _expected(candidate)
+            elif on_the_way:
+                candidate, outcome = on_the_way.popleft()
+                verdict = self._finish(candidate, outcome)
+                if not _is_refused(outcome):
+                    hoped, hoped_nanoseconds = hoped - 1, hoped_nanoseconds - _expected(candidate)
+                if verdict.rejected is None:
+                    good, nanoseconds = good + 1, nanoseconds + verdict.nanoseconds
+                yield verdict
+            else:
+                return
+
+    def _start(self, candidate: Candidate) -> Future[bytes] | Verdict:
+        try:
+            member = self._check.refuse_unfetched(candidate)
+        except Rejected as rejected:
+            return Verdict(candidate, rejected=rejected)
+        return self._recall(candidate) or self._pool.submit(self._fetch, member)
+
+    def _finish(self, candidate: Candidate, outcome: Future[bytes] | Verdict) -> Verdict:
+        if isinstance(outcome, Verdict):
+            return outcome
+        try:
+            data = outcome.result()
+        except Rejected as rejected:
+            return Verdict(candidate, rejected=rejected)
+        return self._check.judge(candidate, data)
+
+
+def _is_refused(outcome: Future[bytes] | Verdict) -> bool:
+    return isinstance(outcome, Verdict) and outcome.rejected is not None
+
+
+def _expected(candidate: Candidate) -> int:
+    size_bytes = candidate.member.size_bytes if candidate.member else 0
+    return size_bytes * 1_000_000_000 // BYTES_PER_SECOND

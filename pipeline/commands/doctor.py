@@ -1,0 +1,177 @@
+"""Whether this machine has what a run needs: one finding for each thing, with a remedy where something is wrong.
+
+No secret is shown, and nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import Runtime, archive_folder, load_params, load_runtime
+
+_PACKAGES = ("dvc", "kaggle", "numpy", "pandas", "pyarrow", "requests", "soundfile", "soxr")
+_OLDEST_PYTHON = (3, 11)
+_LITTLE_BYTES = 2_000_000_000  # of free disk: room for a sample of some thousands of clips
+_WHOLE_BYTES = 13_600_000_000  # of Kaggle's archive
+
+KAGGLE = "https://api.kaggle.com"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    status: Literal["ok", "warning", "failure"]
+    about: str
+    found: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        remedy = f"\n         {self.remedy}" if self.remedy else ""
+        return f"{self.status:<8} {self.about}: {self.found}{remedy}"
+
+
+def findings() -> Iterator[Finding]:
+    """Yield everything that was found, in the order in which a run needs it."""
+    yield python()
+    yield libraries()
+    yield mp3()
+    yield settings()
+    yield disk(load_runtime)
+    yield remote()
+    yield client(load_runtime)
+    yield credentials()
+    yield reachable(load_runtime)
+
+
+def python() -> Finding:
+    """Look at Python's version."""
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    if sys.version_info < _OLDEST_PYTHON:
+        return Finding("failure", "Python", found, "Install 3.11 or newer, and: make PYTHON=python3.11 repro")
+    return Finding("ok", "Python", found)
+
+
+def libraries() -> Finding:
+    """Look at the versions of what decides about the bytes of a result."""
+    versions, missing = [], []
+    for name in _PACKAGES:
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Finding("failure", "libraries", f"{', '.join(missing)} missing", "Set them up with: make repro")
+    return Finding("ok", "libraries", ", ".join(versions))
+
+
+def mp3() -> Finding:
+    """Encode a tone as MP3, and decode it."""
+    try:
+        import numpy as np  # noqa: PLC0415  a library that is broken is a finding, not a crash
+        import soundfile as sf  # noqa: PLC0415
+
+        from pipeline.audio import decode  # noqa: PLC0415
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "tone.mp3")
+            sf.write(path, 0.5 * np.sin(np.arange(48_000) / 20).astype(np.float32), 48_000)
+            waveform, rate = decode.decode(path.read_bytes())
+    except (ImportError, OSError, RuntimeError, ValueError, PipelineError) as error:
+        return Finding("failure", "MP3", f"cannot be encoded and decoded ({error})", "Set soundfile up: make repro")
+    if rate != 48_000 or not 47_000 <= len(waveform) <= 50_400:
+        return Finding("failure", "MP3", f"{len(waveform)} samples came at {rate} Hz", "Set soundfile up: make repro")
+    return Finding("ok", "MP3", f"encoded and decoded, libsndfile {sf.__libsndfile_version__}")
+
+
+def settings() -> Finding:
+    """Read params.yaml and configs/runtime.yaml."""
+    try:
+        params, runtime = load_params(), load_runtime()
+    except PipelineError as error:
+        return Finding("failure", "settings", str(error), "Correct what it names.")
+    return Finding("ok", "settings", f"snapshot {params.snapshot}, transfer {runtime.transfer}")
+
+
+def disk(runtime: Callable[[], Runtime]) -> Finding:
+    """Look at the free disk."""
+    free = shutil.disk_usage(Path()).free
+    found = f"{free / 1e9:.1f} GB free"
+    if free < _LITTLE_BYTES:
+        return Finding("warning", "disk", found, "A sample of 5,000 clips needs about 1 GB; free some.")
+    try:
+        whole = runtime().transfer == "whole"
+    except PipelineError:
+        whole = False
+    if whole and free < _WHOLE_BYTES and not any(archive_folder().glob("*.zip")):
+        return Finding("warning", "disk", found, "transfer: whole needs 13.6 GB; set transfer: ranges, or free some.")
+    return Finding("ok", "disk", found)
+
+
+def remote() -> Finding:
+    """Look whether DVC has a remote to push to and pull from."""
+    command = [sys.executable, "-m", "dvc", "config", "core.remote"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding("failure", "DVC", f"cannot be run ({type(error).__name__})", "Set it up with: make repro")
+    name = done.stdout.strip()
+    if done.returncode == 0 and name:
+        return Finding("ok", "DVC remote", name)
+    return Finding(
+        "warning", "DVC remote", "none is the default", "To share results: dvc remote add --default NAME URL"
+    )
+
+
+def client(runtime: Callable[[], Runtime]) -> Finding:
+    """Import Kaggle's client."""
+    from pipeline.snapshot.remote import kaggle  # noqa: PLC0415
+
+    try:
+        kaggle.import_client(runtime())
+    except PipelineError as error:
+        return Finding("failure", "Kaggle client", str(error))
+    return Finding("ok", "Kaggle client", "can be imported")
+
+
+def credentials() -> Finding:
+    """Look where Kaggle's credentials are; never what they are."""
+    from pipeline.snapshot.remote import kaggle  # noqa: PLC0415
+
+    place = kaggle.credentials()
+    if place is None:
+        return Finding("warning", "Kaggle credentials", "none", "Public data needs none; docs/kaggle.md says how.")
+    return Finding("ok", "Kaggle credentials", f"in {place}")
+
+
+def reachable(runtime: Callable[[], Runtime], url: str = KAGGLE) -> Finding:
+    """Ask Kaggle's server for anything; any answer will do. Without it only local snapshots work."""
+    import requests  # noqa: PLC0415
+
+    from pipeline.snapshot.remote.failures import explained  # noqa: PLC0415
+
+    try:
+        settings = runtime()
+        timeout = (settings.connect_timeout_seconds, settings.read_timeout_seconds)
+        with requests.head(url, timeout=timeout, allow_redirects=False) as response:
+            status = response.status_code
+    except PipelineError:
+        return Finding("warning", "Kaggle", "not asked, the settings are wrong")
+    except requests.RequestException as error:
+        return Finding(
+            "warning",
+            "Kaggle",
+            f"cannot be reached: {explained(error)}",
+            "Local snapshots work without it; behind a proxy, set https_proxy.",
+        )
+    return Finding("ok", "Kaggle", f"answers ({status})")

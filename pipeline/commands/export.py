@@ -1,0 +1,113 @@
+"""Clips as files for a course: ``sample-1.mp3 …`` and a table beside them, each whole or not at all.
+
+An MP3 is byte for byte the original; WAV and FLAC are the waveform of the shard in 16 bits. No file is ever removed.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import soundfile
+
+from pipeline.audio import decode
+from pipeline.clips import originals
+from pipeline.core import atomic
+from pipeline.core.errors import ParameterError, PipelineError, SampleError
+from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
+
+FORMATS = ("mp3", "wav", "flac")
+TABLE = "samples.csv"
+MISSING = "?"  # as in the names of strata
+
+_COLUMNS = ("clip_id", "text", "age", "gender", "accent", "split", "duration_seconds", "mp3_sha256")
+
+
+class FolderInUse(PipelineError):
+    """The folder to export to has files in it."""
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        super().__init__(
+            f"{folder} is not empty: it has {', '.join(names[:3])}{more}. Nothing was written. Name another folder, or "
+            f"replace what has the same name with --force."
+        )
+
+
+def run(clips: int, folder: Path, *, file_format: str = "mp3", where: Sequence[str] = (), force: bool = False) -> str:
+    """Export the first `clips` clips of the ranking that are as `where` asks; return what to tell the user.
+
+    Parameters
+    ----------
+    clips
+        How many, 1 or more.
+    folder
+        Where to; made if it is not there.
+    file_format
+        Out of `FORMATS`.
+    where
+        Conditions such as ``gender=female``; ``age=?`` is a missing value. All of them have to hold.
+    force
+        Replace files of the same names; others stay.
+
+    Raises
+    ------
+    ParameterError
+        A condition names a column or a value that is not there; the message lists those that are.
+    SampleError
+        Fewer clips are as asked.
+    FolderInUse
+        There are files in the folder, and `force` is not set.
+    """
+    chosen = select(open_waveforms(), where)
+    if len(chosen) < clips:
+        raise SampleError(
+            f"--clips {clips}: {len(chosen)} clips of the sample are as asked ({' '.join(where) or 'all'})"
+        )
+    chosen = chosen.head(clips)
+    present = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if present and not force:
+        raise FolderInUse(folder, present)
+    table = chosen.metadata()[list(_COLUMNS)]
+    files = [f"sample-{number}.{file_format}" for number in range(1, clips + 1)]
+    mp3s = originals.read_mp3s(table["clip_id"]) if file_format == "mp3" else {}
+    for name, clip in zip(files, chosen, strict=True):
+        with atomic.replacing(folder / name) as temporary:
+            temporary.write_bytes(mp3s[clip.clip_id] if mp3s else encoded(clip, file_format))
+    table.insert(0, "file", files)
+    atomic.write_text(folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
+    return f"{clips} clips and {TABLE} in {folder}"
+
+
+def select(clips: Waveforms, where: Sequence[str]) -> Waveforms:
+    """Return a view of the clips for which all conditions hold."""
+    frame = clips.metadata()
+    problems = []
+    for condition in where:
+        column, _, text = condition.partition("=")
+        if column not in frame or "=" not in condition:
+            problems.append(f"--where {condition}: expected COLUMN=VALUE; columns are {', '.join(frame.columns)}")
+            continue
+        values = {str(value): value for value in frame[column].dropna().unique()}
+        if frame[column].isna().any():
+            values[MISSING] = None
+        if text not in values:
+            some = sorted(values)[:20]
+            more = f" and {len(values) - len(some)} more" if len(values) > len(some) else ""
+            problems.append(f"--where {condition}: no clip has it; values of {column} are {', '.join(some)}{more}")
+            continue
+        clips = clips.where(**{column: values[text]})
+    if problems:
+        raise ParameterError("the command line", problems)
+    return clips
+
+
+def encoded(clip: Clip, file_format: str) -> bytes:
+    """Return a clip's waveform as a file of 16 bit samples."""
+    pcm, _ = decode.to_pcm16(clip.waveform)
+    if file_format == "flac":
+        return decode.to_flac(pcm, clip.sample_rate)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, pcm, clip.sample_rate, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()

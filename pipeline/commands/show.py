@@ -1,0 +1,70 @@
+"""One clip in words and as a picture."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.clips import originals
+from pipeline.core import atomic, schema
+from pipeline.core.errors import SampleError
+from pipeline.report import plots
+from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
+
+_FIRST_VALUES = 8
+
+
+def run(clip_id: str, out: Path | None = None) -> str:
+    """Draw a clip into the file `out` (or one in ``reports/clips/``); return what is known of it.
+
+    Raises
+    ------
+    SampleError
+        The sample has no such clip; the message names the nearest ones.
+    """
+    clip = find(open_waveforms(), clip_id)
+    mp3 = originals.read_mp3s([clip_id])[clip_id]
+    path = out or schema.REPORTS / "clips" / f"{clip_id.replace('/', '-')}.png"
+    with atomic.replacing(path) as temporary:
+        temporary.write_bytes(plots.clip(clip.waveform, clip.sample_rate))
+    return f"{described(clip, len(mp3))}\npicture       {path}"
+
+
+def find(clips: Waveforms, clip_id: str) -> Clip:
+    """Return the clip of this id, or say which ids are near it."""
+    if clip_id in clips:
+        return clips[clip_id]
+    ids = clips.metadata()["clip_id"].tolist()
+    near = difflib.get_close_matches(clip_id, ids, n=3) or ids[:3]
+    raise SampleError(f"{clip_id} is not among the {len(ids)} clips of the sample. Nearest: {', '.join(near)}")
+
+
+def described(clip: Clip, mp3_bytes: int) -> str:
+    """Return the array's first values, its length and rate, the rate of the MP3 itself, and what the tables say."""
+    values = np.array2string(clip.waveform[:_FIRST_VALUES], separator=", ", precision=8, max_line_width=200)
+    more = ", …]" if len(clip.waveform) > _FIRST_VALUES else "]"
+    spoken = {
+        "sentence": clip.text,
+        "age": clip.age,
+        "gender": clip.gender,
+        "accent": clip.accent,
+        "votes": f"{clip.up_votes} up, {clip.down_votes} down",
+        "table": clip.table,
+        "split": clip.split,
+        "rank": clip.rank,
+    }
+    rows = {
+        "clip": clip.clip_id,
+        "waveform": values.removesuffix("]") + more,
+        "samples": clip.num_samples,
+        "rate": f"{clip.sample_rate} Hz",
+        "duration": f"{clip.duration_seconds:.3f} s",
+        "level": f"peak {clip.peak_dbfs:.1f} dB, RMS {clip.rms_dbfs:.1f} dB of full scale",
+        "clipped": f"{clip.clipped_samples} samples",
+        "MP3": f"{clip.source_sample_rate} Hz, channels: {clip.source_channels}, {mp3_bytes} bytes",
+        "SHA-256": clip.mp3_sha256,
+        **{name: "(missing)" if value is None else value for name, value in spoken.items()},
+    }
+    return "\n".join(f"{name:<12}  {value}" for name, value in rows.items())

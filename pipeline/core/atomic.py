@@ -1,0 +1,59 @@
+"""A file under its final name is whole: write a temporary sibling, then rename it.
+
+A file that may be linked into DVC's cache is never written to: the rename puts another one in its place.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SUFFIX = ".tmp"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary sibling of `path`; give it that name on success, remove it on failure.
+
+    One that a killed run left has the same name, and is written over.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}{SUFFIX}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 with LF, whatever the platform."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode())
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed runs left in `folder`."""
+    for leftover in folder.glob(f".*{SUFFIX}"):
+        leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary sibling of the folder `path`; put it in that folder's place on success."""
+    temporary, old = (path.with_name(f".{path.name}.{kind}{SUFFIX}") for kind in ("new", "old"))
+    for leftover in (temporary, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if path.exists():
+            path.replace(old)
+        temporary.replace(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,115 @@
+"""What can go wrong, as a tree; each error takes the facts and says them in one message.
+
+::
+
+    PipelineError                exit status 1
+    ├── ParameterError           exit status 2: params.yaml, a snapshot's description or the command line
+    ├── SnapshotError            the archive or folder is not what it should be
+    │   ├── TableError           a table of the snapshot: file and line
+    │   ├── SnapshotChanged      it is not the one that was opened before
+    │   └── TransferError        it could not be reached
+    ├── SampleError              what was asked for cannot be drawn from what is there
+    ├── ShardError               a Parquet shard is missing, damaged or of another kind
+    └── WorkerError              a worker process died
+
+    Rejected                     one clip is bad: ends up as a row with its reason, never ends a run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pipeline.core.schema import Reason
+
+
+class PipelineError(Exception):
+    """A failure that the message explains in full; the command line prints it without a traceback."""
+
+    exit_status = 1
+
+
+class ParameterError(PipelineError):
+    """Parameters that are unknown, missing, of the wrong type or out of range.
+
+    Parameters
+    ----------
+    source
+        The file (or the command line) that they came from.
+    problems
+        One line for each: the path of the key, what came, what is allowed.
+    """
+
+    exit_status = 2
+
+    def __init__(self, source: str, problems: Iterable[str]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        super().__init__("\n  ".join([f"{source} cannot be used:", *self.problems]))
+
+
+class SnapshotError(PipelineError):
+    """The snapshot's archive, folder or tables are not what they should be."""
+
+
+class TableError(SnapshotError):
+    """A table of the snapshot holds something that cannot be read.
+
+    Parameters
+    ----------
+    table
+        File name of the table.
+    line
+        Line in the file, counted from 1; None where the whole file is meant.
+    problem
+        What was expected and what came.
+    """
+
+    def __init__(self, table: str, line: int | None, problem: str) -> None:
+        place = table if line is None else f"{table}, line {line}"
+        super().__init__(f"{place}: {problem}")
+
+
+class SnapshotChanged(SnapshotError):
+    """The snapshot is no longer the one that `download` opened."""
+
+    def __init__(self, name: str, expected: str, came: str) -> None:
+        super().__init__(
+            f"{name} changed since it was opened: expected {expected}, came {came}.\n"
+            "Restore the original, or take the new one with: dvc repro --force --downstream download"
+        )
+
+
+class TransferError(SnapshotError):
+    """The snapshot could not be reached, or what came over the network was not it."""
+
+
+class SampleError(PipelineError):
+    """The sample that was asked for cannot be drawn from what is there."""
+
+
+class ShardError(PipelineError):
+    """A Parquet shard is missing, damaged or of another kind than expected."""
+
+
+class WorkerError(PipelineError):
+    """A worker process died."""
+
+
+class Rejected(Exception):
+    """One clip is bad. `subsample` turns it into a row of ``data/rejected.csv``.
+
+    Parameters
+    ----------
+    reason
+        Out of the closed list `pipeline.core.schema.Reason`.
+    detail
+        What was expected and what came, for a person; the same on every machine.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason.value}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type[Rejected], tuple[Reason, str]]:
+        return Rejected, (self.reason, self.detail)

@@ -1,0 +1,226 @@
+"""params.yaml (what to compute) and configs/runtime.yaml (how to run) → frozen, validated objects.
+
+Every problem of a file is reported at once, each with the path of its key and what is allowed. Nothing below this
+module reads a dictionary of parameters or an environment variable.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeGuard, TypeVar, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.core import schema
+from pipeline.core.errors import ParameterError
+
+
+class Settings(BaseModel):
+    """A section of a settings file: frozen, of exact types, without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise PydanticCustomError("repeated", "names {twice} more than once", {"twice": ", ".join(twice)})
+    return values
+
+
+def _columns(values: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [value for value in values if value not in schema.STRATUM_COLUMNS]
+    if unknown:
+        raise PydanticCustomError(
+            "column",
+            "{unknown}: no metadata column; there are {known}",
+            {"unknown": ", ".join(unknown), "known": ", ".join(schema.STRATUM_COLUMNS)},
+        )
+    return values
+
+
+def _allocation(value: Any) -> Any:
+    power = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    if value not in ("proportional", "equal") and not power:
+        raise PydanticCustomError("allocation", "should be proportional, equal or a power from 0 to 1")
+    return value
+
+
+def _range(value: tuple[float, float]) -> tuple[float, float]:
+    if not value[0] < value[1]:
+        raise PydanticCustomError("range", "should be two numbers, the smaller one first")
+    return value
+
+
+def _splits(value: dict[str, float]) -> dict[str, float]:
+    if abs(sum(value.values()) - 1) > 1e-9:
+        raise PydanticCustomError(
+            "splits", "fractions should add up to 1, not {sum}", {"sum": f"{sum(value.values()):g}"}
+        )
+    return dict(sorted(value.items()))  # the order of keys in a YAML file means nothing
+
+
+Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False), AfterValidator(_unique)]
+Columns = Annotated[Names, AfterValidator(_columns)]
+Seconds = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]], Field(strict=False)]
+SecondsRange = Annotated[Seconds, AfterValidator(_range)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+class Stratify(Settings):
+    """Which rows are eligible, and in which order."""
+
+    tables: Annotated[Names, Field(min_length=1)]
+    strata: Columns
+    require: Columns
+    allocation: Annotated[Literal["proportional", "equal"] | float, BeforeValidator(_allocation)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    splits: Annotated[dict[Annotated[str, Field(min_length=1)], Fraction], AfterValidator(_splits)]
+    min_up_votes: Annotated[int, Field(ge=0)] | None = None
+    max_down_votes: Annotated[int, Field(ge=0)] | None = None
+    min_net_votes: int | None = None
+    estimated_seconds: SecondsRange | None = None
+
+
+class Subsample(Settings):
+    """How many clips, and which of them are refused. Either `clips` or `hours` is given."""
+
+    clips: Annotated[int, Field(ge=1)] | None = None
+    hours: Annotated[float, Field(gt=0)] | None = None
+    seconds: SecondsRange
+    max_rejected: Annotated[float, Field(ge=0, le=1)]
+    exclude: Names
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if (self.clips is None) == (self.hours is None):
+            raise PydanticCustomError("sizes", "should have either clips or hours, and not both")
+        return self
+
+
+class Waveforms(Settings):
+    """How waveforms are decoded and stored."""
+
+    sample_rate: Annotated[int, Field(ge=1000, le=192_000)]
+    encoding: Literal["pcm16", "float32", "flac"]
+
+
+class Shards(Settings):
+    """How the outputs are cut into files."""
+
+    clips: Annotated[int, Field(ge=1, le=100_000)]
+
+
+class Params(Settings):
+    """Everything that changes the result: params.yaml."""
+
+    snapshot: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    stratify: Stratify
+    subsample: Subsample
+    waveforms: Waveforms
+    shards: Shards
+
+
+class Runtime(Settings):
+    """How to run, which changes no byte of any output: configs/runtime.yaml.
+
+    Each key can be set by an environment variable instead, such as ``PIPELINE_WORKERS=4``.
+    """
+
+    workers: Annotated[int, Field(ge=1)] | None = None
+    connections: Annotated[int, Field(ge=1, le=64)] = 16
+    connect_timeout_seconds: Annotated[float, Field(gt=0)] = 10
+    read_timeout_seconds: Annotated[float, Field(gt=0)] = 30
+    retries: Annotated[int, Field(ge=0, le=20)] = 5
+    transfer: Literal["ranges", "whole"] = "ranges"
+
+    @property
+    def processes(self) -> int:
+        """Worker processes: as many as asked for, or one for each core that this process may use."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # macOS has none
+        return self.workers or cores or 1
+
+
+Model = TypeVar("Model", bound=Settings)
+
+
+def load_params(path: Path = schema.PARAMS) -> Params:
+    """Read and validate params.yaml.
+
+    Raises
+    ------
+    ParameterError
+        With every problem of the file.
+    """
+    return validated(Params, read_yaml(path), str(path))
+
+
+def load_runtime(path: Path = schema.RUNTIME) -> Runtime:
+    """Read configs/runtime.yaml, with what the environment sets in its place."""
+    values = read_yaml(path) if path.exists() else {}
+    for key in Runtime.model_fields:
+        text = os.environ.get(f"PIPELINE_{key.upper()}")
+        if text is not None:
+            values = {**values, key: YAML(typ="safe", pure=True).load(text)}
+    return validated(Runtime, values, str(path))
+
+
+def archive_folder() -> Path:
+    """Return the folder of whole archives, which all of DVC's experiments share: it lies in the original checkout."""
+    return Path(os.environ.get("DVC_ROOT", "."), schema.ARCHIVE)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML 1.2 file as DVC does: a key that stands twice is an error."""
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise ParameterError(str(path), ["no such file"]) from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(str(path), [str(error).replace("\n", "\n  ")]) from None
+
+
+def validated(model: type[Model], values: Any, source: str) -> Model:
+    """Make a `model` of `values`, or say everything that is wrong with them."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ParameterError(source, [_sentence(model, problem) for problem in error.errors()]) from None
+
+
+def _sentence(model: type[Settings], problem: ErrorDetails) -> str:
+    location = [part for part in problem["loc"] if not isinstance(part, str) or "[" not in part]
+    path = ".".join(map(str, location)) or "(the whole file)"
+    match problem["type"]:
+        case "extra_forbidden":
+            known = sorted(_section(model, location[:-1]).model_fields)
+            close = difflib.get_close_matches(str(location[-1]), known, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            return f"{path}: unknown key{hint}; known here: {', '.join(known)}"
+        case "missing":
+            return f"{path}: missing"
+        case "secret":
+            return f"{path}: {problem['msg']}"  # what came is not to be seen
+    said = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    return f"{path}: {said}; came {problem['input']!r}"
+
+
+def _section(model: type[Settings], location: list[int | str]) -> type[Settings]:
+    """Return the section at `location`, in which a part may also be the `kind` that tells one section from another."""
+    options = [model]
+    for part in location:
+        fields = [option.model_fields[str(part)].annotation for option in options if part in option.model_fields]
+        if fields:
+            options = [option for option in (fields[0], *get_args(fields[0])) if _is_section(option)]
+        else:
+            options = [option for option in options if part in get_args(option.model_fields["kind"].annotation)]
+    return options[0]
+
+
+def _is_section(annotation: Any) -> TypeGuard[type[Settings]]:
+    return isinstance(annotation, type) and issubclass(annotation, Settings)

@@ -1,0 +1,1 @@
+"""Where work runs. Nothing here can change a byte of any output."""

@@ -1,0 +1,1 @@
+"""How the sample compares with the population that it was drawn from."""

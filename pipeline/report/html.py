@@ -1,0 +1,184 @@
+"""The report as one HTML file that needs no network, no script and no other file. Pure.
+
+Whatever stands in a table is shown as text.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pipeline.report.numbers import Histogram, Report
+from pipeline.waveforms.reader import Clip
+
+_TEMPLATE = "report.html.j2"
+_MOST_STRATA = 20  # shown at once; the others are folded away
+_MOST_REFUSED = 100  # of one reason
+_MOST_OUTSIDE = 30
+
+
+@dataclass(frozen=True)
+class About:
+    """What was sampled from what.
+
+    Attributes
+    ----------
+    title, license, citation
+        Of the snapshot's description.
+    snapshot
+        Its name in ``configs/snapshots/``.
+    facts
+        What recognises the snapshot, and the versions of what decoded it: name, value.
+    parameters
+        Path of each key of ``params.yaml``, and its value.
+    encoding, sample_rate
+        Of the waveforms, in Hz.
+    extends
+        The data set that the snapshot is, by the name that Hugging Face has for it.
+    """
+
+    title: str
+    license: str
+    citation: str
+    snapshot: str
+    facts: tuple[tuple[str, str], ...]
+    parameters: tuple[tuple[str, str], ...]
+    encoding: str
+    sample_rate: int
+    extends: str
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A clip to look at and to listen to; without an MP3 there is no player."""
+
+    clip: Clip
+    stratum: str
+    mp3: bytes | None
+    waveform_png: bytes
+    spectrogram_png: bytes
+
+
+def render(report: Report, about: About, exhibits: Sequence[Exhibit]) -> str:
+    """Return the page."""
+    return (
+        environment()
+        .get_template(_TEMPLATE)
+        .render(
+            report=report,
+            numbers=report.metrics,
+            about=about,
+            exhibits=exhibits,
+            ticks=ticks,
+            summary=summary,
+            heights=heights,
+            most_strata=_MOST_STRATA,
+            most_refused=_MOST_REFUSED,
+            most_outside=_MOST_OUTSIDE,
+        )
+    )
+
+
+def environment() -> Environment:
+    """Return what renders this package's templates: everything is escaped, and a name that is not there an error."""
+    made = Environment(
+        loader=PackageLoader("pipeline.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters.update(
+        number=number, percent=percent, megabytes=megabytes, signed=signed, decibels=decibels, data_url=data_url
+    )
+    return made
+
+
+def number(value: float) -> str:
+    """Return a number for people: 12,345 or 1.25."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
+def percent(part: float, whole: float) -> str:
+    """Return a share as 12.3%; of nothing, a dash."""
+    return f"{100 * part / whole:.1f}%" if whole else "–"
+
+
+def megabytes(size_bytes: int) -> str:
+    """Return a size in MB (10⁶ bytes)."""
+    return f"{size_bytes / 1e6:,.2f}\N{NO-BREAK SPACE}MB"
+
+
+def signed(value: float) -> str:
+    """Return a difference, with a sign that is as wide as a digit."""
+    rounded = round(value, 2) + 0.0
+    return f"{'+' if rounded > 0 else '−' if rounded < 0 else '±'}{abs(rounded):.2f}"
+
+
+def decibels(value: float | None) -> str:
+    """Return a level; −∞ for digital silence."""
+    if value is None or math.isinf(value):
+        return "−∞\N{NO-BREAK SPACE}dB"
+    return f"{'−' if value < 0 else ''}{abs(value):.1f}\N{NO-BREAK SPACE}dB"
+
+
+def data_url(data: bytes, kind: str) -> str:
+    """Return bytes as a URL that needs nothing else."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def ticks(histogram: Histogram) -> list[tuple[float, str]]:
+    """Return up to six marks below a histogram: how far from the left, in percent, and the edge there."""
+    bins = len(histogram.edges) - 1
+    step = math.ceil(bins / 5)
+    return [
+        (round(100 * place / bins, 3), f"{histogram.edges[place]:g}".replace("-", "−"))
+        for place in range(0, bins + 1, step)
+    ]
+
+
+def heights(counts: Sequence[int], histogram: Histogram) -> list[float]:
+    """Return the height of each bar, in percent of the highest of all groups, as shares of its group."""
+    most = max(max(each) / max(1, sum(each)) for each in histogram.counts.values()) or 1
+    return [round(100 * count / max(1, sum(counts)) / most, 2) for count in counts]
+
+
+def summary(histogram: Histogram) -> str:
+    """Return what a histogram shows, in words, for those who do not see it."""
+    said = []
+    for name, counts in histogram.counts.items():
+        total = sum(counts)
+        if not total:
+            said.append(f"{name}: nothing to show")
+            continue
+        filled = [place for place, count in enumerate(counts) if count]
+        top = counts.index(max(counts))
+        low, high = (_plain(histogram.edges[place]) for place in (filled[0], filled[-1] + 1))
+        most = " to ".join(_plain(edge) for edge in histogram.edges[top : top + 2])
+        said.append(
+            f"{name}: {total} clips from {low} to {high} {histogram.unit}, most of them ({counts[top]}) from {most}"
+        )
+    return f"Histogram. {histogram.title}. {'; '.join(said)}. All numbers are in the table below it."
+
+
+def _plain(edge: float) -> str:
+    return f"{edge:g}".replace("-", "−")
+
+
+def flattened(parameters: dict[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:
+    """Return nested parameters as paths and values, without those that are not set."""
+    rows: list[tuple[str, str]] = []
+    for key, value in parameters.items():
+        if isinstance(value, dict):
+            rows += flattened(value, f"{prefix}{key}.")
+        elif isinstance(value, list | tuple):
+            rows.append((f"{prefix}{key}", ", ".join(map(str, value)) or "none"))
+        elif value is not None:
+            rows.append((f"{prefix}{key}", str(value)))
+    return tuple(rows)

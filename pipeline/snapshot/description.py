@@ -1,0 +1,101 @@
+"""A snapshot's description in ``configs/snapshots/NAME.yaml``: title, licence, citation, format, and where it lies.
+
+The description is frozen and validated; reading it never opens the snapshot.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Literal
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from pipeline.core import schema
+from pipeline.core.errors import ParameterError
+from pipeline.core.params import Settings, read_yaml, validated
+
+_SIGNATURES = frozenset({"x-goog-signature", "x-amz-signature", "signature", "sig", "token", "key"})
+
+
+def _without_secrets(path: str) -> str:
+    """Refuse a URL that holds a secret: DVC writes every parameter into dvc.lock."""
+    url = urlsplit(path)
+    if url.scheme in ("http", "https"):
+        if url.username is not None or url.password is not None:
+            raise PydanticCustomError("secret", "should hold no user and password; put them into ~/.netrc")
+        signed = sorted(key for key in parse_qs(url.query) if key.lower() in _SIGNATURES)
+        if signed:
+            raise PydanticCustomError("secret", "should be no signed URL ({keys})", {"keys": ", ".join(signed)})
+    return path
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Place = Annotated[str, Field(min_length=1), AfterValidator(_without_secrets)]
+
+
+class ArchiveSource(Settings):
+    """A zip archive: on disk, or at an http(s) URL."""
+
+    kind: Literal["archive"]
+    path: Place
+    sha256: Sha256 | None = None
+
+    @property
+    def url(self) -> SplitResult | None:
+        """Its URL; None where it is on disk."""
+        url = urlsplit(self.path)
+        return url if url.scheme in ("http", "https") else None
+
+    def identity(self) -> dict[str, Any]:
+        """Return what names it on any machine: not where it lies."""
+        return {"kind": self.kind, "file": PurePath(self.url.path if self.url else self.path).name}
+
+
+class KaggleSource(Settings):
+    """The archive of a Kaggle data set."""
+
+    kind: Literal["kaggle"]
+    dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+/[A-Za-z0-9._-]+$")]
+    version: Annotated[int, Field(ge=1)]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what names it on any machine."""
+        return {"kind": self.kind, "dataset": self.dataset, "version": self.version}
+
+
+class DirectorySource(Settings):
+    """The same tree, unpacked."""
+
+    kind: Literal["directory"]
+    path: str
+
+    def identity(self) -> dict[str, Any]:
+        """Return what names it on any machine: not where it lies."""
+        return {"kind": self.kind}
+
+
+class Description(Settings):
+    """A snapshot's description: what it is, who says so, under which licence, and where it lies."""
+
+    title: str
+    license: str
+    citation: str
+    format: Literal["kaggle-v1", "mozilla-tsv"]
+    source: Annotated[KaggleSource | ArchiveSource | DirectorySource, Field(discriminator="kind")]
+
+
+def describe(name: str, folder: Path = schema.SNAPSHOTS) -> Description:
+    """Read the description of the snapshot called `name`.
+
+    Raises
+    ------
+    ParameterError
+        It is not known (the message lists those that are), or its description is not valid.
+    """
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"
+        raise ParameterError(str(schema.PARAMS), [f"snapshot: {name!r} is not known; there are: {known} ({folder}/)"])
+    return validated(Description, read_yaml(path), str(path))

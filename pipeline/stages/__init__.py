@@ -1,1 +1,0 @@
-"""One short shell for each DVC stage: read, call, write."""

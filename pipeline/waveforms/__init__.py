@@ -1,0 +1,1 @@
+"""The clips decoded, and the reader for everything that comes after."""

@@ -1,0 +1,244 @@
+"""Read the waveforms: open a folder of shards, get one clip, stream all, take a view.
+
+Waveforms are float32 whatever the encoding of the shards. Opening reads footers only, nothing is ever written, and at
+most one row group of audio is in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.core import schema
+from pipeline.core.errors import ShardError
+from pipeline.shards import sealed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_AUDIO_NAMES = frozenset(field.name for field in schema.AUDIO_COLUMNS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One clip of the sample.
+
+    Attributes
+    ----------
+    waveform
+        float32 of shape (num_samples,), mono, in −1…1.
+    sample_rate
+        Of the waveform, in Hz.
+    text, age, gender, accent
+        As in the tables, None where missing.
+    rank
+        Its place in the ranking, counted from 0.
+    source_sample_rate, source_channels
+        Of the MP3, in Hz.
+    peak_dbfs, rms_dbfs
+        Level relative to full scale, in dB; −inf for digital silence.
+    """
+
+    clip_id: str
+    waveform: npt.NDArray[np.float32]
+    sample_rate: int
+    num_samples: int
+    duration_seconds: float
+    source_sample_rate: int
+    source_channels: int
+    text: str | None
+    age: str | None
+    gender: str | None
+    accent: str | None
+    up_votes: int
+    down_votes: int
+    table: str
+    split: str
+    rank: int
+    peak_dbfs: float
+    rms_dbfs: float
+    clipped_samples: int
+    mp3_sha256: str
+
+
+def open_waveforms(folder: str | os.PathLike[str] = schema.WAVEFORMS) -> Waveforms:
+    """Open a folder of waveforms.
+
+    Raises
+    ------
+    ShardError
+        There are no shards, one in their middle is missing, or they are of different kinds.
+    """
+    return Waveforms(_Store(sealed.shard_paths(Path(folder))))
+
+
+class Waveforms:
+    """A sequence of clips in the order of the ranking, or a view of one.
+
+    ``clips[0]``, ``clips["valid-test/sample-000003"]``, ``for clip in clips``, ``clips[10:20]``,
+    ``clips.where(gender="female")``, ``clips.head(1000)``. Every prefix is a stratified sample by itself. Views share
+    the open files and copy nothing.
+    """
+
+    def __init__(self, store: _Store, rows: npt.NDArray[np.int64] | None = None) -> None:
+        self._store = store
+        self._rows = np.arange(store.num_rows) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return f"<Waveforms: {len(self)} clips, {self.sample_rate} Hz>"
+
+    def __contains__(self, clip_id: object) -> bool:
+        row = self._store.row_of.get(clip_id)
+        return row is not None and bool(np.any(self._rows == row))
+
+    def __iter__(self) -> Iterator[Clip]:
+        """Stream the clips: row group by row group."""
+        return map(self._store.clip, self._rows.tolist())
+
+    @overload
+    def __getitem__(self, key: int | str) -> Clip: ...
+    @overload
+    def __getitem__(self, key: slice) -> Waveforms: ...
+    def __getitem__(self, key: int | str | slice) -> Clip | Waveforms:
+        """Return the clip at a place or of an id, or a view of some places.
+
+        Raises
+        ------
+        IndexError, KeyError
+            There is none.
+        """
+        if isinstance(key, slice):
+            return Waveforms(self._store, self._rows[key])
+        if isinstance(key, str):
+            if key not in self:
+                raise KeyError(f"{key} is not among these {len(self)} clips")
+            return self._store.clip(self._store.row_of[key])
+        return self._store.clip(int(self._rows[key]))
+
+    @property
+    def sample_rate(self) -> int:
+        """Of all waveforms, in Hz."""
+        return int(self._store.seal["sample_rate"])
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the shards say of themselves: versions, snapshot, licence, encoding."""
+        return dict(self._store.seal)
+
+    def head(self, clips: int) -> Waveforms:
+        """Return a view of the first clips of the ranking: a stratified sample by itself."""
+        if clips < 0:
+            raise ValueError(f"head() takes a number of clips, not {clips}")
+        return self[:clips]
+
+    def where(self, **values: Any) -> Waveforms:
+        """Return a view of the clips with these values; None finds those where the value is missing.
+
+        Raises
+        ------
+        KeyError
+            There is no such column.
+        """
+        frame = self._store.metadata
+        keep = np.ones(len(self), dtype=bool)
+        for column, value in values.items():
+            if column not in frame:
+                raise KeyError(f"there is no column {column}; there are {', '.join(frame.columns)}")
+            cells = frame[column].iloc[self._rows]
+            keep &= (cells.isna() if value is None else cells == value).to_numpy(dtype=bool)
+        return Waveforms(self._store, self._rows[keep])
+
+    def metadata(self) -> pd.DataFrame:
+        """Return all columns but the audio, a row for each clip."""
+        return self._store.metadata.iloc[self._rows].reset_index(drop=True)
+
+
+class _Store:
+    """Open shards, and the row group that was read last."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self._paths = paths
+        self._footers = [_footer(path) for path in paths]
+        self.seal = sealed.read_seal(paths[0])
+        for path, footer in zip(paths, self._footers, strict=True):
+            if footer.schema != self._footers[0].schema:
+                raise ShardError(f"{path}: has other columns than {paths[0]}; make them again with: dvc repro")
+        groups = [
+            (number, group, footer.row_group(group).num_rows)
+            for number, footer in enumerate(self._footers)
+            for group in range(footer.num_row_groups)
+        ]
+        self._groups = [(number, group) for number, group, _ in groups]
+        self._starts = np.cumsum([0, *(rows for _, _, rows in groups)])
+        self._current: tuple[int, list[dict[str, Any]], list[npt.NDArray[np.float32]]] | None = None
+
+    @property
+    def num_rows(self) -> int:
+        return int(self._starts[-1])
+
+    @cached_property
+    def metadata(self) -> pd.DataFrame:
+        columns = [name for name in self._footers[0].schema.to_arrow_schema().names if name not in _AUDIO_NAMES]
+        tables = [pq.read_table(path, columns=columns) for path in self._paths]
+        frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+        return frame
+
+    @cached_property
+    def row_of(self) -> dict[Any, int]:
+        ids = (pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist() for path in self._paths)
+        return {clip_id: row for row, clip_id in enumerate(clip_id for shard in ids for clip_id in shard)}
+
+    def clip(self, row: int) -> Clip:
+        group = int(np.searchsorted(self._starts, row, side="right")) - 1
+        if self._current is None or self._current[0] != group:
+            self._current = (group, *self._read(*self._groups[group]))
+        _, rows, waveforms = self._current
+        place = row - int(self._starts[group])
+        return Clip(waveform=waveforms[place], **rows[place])
+
+    def _read(self, number: int, group: int) -> tuple[list[dict[str, Any]], list[npt.NDArray[np.float32]]]:
+        path = self._paths[number]
+        try:
+            with pq.ParquetFile(
+                path, metadata=self._footers[number], page_checksum_verification=True, pre_buffer=False
+            ) as file:
+                table = file.read_row_group(group, use_threads=False)  # one column is nearly all there is to read
+        except OSError as error:
+            raise ShardError(f"{path}: cannot be read ({error}); get it again with: dvc checkout or dvc pull") from None
+        audio_name = next(name for name in table.column_names if name in _AUDIO_NAMES)
+        waveforms = _waveforms(table[audio_name].combine_chunks())
+        return table.drop_columns([audio_name]).to_pylist(), waveforms
+
+
+def _footer(path: Path) -> pq.FileMetaData:
+    try:
+        return pq.read_metadata(path)
+    except (OSError, pa.ArrowException) as error:
+        raise ShardError(f"{path}: is no whole Parquet file ({error}); get it again with: dvc checkout") from None
+
+
+def _waveforms(column: pa.Array) -> list[npt.NDArray[np.float32]]:
+    """Return the audio of each row, float32 in −1…1, whatever it is stored as."""
+    if pa.types.is_struct(column.type):
+        from pipeline.audio import decode  # noqa: PLC0415  the decoder is loaded only where there is something to decode
+
+        return [decode.from_flac(flac) for flac in column.field("bytes").to_pylist()]
+    samples = column.values.to_numpy()
+    if samples.dtype == np.int16:
+        samples = samples.astype(np.float32)
+        samples *= np.float32(1 / (1 << 15))  # exact, as it is a power of two, and quicker than to divide
+    offsets = column.offsets.to_numpy()
+    return [samples[start:stop] for start, stop in pairwise(offsets)]

@@ -1,0 +1,115 @@
+"""What a sample will cost: told from tables and index alone, and so it comes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.__main__ import main
+from pipeline.commands import estimate
+from pipeline.core import schema
+from pipeline.core.errors import SnapshotError
+from tests.support.project import ROOT
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The demo, opened and ranked."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    (tmp_path / "data/demo").mkdir(parents=True)
+    shutil.copy(ROOT / "data/demo/common-voice-demo.zip", tmp_path / "data/demo")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    set_params(clips=60)
+    return tmp_path
+
+
+def set_params(allocation: str = "proportional", **subsample: object) -> None:
+    params = YAML(typ="safe").load(Path("params.yaml"))
+    params["subsample"] |= subsample
+    params["subsample"] = {key: value for key, value in params["subsample"].items() if value is not None}
+    params["stratify"]["allocation"] = allocation
+    YAML().dump(params, Path("params.yaml"))
+
+
+def numbers(label: str) -> list[float]:
+    """Return the numbers in a line of the report."""
+    line = next(line for line in estimate.report().splitlines() if line.startswith(label))
+    return [float(number.replace(",", "")) for number in re.findall(r"[0-9][0-9,]*\.?[0-9]*", line)]
+
+
+def run(*stages: str) -> None:
+    for stage in stages:
+        assert main([stage]) == 0
+
+
+def test_without_a_snapshot_it_says_what_to_run(project: Path) -> None:
+    assert not (project / schema.SNAPSHOT).exists()
+    with pytest.raises(SnapshotError, match="dvc repro stratify"):
+        estimate.report()
+    assert main(["estimate"]) == 1
+
+
+def test_another_snapshot_than_the_one_opened_is_said(project: Path) -> None:
+    run("download")
+    path = project / "params.yaml"
+    path.write_text(path.read_text().replace("snapshot: demo", "snapshot: kaggle-common-voice"))
+    with pytest.raises(SnapshotError, match=r"data/snapshot is demo, and params\.yaml asks for kaggle-common-voice"):
+        estimate.report()
+
+
+@pytest.mark.usefixtures("project")
+def test_it_comes_as_told() -> None:
+    run("download")  # the ranking is computed, and not waited for
+    clips, hours = numbers("sample")
+    fetched, megabytes = numbers("to fetch")
+    mp3s, waveforms = numbers("on disk")[:2]
+    assert numbers("there") == [0]
+    assert clips == 60
+    assert not schema.RANKING.exists()
+    run("stratify", "subsample", "waveforms")
+    assert fetched == pytest.approx(60, abs=5)  # a few are bad, which no index tells
+    disk = sum(path.stat().st_size for path in schema.CLIPS.iterdir()) / 1e6
+    assert mp3s == pytest.approx(disk, rel=0.2)
+    assert megabytes == pytest.approx(disk, rel=0.2)
+    disk = sum(path.stat().st_size for path in schema.WAVEFORMS.iterdir()) / 1e6
+    assert waveforms == pytest.approx(disk, rel=0.4)  # the demo is no real speech
+    assert hours == pytest.approx(0.03, abs=0.02)
+
+
+@pytest.mark.usefixtures("project")
+def test_what_is_there_is_not_to_be_fetched() -> None:
+    run("download", "stratify", "subsample")
+    left = {path: path.stat().st_mtime_ns for path in Path("data").rglob("*")}
+    assert numbers("to fetch")[:2] == [0, 0]
+    set_params(clips=90)
+    assert 25 <= numbers("to fetch")[0] <= 35
+    set_params(clips=None, hours=0.01)
+    assert numbers("to fetch")[0] == 0
+    assert {path: path.stat().st_mtime_ns for path in Path("data").rglob("*")} == left
+
+
+@pytest.mark.usefixtures("project")
+def test_strata_that_run_out_and_samples_that_cannot_be_had_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    run("download")
+    capsys.readouterr()
+    assert main(["estimate"]) == 0
+    assert "exhausted  no stratum" in capsys.readouterr().out
+    set_params("equal", clips=150)
+    assert main(["estimate"]) == 0
+    assert re.search(r"exhausted  \d+ strata \(.*gender=", capsys.readouterr().out)
+    set_params(clips=5000)
+    assert main(["estimate"]) == 0
+    assert "subsample will fail" in capsys.readouterr().out
+
+
+def test_how_clips_come_depends_on_where_they_are(project: Path) -> None:
+    run("download")
+    assert "from this disk" in estimate.report()
+    path = project / "configs/snapshots/demo.yaml"
+    path.write_text(path.read_text().replace("path: data/", "path: https://example.org/data/"))
+    assert "in as many requests" in estimate.report()

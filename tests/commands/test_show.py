@@ -1,0 +1,70 @@
+"""`show`: what is known of a clip, and its picture; an unknown clip is answered with the nearest ones."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from PIL import Image
+
+from pipeline.__main__ import main
+from pipeline.commands import show
+from pipeline.core.errors import SampleError
+from tests.support.project import Project
+
+
+@pytest.fixture
+def inside(staged_once: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(staged_once.root)
+    return staged_once.root
+
+
+@pytest.fixture
+def row(inside: Path) -> pd.Series:
+    return pd.read_parquet(inside / "data/waveforms/part-00001.parquet").iloc[3]
+
+
+def test_it_says_what_the_shards_say(row: pd.Series, inside: Path, tmp_path: Path) -> None:
+    said = dict(line.split(maxsplit=1) for line in show.run(row["clip_id"], tmp_path / "clip.png").splitlines())
+    clips = pd.concat(map(pd.read_parquet, sorted((inside / "data/clips").glob("*.parquet")))).set_index("clip_id")
+    mp3 = clips.loc[row["clip_id"], "mp3"]
+    source = soundfile.info(io.BytesIO(mp3))
+    values = [float(value) for value in said["waveform"].strip("[]… ,").replace("…", "").split(",") if value.strip()]
+    assert said["clip"] == row["clip_id"]
+    assert np.allclose(values, row["waveform"][:8] / 32768, atol=1e-8)
+    assert said["samples"] == str(len(row["waveform"]))
+    assert said["rate"] == "16000 Hz"
+    assert said["MP3"] == f"{source.samplerate} Hz, channels: {source.channels}, {len(mp3)} bytes"
+    assert said["sentence"] == row["text"]
+    assert said["rank"] == str(row["rank"])
+    assert said["accent"] == (row["accent"] if isinstance(row["accent"], str) else "(missing)")
+
+
+def test_it_draws_waveform_and_spectrogram_the_same_each_time(row: pd.Series, tmp_path: Path) -> None:
+    for name in ("one.png", "other.png"):
+        show.run(row["clip_id"], tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
+    with Image.open(tmp_path / "one.png") as picture:
+        assert picture.size == (1200, 600)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png", "other.png"]
+
+
+def test_an_unknown_clip_is_answered_with_the_nearest_ones(
+    row: pd.Series, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = row["clip_id"].replace("sample-", "sample")
+    assert main(["show", wrong, "--out", str(tmp_path / "clip.png")]) == 1
+    said = capsys.readouterr().err
+    assert wrong in said
+    assert row["clip_id"] in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_id_that_is_near_to_none_is_answered_with_some(inside: Path) -> None:
+    assert inside.is_dir()
+    with pytest.raises(SampleError, match=r"is not among the 120 clips .* Nearest: valid-"):
+        show.run("💥")

@@ -1,0 +1,125 @@
+"""Every problem of a settings file is named at once, with its path and what is allowed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.core.errors import ParameterError
+from pipeline.core.params import Params, load_params, load_runtime
+from tests.support.project import ROOT
+
+GOOD = YAML(typ="safe").load(ROOT / "params.yaml")
+
+
+def loaded(tmp_path: Path, text: str) -> Params:
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_params(path)
+
+
+def changed(tmp_path: Path, **values: object) -> Params:
+    """Load this project's parameters with some of them replaced; None takes a key away."""
+    document = YAML(typ="safe").load(ROOT / "params.yaml")
+    for name, value in values.items():
+        *sections, key = name.split("__")
+        section = document
+        for part in sections:
+            section = section[part]
+        section.pop(key, None)
+        if value is not None:
+            section[key] = value
+    path = tmp_path / "params.yaml"
+    YAML().dump(document, path)
+    return load_params(path)
+
+
+def test_the_projects_own_parameters_are_valid_and_frozen() -> None:
+    params = load_params(ROOT / "params.yaml")
+    assert params.subsample.clips == GOOD["subsample"]["clips"]
+    with pytest.raises(ValueError, match="frozen"):
+        params.subsample.clips = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("snapshot", 5, "should be a valid string"),
+        ("snapshot", "../demo", "pattern"),
+        ("stratify__tables", [], "at least 1 item"),
+        ("stratify__tables", ["valid-dev", "valid-dev"], "names valid-dev more than once"),
+        ("stratify__strata", ["gendre"], "gendre: no metadata column; there are gender, age, accent"),
+        ("stratify__require", "gender", "should be a valid tuple"),
+        ("stratify__allocation", 1.01, "a power from 0 to 1"),
+        ("stratify__allocation", "even", "proportional, equal or a power"),
+        ("stratify__allocation", True, "proportional, equal or a power"),
+        ("stratify__seed", 1.5, "should be a valid integer"),
+        ("stratify__splits", {"train": 0.8, "test": 0.1}, "add up to 1, not 0.9"),
+        ("stratify__splits", {"train": 1.5, "test": -0.5}, "greater than 0"),
+        ("stratify__min_up_votes", -1, "greater than or equal to 0"),
+        ("stratify__estimated_seconds", [3, 2], "the smaller one first"),
+        ("subsample__clips", 0, "greater than or equal to 1"),
+        ("subsample__clips", "120", "should be a valid integer"),
+        ("subsample__hours", 10, "either clips or hours, and not both"),
+        ("subsample__seconds", [0.5], "Field required|missing"),
+        ("subsample__seconds", [0.5, float("nan")], "finite number"),
+        ("subsample__max_rejected", 1.1, "less than or equal to 1"),
+        ("subsample__exclude", [3], "should be a valid string"),
+        ("waveforms__sample_rate", True, "should be a valid integer"),
+        ("waveforms__encoding", "mp3", "'pcm16', 'float32' or 'flac'"),
+        ("shards__clips", 0, "greater than or equal to 1"),
+        ("waveforms__sample_rat", 8000, "did you mean sample_rate"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_path(tmp_path: Path, key: str, value: object, said: str) -> None:
+    with pytest.raises(ParameterError, match=said) as caught:
+        changed(tmp_path, **{key: value})
+    path = key.replace("__", ".")
+    section = path.rpartition(".")[0]
+    assert path in str(caught.value) or f"{section}:" in str(caught.value)
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=re.escape("subsample.seconds: missing")):
+        changed(tmp_path, subsample__seconds=None)
+
+
+def test_hours_may_stand_in_the_place_of_clips(tmp_path: Path) -> None:
+    assert changed(tmp_path, subsample__clips=None, subsample__hours=10).subsample.hours == 10
+
+
+def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError) as caught:
+        changed(tmp_path, snapshot=None, stratify__seed="x", waveforms__encoding="x", shards__size=3)
+    assert len(caught.value.problems) == 4
+    assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize("text", ["snapshot: [", "snapshot: demo\nsnapshot: other\n", "- demo\n", "", "snapshot: \x00"])
+def test_what_is_no_yaml_or_no_mapping_is_an_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ParameterError):
+        loaded(tmp_path, text)
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="no such file"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_the_order_of_splits_means_nothing(tmp_path: Path) -> None:
+    one = changed(tmp_path, stratify__splits={"train": 0.8, "dev": 0.1, "test": 0.1})
+    other = changed(tmp_path, stratify__splits={"test": 0.1, "dev": 0.1, "train": 0.8})
+    assert list(one.stratify.splits.items()) == list(other.stratify.splits.items())
+
+
+def test_runtime_settings_come_from_the_file_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = ROOT / "configs/runtime.yaml"
+    assert load_runtime(path).processes >= 1
+    monkeypatch.setenv("PIPELINE_WORKERS", "3")
+    assert load_runtime(path).processes == 3
+    monkeypatch.setenv("PIPELINE_WORKERS", "none")
+    with pytest.raises(ParameterError, match="workers"):
+        load_runtime(path)

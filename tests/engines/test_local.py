@@ -1,0 +1,152 @@
+"""Shards are mapped over processes; whatever ends the map ends them, too."""
+
+from __future__ import annotations
+
+import multiprocessing
+import operator
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.core.errors import Rejected, WorkerError
+from pipeline.core.schema import Reason
+from pipeline.engines import local
+from tests.support.project import ROOT
+
+# Two workers that block for ever, in a session of their own; each says so first.
+BLOCKING = """
+import os, pathlib, signal, sys
+from pipeline.engines import local
+
+def block(path):
+    pathlib.Path(path).write_bytes(b"")
+    os.write(1, b"+")
+    signal.pause()
+
+if __name__ == "__main__":
+    try:
+        for _ in local.map_shards(block, {name: (name,) for name in sys.argv[1:]}, 2):
+            pass
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def calls(*tasks: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:
+    """Return tasks for `operator.call`: a function and what to call it with."""
+    return {f"part-{number:05d}": task for number, task in enumerate(tasks)}
+
+
+def throw(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 8])
+def test_every_shard_is_made_once_whatever_the_number_of_processes(processes: int) -> None:
+    tasks = calls(*((pow, number, 2) for number in range(5)))
+    results = dict(local.map_shards(operator.call, tasks, processes))
+    assert results == {f"part-{number:05d}": number**2 for number in range(5)}
+
+
+def test_ctrl_c_waits_until_a_worker_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    submit, started = ProcessPoolExecutor.submit, list[Any]()
+
+    def interrupted(*arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        started.append(submit(*arguments))
+        return started[-1]
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(local.map_shards(operator.call, calls((os.getpid,), (os.getpid,)), 2))
+    assert len(started) == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_no_shards_need_no_processes() -> None:
+    assert list(local.map_shards(operator.call, {}, 8)) == []
+
+
+def test_one_shard_is_made_right_here() -> None:
+    assert dict(local.map_shards(os.getpid, {"part-00000": ()}, 8)) == {"part-00000": os.getpid()}
+
+
+def test_shards_are_made_elsewhere_and_side_by_side() -> None:
+    made = dict(local.map_shards(os.getpid, {f"part-{number:05d}": () for number in range(2)}, 2))
+    assert os.getpid() not in made.values()
+
+
+def test_they_come_as_they_get_done(tmp_path: Path) -> None:
+    """The first one waits for a file that is made once the second one is done."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    done = []
+    for name, _ in local.map_shards(operator.call, calls((Path.read_bytes, fifo), (Path.exists, fifo)), 2):
+        done.append(name)
+        if name == "part-00001":
+            fifo.write_bytes(b"now")
+    assert done == ["part-00001", "part-00000"]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_error_comes_through_and_ends_the_others(processes: int) -> None:
+    error = Rejected(Reason.UNDECODABLE, "as the worker said")
+    with pytest.raises(Rejected, match="as the worker said"):
+        list(local.map_shards(operator.call, calls((throw, error), (signal.pause,)), processes))
+    assert multiprocessing.active_children() == []
+
+
+def test_a_worker_that_dies_is_an_error_that_names_its_shards() -> None:
+    tasks = calls((os.getpid,), (signal.raise_signal, signal.SIGKILL), (signal.pause,), (os.getpid,))
+    with pytest.raises(WorkerError, match=r"a worker process died while it made .*part-00001") as caught:
+        list(local.map_shards(operator.call, tasks, 2))
+    assert "part-00003" not in str(caught.value)
+    assert multiprocessing.active_children() == []
+
+
+def test_who_stops_listening_ends_them() -> None:
+    others = multiprocessing.get_context("spawn").Process(target=signal.pause)
+    others.start()
+    try:
+        with closing(local.map_shards(operator.call, calls((os.getpid,), (signal.pause,)), 2)) as results:
+            next(results)
+        assert multiprocessing.active_children() == [others]
+    finally:
+        others.kill()
+        others.join()
+
+
+@pytest.fixture
+def blocked(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start two workers in a session of their own, and wait until both of them are at it."""
+    script = tmp_path / "blocking.py"
+    script.write_text(BLOCKING)
+    names = [str(tmp_path / f"part-{number:05d}") for number in range(3)]
+    command = [sys.executable, str(script), *names]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(2) == b"++"
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_ctrl_c_and_a_kill_of_the_parent_leave_no_process_behind(
+    blocked: subprocess.Popen[bytes], number: signal.Signals, status: int
+) -> None:
+    if number == signal.SIGINT:
+        os.killpg(blocked.pid, number)  # as a terminal does: the workers get it, too
+    else:
+        blocked.send_signal(number)
+    assert blocked.wait(timeout=2) == status
+    assert blocked.stdout is not None
+    assert blocked.stdout.read() == b""  # ends when the last process that holds the other end does

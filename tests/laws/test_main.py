@@ -1,0 +1,259 @@
+"""The command line: one message for what a user can cause, no traceback, and what was there stays there."""
+
+from __future__ import annotations
+
+import io
+import re
+import resource
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline import open_waveforms
+from pipeline.__main__ import main
+from pipeline.core.params import load_params
+from tests.support.project import STAGES, Project, environment
+
+SOURCE = "configs/snapshots/demo.yaml"
+
+
+def failing(project: Project, *stages: str, status: int, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run stages, the last of which has to fail and change nothing; return its message."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project.root)
+        for stage in stages[:-1]:
+            assert main([stage]) == 0, capsys.readouterr().err
+        before = project.outputs()
+        capsys.readouterr()
+        assert main([stages[-1]]) == status
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "Traceback" not in said.err
+    after = project.outputs()
+    assert {name: after.get(name) for name in before} == before
+    assert not [name for name in after if name.endswith(".tmp")]
+    return said.err
+
+
+@pytest.mark.parametrize(
+    ("values", "stages", "status", "said"),
+    [
+        ({"snapshot": "dem"}, ["download"], 2, "'dem' is not known; there are: demo"),
+        ({"stratify__tables": ["valid-tset"]}, ["stratify"], 2, "has no valid-tset; there are: invalid, valid-dev"),
+        ({"stratify__strata": ["sex"]}, ["stratify"], 2, "sex: no metadata column; there are gender, age"),
+        ({"waveforms__encoding": "ogg", "shards__clips": -1}, ["waveforms"], 2, "shards.clips: .*-1"),
+        ({"subsample__clips": 214}, ["subsample"], 1, "213 clips are eligible"),
+        (
+            {"subsample__clips": 207},
+            ["subsample"],
+            1,
+            "206 of them are good .*checksum 1, empty 1.*These strata ran out",
+        ),
+        ({"subsample__max_rejected": 0.0}, ["subsample"], 1, "max_rejected = 0 allows"),
+        ({"subsample__seconds": [2, 20]}, ["subsample"], 1, "too_short [0-9]+.*The last one was valid-"),
+        ({"stratify__min_up_votes": 99}, ["stratify"], 1, "no clip of valid-train.*min_up_votes"),
+    ],
+)
+def test_what_cannot_be_had_is_said_in_one_message(
+    staged: Project,
+    values: dict[str, object],
+    stages: list[str],
+    status: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    staged.set(**values)
+    assert re.search(said, failing(staged, *stages, status=status, capsys=capsys), flags=re.DOTALL)
+
+
+def test_a_stage_that_has_nothing_to_read_says_which_one_comes_first(
+    fresh: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for stage in STAGES[1:]:
+        assert "data/" in failing(fresh, stage, status=1, capsys=capsys)
+
+
+def rezip(project: Project, change: Callable[[str, bytes], tuple[str, bytes] | None]) -> None:
+    """Write the demo archive again, with every member changed, renamed or left out."""
+    path = project.root / "data/demo/common-voice-demo.zip"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(buffer, "w") as new:
+        for info in old.infolist():
+            data = old.open(info).read() if info.file_size and info.filename.endswith(".csv") else b"x"
+            changed = change(info.filename, data)
+            if changed is not None:
+                new.writestr(zipfile.ZipInfo(changed[0]), changed[1])
+    path.write_bytes(buffer.getvalue())
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.unlink(), "No such file"),
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: path.write_bytes(cut(path.read_bytes())), "is no whole zip archive"),
+        (lambda path: path.write_bytes(b"<!doctype html>" * 9), "is no whole zip archive"),
+    ],
+)
+def test_a_bad_archive_is_named_and_nothing_is_lost(
+    staged: Project, spoil: Callable[[Path], object], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil(staged.root / "data/demo/common-voice-demo.zip")
+    for stage in ("download", "subsample"):
+        message = failing(staged, stage, status=1, capsys=capsys)
+        assert "common-voice-demo.zip" in message
+    assert said in failing(staged, "download", status=1, capsys=capsys)
+
+
+def test_a_name_that_leads_out_of_the_archive_is_refused(fresh: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    rezip(fresh, lambda name, data: (f"../{name}" if name.endswith("000001.mp3") else name, data))
+    assert "leads out of the archive" in failing(fresh, "download", status=1, capsys=capsys)
+
+
+def test_a_damaged_table_is_named_by_file_and_line(fresh: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    rezip(fresh, lambda name, data: (name, data.replace(b",", b";", 30) if "valid-dev.csv" in name else data))
+    assert "cv-valid-dev.csv, line 1" in failing(fresh, "download", "stratify", status=1, capsys=capsys)
+
+
+def test_an_archive_that_changed_since_it_was_opened_is_never_mixed(
+    staged: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rezip(staged, lambda name, data: (name, data + b" "))
+    staged.set(subsample__clips=130)
+    message = failing(staged, "subsample", status=1, capsys=capsys)
+    assert "changed since it was opened" in message
+    assert "dvc repro" in message
+
+
+def test_a_pinned_checksum_has_to_be_right(fresh: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    document = (fresh.root / SOURCE).read_text().replace("kind: archive", f"kind: archive\n  sha256: {'f' * 64}")
+    (fresh.root / SOURCE).write_text(document)
+    assert "SHA-256" in failing(fresh, "download", status=1, capsys=capsys)
+
+
+@pytest.mark.parametrize("doubled", [True, False])
+def test_a_folder_gives_the_same_sample_as_the_archive(staged: Project, tmp_path: Path, doubled: bool) -> None:
+    folder = tmp_path / "unpacked"
+    with zipfile.ZipFile(staged.root / "data/demo/common-voice-demo.zip") as archive:
+        for info in archive.infolist():
+            parts = info.filename.split("/")
+            name = "/".join(parts if doubled else parts[-2:])
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            archive_file = archive.open(info)
+            archive_file._expected_crc = None  # type: ignore[attr-defined]  # the planted fault
+            path.write_bytes(archive_file.read())
+    before = staged.outputs()
+    (staged.root / SOURCE).write_text(
+        "title: A folder\nlicense: CC0-1.0\ncitation: none\nformat: kaggle-v1\n"
+        f"source:\n  kind: directory\n  path: {folder}\n"
+    )
+    staged.set(subsample__exclude=["valid-train/sample-000285"])  # the wrong checksum, which a folder cannot show
+    staged.stage("download", "stratify", "subsample")
+    after = staged.outputs()
+    assert after["data/ranking.parquet"] == before["data/ranking.parquet"]
+    assert after["data/sample.parquet"] == before["data/sample.parquet"]
+
+
+@pytest.mark.parametrize("shard_clips", [7, 512])
+def test_hours_are_the_shortest_prefix_that_reaches_them(staged: Project, shard_clips: int) -> None:
+    whole = open_waveforms(staged.root / "data/waveforms").metadata()
+    hours = whole["duration_seconds"][:50].sum() / 3600 - 1e-4
+    staged.edit("params.yaml", subsample=subsample_of(staged, hours=float(hours)), shards={"clips": shard_clips})
+    staged.stage("subsample", "waveforms")
+    assert (
+        open_waveforms(staged.root / "data/waveforms").metadata()["clip_id"].tolist() == whole["clip_id"][:50].tolist()
+    )
+    assert int(pd.read_parquet(staged.root / "data/sample.parquet")["weight"].sum()) <= 213
+
+
+def subsample_of(project: Project, hours: float) -> dict[str, object]:
+    """Return the section of params.yaml with hours in the place of clips."""
+    section = dict(load_params(project.root / "params.yaml").subsample)
+    return {**section, "seconds": [0.5, 20], "exclude": [], "hours": hours, "clips": None}
+
+
+def test_a_column_with_a_thousand_levels_is_warned_of(fresh: Project, caplog: pytest.LogCaptureFixture) -> None:
+    header, row = "filename,text,up_votes,down_votes,age,gender,accent,duration\n", "cv-many/{0}.mp3,text {0},1,0,,,,\n"
+    folder = fresh.root / "many"
+    folder.mkdir()
+    (folder / "cv-many.csv").write_text(header + "".join(map(row.format, range(1200))))
+    description = (fresh.root / SOURCE).read_text().replace("kind: archive", "kind: directory")
+    (fresh.root / SOURCE).write_text(description.replace("data/demo/common-voice-demo.zip", "many"))
+    fresh.set(stratify__tables=["many"], stratify__strata=["text"], stratify__require=[])
+    fresh.stage("download", "stratify")
+    assert "stratify.strata: text has 1200 levels" in caplog.text
+
+
+def test_a_later_release_goes_the_same_way(fresh: Project, tmp_path: Path) -> None:
+    """Common Voice from 2019 on: tabs, speakers, one folder of clips; neither sentence nor speaker crosses a split."""
+    folder = tmp_path / "cv-corpus-17.0/en"
+    (folder / "clips").mkdir(parents=True)
+    lines = ["client_id\tpath\tsentence\tup_votes\tdown_votes\tage\tgender\taccents\tlocale"]
+    with zipfile.ZipFile(fresh.root / "data/demo/common-voice-demo.zip") as archive:
+        names = [name for name in archive.namelist() if "valid-train/sample-00003" in name]
+        for number, name in enumerate(names):
+            file = f"common_voice_en_{number}.mp3"
+            (folder / "clips" / file).write_bytes(archive.read(name))
+            lines.append(f'speaker-{number % 6}\t{file}\tsentence "{number // 2}\t2\t0\ttwenties\tmale_masculine\t\ten')
+    (folder / "validated.tsv").write_text("\n".join(lines) + "\n")
+    (fresh.root / SOURCE).write_text(
+        "title: A later release\nlicense: CC0-1.0\ncitation: none\nformat: mozilla-tsv\n"
+        f"source:\n  kind: directory\n  path: {folder.parent}\n"
+    )
+    fresh.set(stratify__tables=["validated"], stratify__splits={"train": 0.5, "test": 0.5}, subsample__clips=2)
+    fresh.set(subsample__max_rejected=0.9)
+    fresh.stage(*STAGES)
+    clips = open_waveforms(fresh.root / "data/waveforms")
+    assert [clip.clip_id.partition("_")[0] for clip in clips] == ["validated/common"] * 2
+    ranking = pd.read_parquet(fresh.root / "data/ranking.parquet")
+    speakers = {f"validated/{line.split()[1].removesuffix('.mp3')}": line.split()[0] for line in lines[1:]}
+    for group in (ranking["clip_id"].map(speakers), ranking["text"]):
+        assert ranking.groupby(group)["split"].nunique().max() == 1
+
+
+def test_a_full_disk_is_said_and_the_next_run_goes_on(staged: Project) -> None:
+    before = staged.outputs()
+    staged.set(subsample__clips=200)
+
+    script = "import signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    script += "from pipeline.__main__ import main; sys.exit(main(['subsample']))"
+
+    def small_files_only() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=staged.root, env=environment(), capture_output=True, text=True, check=False, preexec_fn=small_files_only,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "File too large" in done.stderr
+    assert staged.outputs() == before
+    staged.stage("subsample", "waveforms")
+    assert len(staged.outputs()) > len(before)
+
+
+def test_wrong_usage_is_told_from_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["dowload"], ["download", "--fast"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+    assert "download" in capsys.readouterr().err
+
+
+def test_verbose_shows_the_traceback(fresh: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(fresh.root)
+        fresh.set(snapshot="nothing")
+        assert main(["download", "--verbose"]) == 2
+    assert "ParameterError" in capsys.readouterr().err

@@ -1,0 +1,420 @@
+"""Whatever happened before, the same bytes: kills, full disks, damage, links into DVC's cache, any history."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import open_waveforms
+from pipeline.clips.candidates import Candidate
+from pipeline.clips.check import Check
+from pipeline.core import schema
+from pipeline.core.schema import Reason
+from tests.support.mp3_damage import damaged
+from tests.support.project import ROOT, STAGES, Project, environment
+
+SAMPLE = ("subsample", "waveforms")
+
+WITH_SUPPORT = f"{ROOT / 'tests/support'}:."
+
+
+# Histories
+
+
+def shards_of(project: Project, folder: str) -> list[Path]:
+    return sorted((project.root / "data" / folder).glob("part-*.parquet"))
+
+
+def flip(path: Path, seed: str) -> None:
+    data = bytearray(path.read_bytes())
+    data[random.Random(seed).randrange(len(data))] ^= 1
+    path.write_bytes(data)
+
+
+def again(project: Project, **values: object) -> None:
+    project.set(**values)
+    project.stage(*SAMPLE)
+
+
+def grown_in_steps(project: Project) -> None:
+    shutil.rmtree(project.root / "data/clips")
+    shutil.rmtree(project.root / "data/waveforms")
+    for clips in (1, 31, 32, 33, 100):
+        again(project, subsample__clips=clips)
+
+
+def shrunk(project: Project) -> None:
+    again(project, subsample__clips=40)
+
+
+def other_shards(project: Project) -> None:
+    again(project, shards__clips=50)
+    again(project, shards__clips=7)
+
+
+def other_encodings(project: Project) -> None:
+    for encoding in ("float32", "flac"):
+        again(project, waveforms__encoding=encoding)
+
+
+def other_rate(project: Project) -> None:
+    again(project, waveforms__sample_rate=8000)
+
+
+def one_left_out(project: Project) -> None:
+    again(project, subsample__exclude=[open_waveforms(project.root / "data/waveforms")[50].clip_id])
+
+
+def other_durations(project: Project) -> None:
+    again(project, subsample__seconds=[1.5, 20], subsample__clips=60, subsample__max_rejected=0.9)
+
+
+def damaged_on_disk(project: Project) -> None:
+    """Change one bit of one shard after the other, in both folders, at seeded places."""
+    for folder in ("clips", "waveforms"):
+        for path in shards_of(project, folder):
+            flip(path, f"{folder} {path.name}")
+
+
+def some_deleted(project: Project) -> None:
+    shards_of(project, "clips")[1].unlink()
+    shards_of(project, "waveforms")[0].unlink()
+    shards_of(project, "waveforms")[2].unlink()
+
+
+def all_but_the_waveforms_deleted(project: Project) -> None:
+    shutil.rmtree(project.root / "data/clips")
+
+
+def swapped(project: Project) -> None:
+    for folder in ("clips", "waveforms"):
+        first, second = shards_of(project, folder)[:2]
+        spare = first.with_name("spare")
+        first.replace(spare)
+        second.replace(first)
+        spare.replace(second)
+
+
+HISTORIES = [grown_in_steps, shrunk, other_shards, other_encodings, other_rate, one_left_out, other_durations]
+HISTORIES += [damaged_on_disk, some_deleted, all_but_the_waveforms_deleted, swapped]
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_whatever_was_there_before_the_outputs_are_those_from_scratch(
+    staged: Project, staged_once: Project, history: Callable[[Project], None]
+) -> None:
+    params = (staged.root / "params.yaml").read_bytes()
+    history(staged)
+    (staged.root / "params.yaml").write_bytes(params)
+    staged.stage(*SAMPLE)
+    assert staged.outputs() == staged_once.outputs()
+
+
+def test_what_is_still_right_is_not_made_again(staged: Project) -> None:
+    flip(shards_of(staged, "waveforms")[2], "")
+    before = {path.name: path.stat().st_ino for path in shards_of(staged, "waveforms")}
+    again(staged, subsample__clips=96)
+    after = {path.name: path.stat().st_ino for path in shards_of(staged, "waveforms")}
+    kept = {name for name in after if after[name] == before[name]}
+    assert kept == {"part-00000.parquet", "part-00001.parquet"}
+    assert len(after) == 3
+
+
+def test_clips_that_are_there_are_not_fetched_again(staged: Project, staged_once: Project) -> None:
+    """Their archive has lost them: its index is there, and zeros in the place of everything before it."""
+    archive = staged.root / "data/demo/common-voice-demo.zip"
+    with zipfile.ZipFile(archive) as opened:
+        directory = opened.start_dir
+    data = archive.read_bytes()
+    archive.write_bytes(bytes(directory) + data[directory:])
+    shards_of(staged, "clips")[3].unlink()
+    again(staged, shards__clips=10, subsample__clips=90, subsample__max_rejected=0.9)
+    assert len(shards_of(staged, "clips")) == 9
+    again(staged, shards__clips=32, subsample__clips=90)
+    whole = staged_once.outputs()
+    for path in shards_of(staged, "clips")[:2]:
+        assert path.read_bytes() == whole[f"data/clips/{path.name}"]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_the_number_of_workers_changes_nothing(
+    staged: Project, staged_once: Project, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_WORKERS", str(workers))
+    monkeypatch.setenv("PIPELINE_CONNECTIONS", str(workers))
+    for folder in ("clips", "waveforms"):
+        shutil.rmtree(staged.root / "data" / folder)
+    staged.stage(*SAMPLE)
+    assert staged.outputs() == staged_once.outputs()
+
+
+# Kills
+
+FOLDERS = {"subsample": "clips", "waveforms": "waveforms"}
+
+
+def begun(staged: Project, stage: str) -> tuple[Path, Path, dict[str, str]]:
+    """Ask for a sample in small shards; return what a run of a stage may begin with, and which files it ends with.
+
+    It may begin with nothing of its own, or with what it made of another sample.
+    """
+    clips = {"subsample": 120, "waveforms": 48}[stage]  # decoding takes longer
+    again(staged, subsample__clips=clips, shards__clips=clips // 5)
+    params = (staged.root / "params.yaml").read_bytes()
+    whole = {
+        path: hashlib.sha256(data).hexdigest()
+        for path, data in staged.outputs().items()
+        if path.startswith("data/") and (stage == "waveforms" or not path.startswith("data/waveforms"))
+    }
+    nothing, other = staged.root / "nothing", staged.root / "other"
+    shutil.copytree(staged.root / "data", nothing)
+    shutil.rmtree(nothing / FOLDERS[stage])
+    again(staged, subsample__clips=70, waveforms__encoding="float32", shards__clips=10)
+    (staged.root / "params.yaml").write_bytes(params)
+    if stage == "waveforms":
+        staged.stage("subsample")
+    shutil.copytree(staged.root / "data", other)
+    return nothing, other, whole
+
+
+def run_deaths(project: Project, code: str, *arguments: object) -> list[dict[str, Any]]:
+    """Run a piece of deaths.py in a project; return how each run ended."""
+    code = f"import deaths, sys; deaths.{code}(*sys.argv[1:])"
+    variables = {"PYTHONPATH": WITH_SUPPORT, "OPENBLAS_NUM_THREADS": "1", "PIPELINE_WORKERS": "2"}
+    said = project.run(sys.executable, "-c", code, *map(str, arguments), **variables)
+    return [json.loads(line) for line in said.splitlines()]
+
+
+def assert_all_went_on_to(whole: dict[str, str], stage: str, runs: list[dict[str, Any]]) -> None:
+    """After every run nothing of it is left, and the next one ends in the bytes of an undisturbed one."""
+    for run in runs:
+        assert not run["left"], run
+        assert run["after"] == 0, run
+        made = run["made"].items()
+        assert {
+            path: sha for path, sha in made if stage == "waveforms" or not path.startswith("data/waveforms/")
+        } == whole
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="workers are found in /proc")
+@pytest.mark.parametrize(
+    ("stage", "victim", "hits"), [("subsample", "stage", 10), ("waveforms", "stage", 5), ("waveforms", "worker", 5)]
+)
+def test_a_kill_at_any_moment_leaves_nothing_running_and_the_next_run_goes_on_to_the_same_bytes(
+    staged: Project, stage: str, victim: str, hits: int
+) -> None:
+    nothing, other, whole = begun(staged, stage)
+    runs = run_deaths(staged, "at_moments", stage, victim, hits, nothing, other)
+    assert_all_went_on_to(whole, stage, runs)
+    hit = [run for run in runs if run["status"] != 0]
+    assert len(hit) == hits
+    for run in hit:
+        if victim == "stage":
+            assert run["status"] == -signal.SIGKILL, run
+        else:
+            assert run["status"] == 1, run
+            assert re.match(r"waveforms: a worker process died while it made part-0000\d\.parquet", run["said"])
+            assert "Traceback" not in run["said"]
+
+
+@pytest.mark.parametrize("stage", SAMPLE)
+def test_a_kill_while_files_get_their_final_names_is_got_over(staged: Project, stage: str) -> None:
+    """These moments are too short to be hit by chance. The new shards are there already, and wait for their names."""
+    _, other, whole = begun(staged, stage)
+    staged.stage(stage)
+    shutil.copytree(staged.root / "data" / FOLDERS[stage], other / f".{FOLDERS[stage]}")
+    runs = run_deaths(staged, "at_steps", stage, 1, other)
+    assert len(runs) > 8
+    assert {run["status"] for run in runs[:-1]} == {-signal.SIGKILL}
+    assert_all_went_on_to(whole, stage, runs)
+
+
+# Ctrl-C
+
+
+def interrupted(project: Project, stage: str, sign: Path) -> tuple[int, str]:
+    """Press Ctrl-C as soon as there is a `sign` that the stage is at work; return its status and what it said.
+
+    Whoever holds the other end of a pipe ends within two seconds.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipeline", stage],
+        cwd=project.root,
+        env=environment(PIPELINE_WORKERS="2", PIPELINE_CONNECTIONS="2"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            while process.poll() is None and not any(sign.glob(".*.tmp")):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.005)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it, too
+            _, said = process.communicate(timeout=2)
+        except BaseException:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("stage", SAMPLE)
+def test_ctrl_c_ends_a_stage_within_two_seconds_and_the_next_run_goes_on_to_the_same_bytes(
+    staged: Project, staged_once: Project, stage: str
+) -> None:
+    for _ in range(5):  # on a busy machine the stage may be done before the signal reaches it
+        shutil.rmtree(staged.root / "data" / FOLDERS[stage])
+        status, said = interrupted(staged, stage, staged.root / "data" / f".{FOLDERS[stage]}")
+        if status:
+            break
+    assert status == 130
+    assert said == f"{stage}: interrupted; what is done is kept, run it again to go on\n"
+    staged.stage(stage)
+    assert staged.outputs() == staged_once.outputs()
+
+
+# A full disk
+
+
+def run_on_a_full_disk(project: Project, stage: str, kilobytes: int, workers: int = 1) -> None:
+    """Run a stage while no file may be longer than so many kilobytes: the same as a full disk to who writes it."""
+    limited = f"ulimit -f {kilobytes}; exec {sys.executable} -B -m pipeline {stage}"
+    done = project.try_run("bash", "-c", limited, PIPELINE_WORKERS=str(workers))
+    assert done.returncode == 1, done.stderr
+    assert re.fullmatch(rf"{stage}: .*File too large.*\n", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("stage", "kilobytes", "workers"),
+    [("download", 8, 1), ("stratify", 2, 1), ("subsample", 200, 1), ("waveforms", 500, 1), ("waveforms", 500, 2)],
+)
+def test_a_full_disk_is_said_changes_nothing_and_is_got_over(
+    staged: Project, staged_once: Project, stage: str, kilobytes: int, workers: int
+) -> None:
+    staged.set(subsample__clips=60, stratify__seed=1, waveforms__encoding="float32")
+    before = staged.outputs()
+    run_on_a_full_disk(staged, stage, kilobytes, workers)
+    after = staged.outputs()
+    assert {path: data for path, data in after.items() if "/." not in path} == before
+    if workers == 1:  # another worker may be in the middle of something; the next run sweeps that away
+        assert not [path for path in after if path.endswith(".tmp")]
+    staged.set(subsample__clips=120, stratify__seed=2017, waveforms__encoding="pcm16")
+    staged.stage(*STAGES[:-1])
+    assert staged.outputs() == staged_once.outputs()
+
+
+def test_a_full_disk_ends_a_report_whose_files_are_whole_each(made: Project) -> None:
+    """There is room for the pictures, but not for the page."""
+    whole = made.outputs()
+    page = (made.root / schema.REPORT).stat().st_size
+    shutil.rmtree(made.root / "reports")
+    run_on_a_full_disk(made, "report", page // 2 // 1024)
+    after = made.outputs()
+    assert set(whole) - set(after) == {str(path) for path in (schema.REPORT, schema.CARD, schema.METRICS)}
+    assert after.items() <= whole.items()
+    made.stage("report")
+    assert made.outputs() == whole
+
+
+# DVC's cache
+
+
+@pytest.mark.parametrize("link", ["hardlink", "symlink"])
+def test_no_stage_writes_to_a_file_that_is_linked_into_dvc_s_cache(made: Project, link: str) -> None:
+    """Stages are called without DVC, so that it can't unlink anything first."""
+    made.run("dvc", "config", "cache.type", link)
+    made.run("dvc", "checkout", "--quiet", "--relink")
+    some = made.root / "data/waveforms/part-00000.parquet"
+    assert some.is_symlink() if link == "symlink" else some.stat().st_nlink > 1
+    for changes in (
+        {"subsample__clips": 150, "shards__clips": 64},
+        {"subsample__clips": 60},
+        {"subsample__clips": 120, "waveforms__encoding": "float32", "stratify__seed": 1},
+    ):
+        made.set(**changes)
+        made.stage(*STAGES[:-1])
+        assert cache_is_whole(made)
+    made.run("dvc", "checkout", "--quiet", "--force", "--relink")
+    made.set(subsample__clips=130)
+    shutil.copytree(made.root / "data", made.root / "before", symlinks=True, copy_function=os.link)
+    runs = run_deaths(made, "at_steps", "subsample", 3, "before")
+    assert len(runs) > 2
+    assert cache_is_whole(made)
+
+
+def cache_is_whole(project: Project) -> bool:
+    """Tell whether every object still has the MD5 that is its name."""
+    objects = [path for path in (project.root / ".dvc/cache/files/md5").rglob("*") if path.is_file()]
+    assert len(objects) > 5
+    return all(
+        hashlib.md5(path.read_bytes()).hexdigest() == f"{path.parent.name}{path.name.removesuffix('.dir')}"
+        for path in objects
+    )
+
+
+# Damaged MP3s
+
+
+def test_300_damaged_mp3s_end_as_good_clips_or_with_a_reason(fresh: Project, tmp_path: Path) -> None:
+    with zipfile.ZipFile(fresh.root / "data/demo/common-voice-demo.zip") as archive:
+        good = [archive.read(name) for name in sorted(archive.namelist()) if "cv-valid-test/" in name][:20]
+    files = [(name, data) for name, data in damaged([data for data in good if _is_good(data)])]
+    assert len(files) == 300
+    names = write_snapshot(tmp_path / "damaged.zip", [data for _, data in files])
+    expected = {name for name, (_, data) in zip(names, files, strict=True) if _is_good(data)}
+    fresh.edit("configs/snapshots/demo.yaml", source__path=str(tmp_path / "damaged.zip"))
+    fresh.set(subsample__clips=len(expected), subsample__max_rejected=1.0, shards__clips=16)
+    fresh.set(stratify__tables=["valid-test"], stratify__strata=[], stratify__require=[])
+    for stage in STAGES[:-1]:
+        assert peak_megabytes(fresh, stage, tmp_path / "took.json") < 500
+    rows = list(csv.DictReader(io.StringIO((fresh.root / schema.REJECTED).read_text())))
+    assert {row["reason"] for row in rows} <= set(Reason)
+    clips = open_waveforms(fresh.root / schema.WAVEFORMS)
+    accepted, rejected = {clip.clip_id for clip in clips}, {row["clip_id"] for row in rows}
+    assert accepted == expected
+    assert not accepted & rejected
+    ranking = pq.read_table(fresh.root / schema.RANKING)["clip_id"].to_pylist()
+    assert set(ranking[: len(accepted | rejected)]) == accepted | rejected
+    assert not {name for name in ranking if name not in rejected} - accepted - set(ranking[len(accepted | rejected) :])
+
+
+def _is_good(data: bytes) -> bool:
+    verdict = Check((0.5, 20.0)).judge(Candidate({}, None, excluded=False), data)
+    return verdict.rejected is None
+
+
+def write_snapshot(path: Path, clips: list[bytes]) -> list[str]:
+    """Write a zip in Kaggle's layout; return the ids of its clips."""
+    lines = ["filename,text,up_votes,down_votes,age,gender,accent,duration"]
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, data in enumerate(clips):
+            archive.writestr(f"cv-valid-test/cv-valid-test/sample-{number:06}.mp3", data)
+            lines.append(f"cv-valid-test/sample-{number:06}.mp3,sentence {number},1,0,,,,")
+        archive.writestr("cv-valid-test.csv", "\n".join([*lines, ""]))
+    return [f"valid-test/sample-{number:06}" for number in range(len(clips))]
+
+
+def peak_megabytes(project: Project, stage: str, result: Path) -> float:
+    """Run a stage; return the most memory that one of its processes had."""
+    measure = ROOT / "benchmarks" / "measure.py"
+    project.run(sys.executable, str(measure), str(result), sys.executable, "-m", "pipeline", stage)
+    return float(json.loads(result.read_text())["peak_mb"])

@@ -1,0 +1,204 @@
+"""The wings import in one direction, and dvc.yaml names just the wings and parameters that each stage uses."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+import pipeline
+from pipeline.core.params import Params, Settings, load_params
+from tests.support.project import ROOT, STAGES, Project, environment, stage_module
+
+DVC: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+PACKAGE = ROOT / "pipeline"
+
+# Each wing may import those before it; of those in one line, only the ones that ALSO names.
+ORDER = (
+    ("core",),
+    ("audio", "shards", "engines"),
+    ("snapshot", "sampling"),
+    ("clips",),
+    ("waveforms",),
+    ("report",),
+    ("commands",),
+)
+ALSO = {"sampling": {"snapshot"}}  # whose tables are what is put into an order
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
+CHANGES_NO_BYTE = "engines"
+
+
+def wing_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0]
+
+
+def allowed(wing: str) -> set[str]:
+    before = ORDER[: next(place for place, line in enumerate(ORDER) if wing in line)]
+    return {wing, *ALSO.get(wing, ()), *(name for line in before for name in line)}
+
+
+def imported(path: Path, *, late: bool = True) -> set[str]:
+    """Return the modules of this package that a module imports; without `late`, only what it imports on loading."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = list(ast.walk(tree)) if late else tree.body
+    named = {
+        name
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "pipeline"
+        for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+    }
+    return {name for name in named if source_of(name)}
+
+
+def source_of(module: str) -> Path | None:
+    base = ROOT.joinpath(*module.split("."))
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+def used(stage: str) -> set[str]:
+    """Return the wings that a stage needs, at first and second hand, with what starting the package needs."""
+    todo = [stage_module(stage)]
+    todo += [name for file in ("__init__.py", "__main__.py") for name in imported(PACKAGE / file, late=False)]
+    seen: set[str] = set()
+    while todo:
+        module = todo.pop()
+        if module not in seen:
+            seen.add(module)
+            path = source_of(module)
+            assert path is not None
+            todo += imported(path)
+    return {module.split(".")[1] for module in seen if "." in module}
+
+
+def test_the_map_is_wings_and_nothing_else() -> None:
+    there = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    wings = {name for line in ORDER for name in line}
+    assert wings <= there
+    assert len(there - wings - {"__init__.py", "__main__.py"}) <= 2
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path: Path) -> None:
+    wing = wing_of(path)
+    for module in imported(path):
+        parts = module.split(".")
+        assert len(parts) < 2 or parts[1] in allowed(wing), f"{path} imports {module}"
+        assert parts[-1] != "stage" or parts[1] == wing, f"{path} imports the stage of another wing"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_remote_part_talks_to_a_network(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    talks = {"requests", "urllib3", "kaggle", "kagglesdk"} & {name.split(".")[0] for name in names}
+    assert not talks or path.parent == PACKAGE / "snapshot/remote"
+
+
+def test_no_two_modules_import_each_other() -> None:
+    graph = {".".join(path.relative_to(ROOT).with_suffix("").parts): imported(path, late=True) for path in MODULES}
+    graph = {module: {name for name in names if name in graph} for module, names in graph.items()}
+    done: set[str] = set()
+    while ready := {module for module, names in graph.items() if names <= done} - done:
+        done |= ready
+    assert done == set(graph)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_are_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 350
+
+
+@pytest.mark.parametrize("wing", [name for line in ORDER for name in line])
+def test_a_wing_says_what_it_is_in_a_sentence(wing: str) -> None:
+    first = (ast.get_docstring(ast.parse((PACKAGE / wing / "__init__.py").read_text())) or "").split("\n\n")[0]
+    assert first.endswith(".")
+    assert wing in (pipeline.__doc__ or "")
+
+
+@pytest.mark.parametrize("stage", DVC)
+def test_dvc_yaml_names_the_wings_that_a_stage_imports(stage: str) -> None:
+    named = {dep.removeprefix("pipeline/") for dep in DVC[stage]["deps"] if dep.startswith("pipeline/")}
+    assert named == used(stage) - {CHANGES_NO_BYTE}
+    assert len(named) <= 8
+
+
+@pytest.mark.parametrize("stage", DVC)
+def test_dvc_yaml_lists_wings_in_their_order(stage: str) -> None:
+    order = [f"pipeline/{name}" for line in ORDER for name in line]
+    named = [order.index(dep) for dep in DVC[stage]["deps"] if dep.startswith("pipeline/")]
+    assert all(first < second for first, second in pairwise(named))
+
+
+@pytest.mark.parametrize("stage", DVC)
+def test_each_stage_says_what_it_does_and_calls_the_command_line(stage: str) -> None:
+    assert DVC[stage]["desc"].endswith(".")
+    assert DVC[stage]["cmd"] == f"python -m pipeline {stage}"
+
+
+def test_dvc_yaml_is_short_and_has_the_stages_of_the_command_line() -> None:
+    assert len((ROOT / "dvc.yaml").read_text().splitlines()) < 110
+    assert tuple(DVC) == STAGES
+
+
+def test_help_needs_neither_pandas_nor_pyarrow() -> None:
+    code = (
+        "import contextlib, runpy, sys\n"
+        "sys.argv = ['pipeline', '--help']\n"
+        "with contextlib.suppress(SystemExit): runpy.run_module('pipeline', run_name='__main__')\n"
+        "print(sorted({'numpy', 'pandas', 'pyarrow', 'pydantic', 'soundfile'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment(), text=True, capture_output=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+class Recorder:
+    """Parameters that note what is read of them."""
+
+    def __init__(self, section: Settings, path: str, seen: set[str]) -> None:
+        self._section, self._path, self._seen = section, path, seen
+
+    def __getattr__(self, name: str) -> object:
+        value = getattr(self._section, name)
+        if name == "model_dump":
+            self._seen.update(self._path + field for field in type(self._section).model_fields)
+        elif isinstance(value, Settings):
+            return Recorder(value, f"{self._path}{name}.", self._seen)
+        else:
+            self._seen.add(self._path + name)
+        return value
+
+
+@pytest.mark.parametrize("stage", DVC)
+def test_params_are_those_that_are_read(stage: str, staged: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module(stage_module(stage))
+    seen: set[str] = set()
+    params = Recorder(load_params(staged.root / "params.yaml"), "", seen)
+    monkeypatch.setattr(module, "load_params", lambda: params)
+    staged.stage(stage)
+    listed = [param for param in DVC[stage]["params"] if isinstance(param, str)]
+    read = {path.partition(".")[0] for path in seen}
+    assert {param.partition(".")[0] for param in listed} == read
+    for path in seen:
+        assert any(f"{path}.".startswith(f"{param}.") for param in listed), path
+
+
+def test_no_parameter_has_a_name_that_the_run_cache_overlooks() -> None:
+    for section in Params.model_fields.values():
+        fields = getattr(section.annotation, "model_fields", {})
+        assert not {"size", "nfiles"} & set(fields)  # iterative/dvc#10296
+
+
+def test_what_a_failing_run_must_not_touch_persists() -> None:
+    for stage in ("download", "stratify", "subsample", "waveforms"):
+        for out in DVC[stage]["outs"]:
+            assert all(options.get("persist") for options in out.values()), stage

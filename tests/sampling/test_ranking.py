@@ -1,0 +1,363 @@
+"""The ranking's laws: nested, in proportion at every n, order-free and local, a uniform choice, exact weights."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy.stats import chi2, chisquare
+
+from pipeline.core import schema
+from pipeline.core.errors import SampleError
+from pipeline.sampling.eligibility import eligible, levels
+from pipeline.sampling.ranking import rank, strata_of
+from pipeline.sampling.shares import Shares, largest_deviation, weights
+from pipeline.snapshot import tables
+from tests.support.project import REAL_TABLES, ROOT
+
+SPLITS = {"train": 0.8, "dev": 0.1, "test": 0.1}
+ALLOCATIONS: list[str | float] = ["proportional", "equal", 0.25, 0.5]
+VOTES = ("min_up_votes", "max_down_votes", "min_net_votes")
+LAW = settings(max_examples=40, deadline=None)
+CLIPS_COLUMNS = ["clip_id", "table", *schema.METADATA.names]
+
+
+def clips_of(sizes: Sequence[int]) -> pd.DataFrame:
+    """Return a table whose strata, by gender, have these sizes."""
+    gender = np.repeat([f"g{place}" for place in range(len(sizes))], sizes)
+    ids = [f"t/sample-{number:06}" for number in range(len(gender))]
+    missing = pd.Series(None, index=range(len(ids)), dtype="str")
+    frame = {"clip_id": ids, "table": "t", "text": ids, "age": missing, "gender": gender, "accent": missing}
+    return pd.DataFrame({**frame, "up_votes": 1, "down_votes": 0})
+
+
+def order_of(clips: pd.DataFrame, **options: object) -> pd.DataFrame:
+    usual = {"strata": ["gender", "age"], "allocation": "proportional", "seed": 2017, "splits": SPLITS}
+    return rank(clips, **{**usual, **options})  # type: ignore[arg-type]
+
+
+# 1 to 300 strata, from all alike (ties everywhere) to very uneven ones.
+sizes_of_strata = st.one_of(
+    st.lists(st.integers(1, 60), min_size=1, max_size=40),
+    st.lists(st.integers(0, 9).map(lambda power: 2**power), min_size=1, max_size=12),
+    st.tuples(st.integers(1, 299), st.integers(1, 900)).map(lambda both: [1] * both[0] + [both[1]]),
+    st.integers(1, 300).map(lambda count: [1 + place % 7 for place in range(count)]),
+)
+values = st.none() | st.sampled_from(["female", "male", "", "?", "a, b=c", "%2C", "öst", "\N{ANGSTROM SIGN}", "日本"])
+
+
+@st.composite
+def clip_tables(draw: st.DrawFn) -> pd.DataFrame:
+    """Tables as they might come: Unicode everywhere, values missing everywhere, votes that tie."""
+    row = st.tuples(st.text(max_size=6), st.none() | st.text(max_size=3), values, values, values, st.integers(0, 2))
+    rows = draw(st.lists(row, min_size=1, max_size=40, unique_by=lambda one: one[0]))
+    columns = ("clip_id", "text", "age", "gender", "accent", "up_votes")
+    frame = pd.DataFrame(dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)))
+    texts = {column: frame[column].astype("str") for column in columns[:-1]}
+    return frame.assign(**texts, table="t", down_votes=1)[CLIPS_COLUMNS]
+
+
+strata_columns = st.lists(st.sampled_from(["age", "gender", "accent", "up_votes"]), unique=True)
+allocations = st.sampled_from(ALLOCATIONS) | st.floats(0, 1)
+
+
+# Law 1: nested. The ranking knows no n: a sample is its first n rows, so what has to hold is that it is one order.
+
+
+@LAW
+@given(clips=clip_tables(), strata=strata_columns, allocation=allocations)
+def test_every_clip_has_one_rank_and_keeps_what_the_tables_say(
+    clips: pd.DataFrame, strata: list[str], allocation: str | float
+) -> None:
+    ranked = order_of(clips, strata=strata, allocation=allocation)
+    assert list(ranked.columns) == schema.RANKING_SCHEMA.names
+    assert ranked["rank"].tolist() == list(range(len(clips)))
+    same = ranked.set_index("clip_id")[clips.columns[1:]].loc[clips["clip_id"]]
+    pd.testing.assert_frame_equal(same, clips.set_index("clip_id"), check_dtype=False)
+    assert pa.Table.from_pandas(ranked, schema=schema.RANKING_SCHEMA, preserve_index=False).num_rows == len(clips)
+
+
+# Law 2: in proportion, at every n.
+
+
+@LAW
+@given(sizes=sizes_of_strata, allocation=st.sampled_from(ALLOCATIONS) | st.floats(0, 1), seed=st.integers(0, 999))
+def test_every_prefix_is_within_one_clip_of_every_exact_share(
+    sizes: list[int], allocation: str | float, seed: int
+) -> None:
+    ranked = order_of(clips_of(sizes), strata=["gender"], allocation=allocation, seed=seed)
+    assert largest_deviation(ranked["stratum"], Counter(ranked["stratum"]), allocation) < 1
+
+
+@LAW
+@given(sizes=sizes_of_strata)
+def test_a_proportional_prefix_is_within_one_clip_of_n_times_the_share(sizes: list[int]) -> None:
+    ranked = order_of(clips_of(sizes), strata=["gender"])
+    total = len(ranked)
+    size = np.array(sizes)
+    counts = np.zeros(len(sizes), dtype=np.int64)
+    for clips, gender in enumerate(ranked["gender"], start=1):
+        counts[int(gender[1:])] += 1
+        assert (np.abs(counts * total - clips * size) < total).all()
+
+
+@LAW
+@given(sizes=sizes_of_strata, allocation=allocations, data=st.data())
+def test_shares_rise_together_until_a_stratum_runs_out(
+    sizes: list[int], allocation: str | float, data: st.DataObject
+) -> None:
+    shares = Shares(sizes, allocation)
+    clips = data.draw(st.integers(0, sum(sizes)))
+    of = [shares.of(place, clips) for place in range(len(sizes))]
+    assert sum(of) == clips
+    assert all(0 <= share <= size for share, size in zip(of, sizes, strict=True))
+    reached = [share / weight for share, weight in zip(of, shares.weights, strict=True)]
+    left = {level for level, share, size in zip(reached, of, sizes, strict=True) if share < size}
+    assert len(left) <= 1  # the strata that have clips left stand at one level, those that have none below it
+    assert all(level <= max(left, default=level) for level in reached)
+
+
+@LAW
+@given(sizes=sizes_of_strata)
+def test_the_powers_0_and_1_are_equal_and_proportional(sizes: list[int]) -> None:
+    clips = clips_of(sizes)
+    for name, power in (("equal", 0), ("proportional", 1)):
+        named = order_of(clips, strata=["gender"], allocation=name)
+        for number in (power, float(power)):
+            pd.testing.assert_frame_equal(named, order_of(clips, strata=["gender"], allocation=number))
+
+
+def test_equal_shares_are_as_even_as_the_strata_last() -> None:
+    shares = Shares([1, 4, 10], "equal")
+    assert [[shares.of(place, clips) for place in range(3)] for clips in (3, 5, 9, 11, 15)] == [
+        [1, 1, 1],
+        [1, 2, 2],
+        [1, 4, 4],
+        [1, 4, 6],
+        [1, 4, 10],
+    ]
+
+
+def test_a_power_weighs_a_stratum_by_its_size_to_that_power() -> None:
+    shares = Shares([100, 10_000], 0.5)
+    assert [shares.of(0, 110), shares.of(1, 110)] == [10, 100]
+    assert [shares.of(0, 1100), shares.of(1, 1100)] == [100, 1000]
+    assert [shares.of(0, 1101), shares.of(1, 1101)] == [100, 1001]
+
+
+@LAW
+@given(order=st.lists(st.sampled_from("abc"), min_size=1, max_size=30), allocation=st.sampled_from(ALLOCATIONS))
+def test_the_largest_deviation_is_that_of_the_worst_prefix(order: list[str], allocation: str | float) -> None:
+    sizes = Counter(order) + Counter("abc")
+    shares = Shares(list(sizes.values()), allocation)
+
+    def of_prefix(clips: int) -> Fraction:
+        counts = Counter(order[:clips])
+        return max(abs(counts[name] - shares.of(place, clips)) for place, name in enumerate(sizes))
+
+    worst = max(of_prefix(clips) for clips in range(len(order) + 1))
+    assert largest_deviation(order, sizes, allocation) == worst
+    assert largest_deviation(order, sizes, allocation, prefixes=False) == of_prefix(len(order))
+
+
+def test_rare_strata_have_their_fair_chance_to_be_in_a_small_sample() -> None:
+    clips = clips_of([*range(2, 32), *[1] * 40])
+    single = {f"g{place}" for place in range(30, 70)}
+    drawn = [order_of(clips, strata=["gender"], seed=seed)["gender"][:66].isin(single).sum() for seed in range(60)]
+    # Earliest deadline first draws none of them.
+    assert np.mean(drawn) == pytest.approx(66 * len(single) / len(clips), abs=0.7)
+
+
+# Law 3: order-free and local.
+
+
+@LAW
+@given(clips=clip_tables(), strata=strata_columns, allocation=allocations, data=st.data())
+def test_the_order_of_the_rows_changes_nothing(
+    clips: pd.DataFrame, strata: list[str], allocation: str | float, data: st.DataObject
+) -> None:
+    shuffled = clips.iloc[data.draw(st.permutations(range(len(clips))))]
+    ranked = order_of(clips, strata=strata, allocation=allocation)
+    pd.testing.assert_frame_equal(ranked, order_of(shuffled, strata=strata, allocation=allocation))
+
+
+@LAW
+@given(clips=clip_tables(), strata=strata_columns, allocation=allocations, data=st.data())
+def test_without_one_row_every_stratum_keeps_its_order(
+    clips: pd.DataFrame, strata: list[str], allocation: str | float, data: st.DataObject
+) -> None:
+    assume(len(clips) > 1)
+    gone = data.draw(st.sampled_from(clips["clip_id"].tolist()))
+    before = order_of(clips, strata=strata, allocation=allocation)
+    after = order_of(clips[clips["clip_id"] != gone], strata=strata, allocation=allocation)
+    for stratum, rows in before[before["clip_id"] != gone].groupby("stratum"):
+        assert after["clip_id"][after["stratum"] == stratum].tolist() == rows["clip_id"].tolist()
+
+
+DIGEST = """
+import hashlib, locale, pandas as pd
+from pipeline.sampling.ranking import rank
+try:
+    locale.setlocale(locale.LC_ALL, "")
+except locale.Error:
+    pass
+ids = [f"t/{number}" for number in range(200)]
+clips = pd.DataFrame({"clip_id": ids, "table": "t", "text": [f"İß ǅ {number % 70}" for number in range(200)]})
+clips = clips.assign(age=None, gender=[["ä", "z", None][number % 3] for number in range(200)], accent="é")
+clips = clips.assign(up_votes=1, down_votes=0)
+splits = {"train": 0.8, "dev": 0.1, "test": 0.1}
+ranked = rank(clips, strata=["gender", "accent"], allocation=0.3, seed=1, splits=splits)
+print(hashlib.sha256(ranked.to_csv().encode()).hexdigest())
+"""
+
+
+def test_neither_the_hash_seed_nor_the_locale_changes_anything() -> None:
+    digests = set()
+    for seed, name in (("0", "C"), ("1", "tr_TR.UTF-8")):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "LC_ALL": name, "PYTHONUTF8": "1"}
+        command = [sys.executable, "-c", DIGEST]
+        ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        digests.add(ran.stdout)
+    assert len(digests) == 1
+
+
+def test_another_seed_draws_other_clips() -> None:
+    clips = clips_of([100])
+    assert set(order_of(clips, seed=1)["clip_id"][:50]) != set(order_of(clips, seed=2)["clip_id"][:50])
+
+
+# A uniform choice.
+
+
+def test_the_clips_of_a_stratum_are_a_uniform_choice() -> None:
+    clips = clips_of([12, 30])
+    seeds, size, drawn = 400, 12, 4
+    first: Counter[str] = Counter()
+    among: Counter[str] = Counter()
+    for seed in range(seeds):
+        ranked = order_of(clips, strata=["gender"], seed=seed)
+        ids = ranked["clip_id"][ranked["gender"] == "g0"].tolist()
+        first.update(ids[:1])
+        among.update(ids[:drawn])
+    assert chisquare([first[one] for one in clips["clip_id"][:size]]).pvalue > 0.001
+    # Of a choice without replacement the counts vary less, by (size - drawn) / (size - 1).
+    expected = seeds * drawn / size
+    statistic = sum((among[one] - expected) ** 2 for one in clips["clip_id"][:size]) / expected
+    assert chi2.sf(statistic * (size - 1) / (size - drawn), size - 1) > 0.001
+
+
+# Strata.
+
+
+@LAW
+@given(clips=clip_tables(), strata=strata_columns)
+def test_two_clips_are_in_one_stratum_where_all_their_values_agree(clips: pd.DataFrame, strata: list[str]) -> None:
+    names = strata_of(clips, strata)
+    rows = [tuple(None if pd.isna(value) else value for value in row) for row in clips[strata].to_numpy()]
+    pairs = set(zip(names, rows or [()] * len(clips), strict=True))
+    assert len({name for name, _ in pairs}) == len({row for _, row in pairs}) == len(pairs)
+
+
+def test_the_name_of_a_stratum_can_be_read() -> None:
+    rows = [("female", "twenties"), ("female", None), (None, "?"), ("a, age=b", ""), ("Österreich", "50%")]
+    clips = pd.DataFrame(rows, columns=["gender", "age"])
+    assert strata_of(clips, ["gender", "age"]).tolist() == [
+        "gender=female, age=twenties",
+        "gender=female, age=?",
+        "gender=?, age=%3F",
+        "gender=a%2C age%3Db, age=",
+        "gender=Österreich, age=50%25",
+    ]
+    assert set(strata_of(clips, [])) == {"all"}
+    assert levels(clips, ["gender", "age"]) == {"gender": 4, "age": 5}
+
+
+# Filters.
+
+
+@LAW
+@given(
+    clips=clip_tables(),
+    require=st.lists(st.sampled_from(["age", "gender", "accent"]), unique=True),
+    bounds=st.tuples(*[st.none() | st.integers(-1, 2)] * 3),
+)
+def test_filters_keep_what_passes_all_and_count_what_each_took(
+    clips: pd.DataFrame, require: list[str], bounds: tuple[int | None, int | None, int | None]
+) -> None:
+    least, most, net = bounds
+    rows, taken = eligible(clips, require=require, min_up_votes=least, max_down_votes=most, min_net_votes=net)
+    in_use = [name for name, bound in zip(VOTES, bounds, strict=True) if bound is not None]
+    assert list(taken) == [f"require.{column}" for column in require] + in_use
+    assert sum(taken.values()) + len(rows) == len(clips)
+
+    def passes(row: pd.Series) -> bool:
+        up, down = row["up_votes"], row["down_votes"]
+        return bool(
+            all(pd.notna(row[column]) for column in require)
+            and (least is None or up >= least)
+            and (most is None or down <= most)
+            and (net is None or up - down >= net)
+        )
+
+    assert rows["clip_id"].tolist() == [row["clip_id"] for _, row in clips.iterrows() if passes(row)]
+
+
+def test_a_clip_of_unknown_duration_stays() -> None:
+    clips = clips_of([4]).assign(estimated_seconds=[0.4, 0.5, np.nan, 20.1])
+    rows, taken = eligible(clips, seconds=(0.5, 20))
+    assert rows["estimated_seconds"].tolist() == pytest.approx([0.5, np.nan], nan_ok=True)
+    assert taken == {"estimated_seconds": 2}
+
+
+def test_nothing_to_rank_is_an_error() -> None:
+    with pytest.raises(SampleError, match="of 0 clips"):
+        order_of(clips_of([1])[:0])
+
+
+# Weights.
+
+
+@LAW
+@given(clips=clip_tables(), strata=strata_columns, data=st.data())
+def test_the_weights_of_a_stratum_add_up_to_its_size(
+    clips: pd.DataFrame, strata: list[str], data: st.DataObject
+) -> None:
+    ranked = order_of(clips, strata=strata)
+    sizes = Counter(ranked["stratum"])
+    taken = data.draw(st.lists(st.booleans(), min_size=len(ranked), max_size=len(ranked)))
+    sample = ranked[taken]  # any rows: clips may have been rejected
+    weight = pd.Series(weights(sample["stratum"], sizes), index=sample.index)
+    for stratum, of_stratum in weight.groupby(sample["stratum"]):
+        assert of_stratum.sum() == sizes[stratum]
+        assert of_stratum.max() - of_stratum.min() <= 1
+        assert of_stratum.is_monotonic_decreasing
+    assert weight.dtype == np.int64
+
+
+# The real tables.
+
+
+@pytest.fixture(scope="module")
+def real_clips() -> pd.DataFrame:
+    if not REAL_TABLES.exists():
+        pytest.skip("the real tables are not here")
+    return tables.read_clips(["invalid", "other-dev", "other-test", "valid-dev", "valid-test"], REAL_TABLES)
+
+
+@pytest.mark.parametrize("allocation", ALLOCATIONS)
+def test_no_prefix_of_the_real_tables_is_off_by_a_clip(real_clips: pd.DataFrame, allocation: str | float) -> None:
+    ranked = order_of(real_clips, strata=["gender", "age", "accent"], allocation=allocation)
+    sizes = Counter(ranked["stratum"])
+    assert len(sizes) == 187
+    assert len(ranked) == 39457
+    assert largest_deviation(ranked["stratum"], sizes, allocation) < 1

@@ -1,0 +1,30 @@
+"""What failures of the network mean, and how long servers ask to wait."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import requests
+import urllib3
+
+from pipeline.snapshot.remote.failures import explained, retry_after_seconds
+
+SECRET = "SECRETSIGNATURE"
+
+
+def test_retry_after_is_seconds_or_a_date() -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    assert retry_after_seconds({"Retry-After": "17"}) == 17
+    assert 50 < (retry_after_seconds({"Retry-After": soon}) or 0) <= 60
+    assert retry_after_seconds({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
+    assert retry_after_seconds({"Retry-After": "soon"}) is None
+    assert retry_after_seconds({}) is None
+
+
+def test_failures_are_explained_by_their_cause() -> None:
+    refused = urllib3.exceptions.MaxRetryError(None, SECRET, OSError(111, "Connection refused"))  # type: ignore[arg-type]
+    assert explained(requests.ConnectionError(refused)) == "the connection failed (Connection refused)"
+    assert "proxy" in explained(requests.exceptions.ProxyError(SECRET))
+    assert "certificate" in explained(requests.exceptions.SSLError(SECRET))
+    assert explained(requests.ConnectionError(SECRET)) == "the connection broke"

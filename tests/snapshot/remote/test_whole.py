@@ -1,0 +1,210 @@
+"""An archive that travels whole: once, resumed, locked, verified; and as a way out where ranges are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from filelock import FileLock
+
+from pipeline.core.errors import SnapshotChanged, SnapshotError, TransferError
+from pipeline.snapshot.archive import read_index
+from pipeline.snapshot.remote.ranges import Remote
+from pipeline.snapshot.remote.whole import RemoteArchive, WholeCopy
+from tests.snapshot.remote.test_ranges import RUNTIME, MemoryContent
+from tests.support.fake_kaggle import FakeKaggle, Fault
+
+
+def zipped(byte: bytes = b"x") -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(40):
+            archive.writestr(f"{number:02}", byte * 50_000)
+    return buffer.getvalue()
+
+
+DATA = zipped()
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKaggle]:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with FakeKaggle(MemoryContent(DATA)).serving() as fake:
+        yield fake
+
+
+def remote(fake: FakeKaggle) -> Remote:
+    return Remote("the archive", lambda _: fake.url, RUNTIME, lambda _: None)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "archive" / "a.zip"
+
+
+def copied(fake: FakeKaggle, path: Path, sha256: str | None = None) -> bytes:
+    return WholeCopy(remote(fake), path, sha256).made().path.read_bytes()
+
+
+def left(path: Path) -> set[str]:
+    return {file.name for file in path.parent.iterdir()} - {"a.zip.lock"}
+
+
+def test_it_travels_once(fake: FakeKaggle, path: Path) -> None:
+    assert copied(fake, path) == copied(fake, path) == DATA
+    assert len(fake.requests) == 1
+    assert left(path) == {"a.zip", "a.zip.json"}
+    assert fake.url not in (path.parent / "a.zip.json").read_text()
+
+
+@pytest.mark.parametrize("kind", ["reset", "short", "stall"])
+def test_a_break_is_resumed(fake: FakeKaggle, path: Path, kind: str) -> None:
+    # A reset takes with it what was not read yet, which may be all; the others win something each time, and may
+    # come more often than there are retries.
+    fake.faults = {number: Fault(kind) for number in range(2 if kind == "reset" else 4)}
+    assert copied(fake, path) == DATA
+    if kind != "reset":
+        begun = int((fake.requests[1] or "").removeprefix("bytes=").removesuffix("-"))
+        assert begun > len(DATA) / 3
+        assert fake.sent_bytes < 2 * len(DATA)
+
+
+def test_the_next_run_resumes_what_a_killed_one_left(fake: FakeKaggle, path: Path) -> None:
+    fake.always = Fault("status", 500)
+    path.parent.mkdir()
+    path.with_name("a.zip.part").write_bytes(DATA[:1_000_000])
+    facts = remote_facts(fake)
+    path.with_name("a.zip.part.json").write_text(json.dumps(facts))
+    fake.reset()
+    assert copied(fake, path) == DATA
+    assert fake.requests == ["bytes=1000000-"]
+
+
+def remote_facts(fake: FakeKaggle) -> dict[str, object]:
+    fake.reset()
+    return remote(fake).pin.facts()
+
+
+def test_a_part_of_another_archive_is_not_gone_on_with(fake: FakeKaggle, path: Path) -> None:
+    path.parent.mkdir()
+    path.with_name("a.zip.part").write_bytes(b"?" * 1_000_000)
+    path.with_name("a.zip.part.json").write_text(json.dumps(remote_facts(fake)))
+    fake.etag, fake.content = '"two"', MemoryContent(zipped(b"y"))
+    assert copied(fake, path) == zipped(b"y")
+
+
+@pytest.mark.parametrize("settings", [{"ranges": False}, {"length": False}, {"etag": None}, {"md5": False}])
+@pytest.mark.parametrize("kind", ["reset", "flip", "short"])
+def test_whatever_the_server_leaves_out_the_bytes_are_right(
+    fake: FakeKaggle, path: Path, settings: dict[str, object], kind: str
+) -> None:
+    for name, value in settings.items():
+        setattr(fake, name, value)
+    fake.faults[0] = Fault(kind)
+    assert copied(fake, path) == DATA
+    assert left(path) == {"a.zip", "a.zip.json"}
+
+
+def test_a_server_that_breaks_every_time_without_ranges_is_given_up(fake: FakeKaggle, path: Path) -> None:
+    fake.ranges, fake.always = False, Fault("reset")
+    with pytest.raises(TransferError, match=r"tried \d times"):
+        copied(fake, path)
+    assert len(fake.requests) < 12
+
+
+def test_an_archive_that_is_damaged_itself_is_taken_as_it_is(fake: FakeKaggle, path: Path) -> None:
+    fake.md5 = False
+    data = bytearray(DATA)
+    data[100] ^= 1
+    fake.content = MemoryContent(bytes(data))
+    assert copied(fake, path) == data
+    assert len(fake.requests) == 2  # the same bytes twice
+
+
+def test_a_copy_that_differs_from_its_md5_is_taken_only_if_it_comes_twice(fake: FakeKaggle, path: Path) -> None:
+    fake.faults[0] = Fault("flip")
+    assert copied(fake, path) == DATA
+    assert len(fake.requests) == 2
+
+
+def test_a_pinned_checksum_is_that_of_the_whole(fake: FakeKaggle, path: Path) -> None:
+    assert copied(fake, path, hashlib.sha256(DATA).hexdigest()) == DATA
+    with pytest.raises(SnapshotChanged, match="pinned SHA-256"):
+        copied(fake, path.with_name("b.zip"), "0" * 64)
+    assert not path.with_name("b.zip").exists()
+
+
+def test_room_is_made_sure_of_first(fake: FakeKaggle, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(SnapshotError, match=r"has room for 0\.00 GB"):
+        copied(fake, path)
+    monkeypatch.undo()
+    assert copied(fake, path) == DATA
+
+
+def test_a_full_disk_is_an_os_error_and_the_next_run_goes_on(fake: FakeKaggle, path: Path) -> None:
+    path.parent.mkdir()
+    path.with_name("a.zip.part.json").write_text(json.dumps(remote_facts(fake)))
+    path.with_name("a.zip.part").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        copied(fake, path)
+    path.with_name("a.zip.part").unlink()
+    path.with_name("a.zip.part").touch()
+    assert copied(fake, path) == DATA
+
+
+def test_two_processes_download_it_once(fake: FakeKaggle, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path.parent.mkdir()
+    other = FileLock(path.with_name("a.zip.lock"))
+    with ThreadPoolExecutor(1) as pool, caplog.at_level(logging.WARNING):
+        with other:
+            waiting = pool.submit(copied, fake, path)
+            while "another process" not in caplog.text:
+                pass
+            assert fake.requests == []
+            path.write_bytes(DATA)  # what the other one made
+            path.with_name("a.zip.json").write_text(json.dumps({"size_bytes": len(DATA)}))
+        assert waiting.result(10) == DATA
+    assert fake.requests == []
+
+
+def test_where_ranges_are_refused_it_travels_whole(fake: FakeKaggle, path: Path) -> None:
+    fake.ranges = False
+    archive = RemoteArchive(remote(fake), path, whole=False)
+    assert read_index(archive).members.num_rows == 40
+    assert archive.read(100, 100) == DATA[100:200]
+    assert len(fake.requests) == 3  # the two that were refused, and the whole
+    assert archive.exact
+
+
+def test_a_copy_that_is_there_is_used(fake: FakeKaggle, path: Path) -> None:
+    by_ranges = RemoteArchive(remote(fake), path, whole=False)
+    pin = by_ranges.pin
+    copied(fake, path)
+    fake.reset()
+    archive = RemoteArchive(remote(fake), path, whole=False)
+    assert archive.read(7, 70) == DATA[7:77]
+    assert archive.pin == pin
+    assert fake.requests == []
+
+
+def test_what_falls_back_is_compared_with_what_was_opened(fake: FakeKaggle, path: Path) -> None:
+    pin = remote(fake).pin
+    fake.ranges = False
+    archive = RemoteArchive(remote(fake), path, whole=False)
+
+    def compare(source: object) -> None:
+        raise SnapshotChanged(str(source), "one", "another")
+
+    archive.expect(pin, compare)
+    with pytest.raises(SnapshotChanged):
+        archive.read(0, 10)

@@ -1,0 +1,305 @@
+"""Archives of all kinds: what zipfile reads is what we read, and what is no good archive is said to be none."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tracemalloc
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core import schema
+from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError
+from pipeline.snapshot.archive import LocalFile, Member, read_index, read_member, verify_unchanged
+from tests.support.project import DEMO, REAL_CLIPS
+
+
+@dataclass
+class Memory:
+    """Bytes in memory, which count how often they are read."""
+
+    data: bytes
+    name: str = "archive.zip"
+    exact: bool = True
+    reads: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.reads.append((offset, length))
+        data = self.data[offset : offset + length]
+        assert len(data) == length, "read over the end"
+        return data
+
+
+def zipped(members: dict[str, bytes], how: int = zipfile.ZIP_STORED, comment: bytes = b"") -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", how) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+        archive.comment = comment
+    return buffer.getvalue()
+
+
+def members_of(table: pa.Table) -> list[Member]:
+    return [Member(**row) for row in table.to_pylist()]
+
+
+def read_all(source: Memory | LocalFile) -> dict[str, bytes]:
+    return {member.name: read_member(source, member) for member in members_of(read_index(source).members)}
+
+
+# What is right
+
+
+@pytest.mark.parametrize("path", [DEMO, REAL_CLIPS], ids=["demo", "real"])
+def test_every_member_is_what_zipfile_reads(path: Path) -> None:
+    if not path.exists():
+        pytest.skip("not here")
+    source = LocalFile(path)
+    bad = []
+    with zipfile.ZipFile(path) as archive:
+        members = members_of(read_index(source).members)
+        assert [member.name for member in members] == archive.namelist()
+        for member in members:
+            try:
+                expected = archive.read(member.name)
+            except zipfile.BadZipFile:
+                bad.append(member.name)
+                with pytest.raises(Rejected, match="CRC-32"):
+                    read_member(source, member)
+            else:
+                assert read_member(source, member) == expected
+    assert len(bad) == (path == DEMO)  # the demo has one on purpose
+
+
+names = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0/\\:", exclude_categories=["Cc"]), min_size=1, max_size=9
+)
+
+
+@given(
+    st.dictionaries(names.filter(lambda name: name not in (".", "..")), st.binary(max_size=300), max_size=6),
+    st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),
+    st.binary(max_size=40),
+)
+def test_what_zipfile_writes_is_read(members: dict[str, bytes], how: int, comment: bytes) -> None:
+    assert read_all(Memory(zipped(members, how, comment))) == members
+
+
+def test_an_index_takes_one_read_or_two_and_a_member_one() -> None:
+    source = Memory(zipped({f"sample-{number:06}.mp3": b"x" * 50 for number in range(2000)}))
+    members = members_of(read_index(source).members)
+    assert len(source.reads) == 2
+    assert sum(length for _, length in source.reads) == len(source.data) - read_index(source).directory_offset
+    source.reads.clear()
+    read_member(source, members[7])
+    assert len(source.reads) == 1
+    assert source.reads[0][1] < 50 + 120
+    small = Memory(zipped({"sample-000000.mp3": b"x" * 50}))
+    read_index(small)
+    assert len(small.reads) == 1
+
+
+def test_a_long_extra_field_and_a_streamed_member_are_read() -> None:
+    class Stream(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def seek(self, *_: int) -> int:
+            raise io.UnsupportedOperation
+
+        def tell(self) -> int:
+            raise io.UnsupportedOperation
+
+    stream = Stream()
+    with zipfile.ZipFile(stream, "w") as archive:
+        info = zipfile.ZipInfo("a")
+        info.extra = struct.pack("<HH", 0x7777, 200) + bytes(200)
+        archive.writestr(info, b"one")
+        archive.writestr("b", b"two", zipfile.ZIP_DEFLATED)
+    assert read_all(Memory(stream.getvalue())) == {"a": b"one", "b": b"two"}
+
+
+def test_zip64_with_many_members_beyond_4_gib(tmp_path: Path) -> None:
+    path = tmp_path / "huge.zip"
+    count, hole = 65_600, (1 << 32) + 12_345
+    with path.open("wb") as file, zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("first", b"at the beginning")
+        file.seek(hole)  # a hole in the file: it takes no room on disk
+        archive.start_dir = hole
+        for number in range(count):
+            archive.writestr(f"{number:05}", str(number))
+    source = LocalFile(path)
+    members = members_of(read_index(source).members)
+    assert len(members) == count + 1
+    for place in (0, 1, 2, 40_000, count):
+        expected = b"at the beginning" if place == 0 else str(place - 1).encode()
+        assert read_member(source, members[place]) == expected
+    assert (members[1].offset or 0) >= hole
+
+
+def test_folders_are_no_members() -> None:
+    assert read_index(Memory(zipped({"a/": b"", "a/b": b"x"}))).members["name"].to_pylist() == ["a/b"]
+
+
+def test_an_archive_without_members_is_one() -> None:
+    assert read_index(Memory(zipped({}))).members.schema == schema.MEMBERS
+
+
+# What is no good archive
+
+
+def test_a_missing_file_says_where_it_should_be(tmp_path: Path) -> None:
+    with pytest.raises(SnapshotError, match=r"nothing\.zip.*should be there"):
+        read_index(LocalFile(tmp_path / "nothing.zip"))
+
+
+def test_an_empty_file_is_no_archive() -> None:
+    with pytest.raises(SnapshotError, match="is empty"):
+        read_index(Memory(b""))
+
+
+@pytest.mark.parametrize("junk", [b"\0", b"PK\3\4", b"<html></html>" * 100, bytes(100_000)])
+def test_what_is_no_zip_is_refused(junk: bytes) -> None:
+    with pytest.raises(SnapshotError, match="no whole zip"):
+        read_index(Memory(junk))
+
+
+def test_cut_anywhere_it_is_refused() -> None:
+    whole = zipped({f"sample-{number}.mp3": bytes(40) for number in range(30)})
+    for length in range(1, len(whole)):
+        with pytest.raises(SnapshotError):
+            read_index(Memory(whole[:length]))
+
+
+def test_a_missing_beginning_is_refused() -> None:
+    whole = zipped({"a": bytes(40), "b": bytes(50)})
+    with pytest.raises(SnapshotError):
+        read_index(Memory(whole[60:]))
+
+
+@pytest.mark.parametrize(
+    "name", ["../up", "a/../../up", "/etc/passwd", "..", "..\\up", "a\\..\\..\\up", "\\share\\x", "C:/x", "C:\\x"]
+)
+def test_a_name_that_leads_out_is_refused(name: str) -> None:
+    with pytest.raises(SnapshotError, match="leads out of the archive"):
+        read_index(Memory(renamed(name)))
+
+
+def test_a_name_with_a_backslash_inside_leads_nowhere_else() -> None:
+    (member,) = members_of(read_index(Memory(renamed("a\\b"))).members)
+    assert read_member(Memory(renamed("a\\b")), member) == b"data"
+
+
+def renamed(name: str) -> bytes:
+    """Return an archive whose one member has a name that zipfile itself would not write."""
+    placeholder = "n" * len(name)
+    return zipped({placeholder: b"data"}).replace(placeholder.encode(), name.encode())
+
+
+def test_a_name_that_stands_twice_is_refused() -> None:
+    with pytest.raises(SnapshotError, match="2 members called 'same'"):
+        read_index(Memory(zipped({"same": b"1", "sane": b"2"}).replace(b"sane", b"same")))
+
+
+def test_encrypted_members_are_refused() -> None:
+    def encrypt(entry: bytearray) -> None:
+        entry[8] |= 1
+
+    with pytest.raises(SnapshotError, match="1 members are encrypted, such as 'a'"):
+        read_index(Memory(patched(zipped({"a": b"data"}), encrypt)))
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_compressions_are_refused(how: int) -> None:
+    with pytest.raises(SnapshotError, match=f"by method {how}"):
+        read_index(Memory(zipped({"a": b"data"}, how)))
+
+
+def patched(whole: bytes, change: Callable[[bytearray], None]) -> bytes:
+    """Change the first entry of the central directory (APPNOTE.TXT 4.3.12)."""
+    data = bytearray(whole)
+    at = data.index(b"PK\1\2")
+    entry = data[at : at + 46]
+    change(entry)
+    data[at : at + 46] = entry
+    return bytes(data)
+
+
+# What is a bad member
+
+
+def first_member(whole: bytes) -> bytes:
+    source = Memory(whole)
+    return read_member(source, members_of(read_index(source).members)[0])
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_no_flipped_byte_comes_through(how: int) -> None:
+    content = b"every byte of it counts " * 4
+    whole = zipped({"a": content}, how)
+    found = 0
+    for at in range(whole.index(b"PK\1\2")):
+        data = bytearray(whole)
+        data[at] ^= 0x41
+        try:
+            came = first_member(bytes(data))
+        except Rejected:
+            found += at > 30
+        else:
+            assert came == content  # such as a date, or a bit behind the last one in use
+    assert found >= whole.index(b"PK\1\2") - 33
+
+
+def test_a_member_that_inflates_to_more_than_declared_is_not_inflated() -> None:
+    def shrink(entry: bytearray) -> None:
+        struct.pack_into("<I", entry, 24, 1000)
+
+    bomb = patched(zipped({"a": bytes(50_000_000)}, zipfile.ZIP_DEFLATED), shrink)
+    tracemalloc.start()
+    with pytest.raises(Rejected, match="expected 1000 bytes, came more than 1000"):
+        first_member(bomb)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2_000_000
+
+
+def test_a_wrong_checksum_is_told_with_both() -> None:
+    def other(entry: bytearray) -> None:
+        struct.pack_into("<I", entry, 16, 0xDEADBEEF)
+
+    with pytest.raises(Rejected, match=f"expected CRC-32 deadbeef, came {zlib.crc32(b'data'):08x}"):
+        first_member(patched(zipped({"a": b"data"}), other))
+
+
+def test_a_member_that_is_not_where_the_index_says_is_rejected() -> None:
+    def elsewhere(entry: bytearray) -> None:
+        struct.pack_into("<I", entry, 42, 3)
+
+    with pytest.raises(Rejected, match="no local header at offset"):
+        first_member(patched(zipped({"a": b"data", "b": b"more"}), elsewhere))
+
+
+# The same one again
+
+
+def test_an_archive_is_known_again_and_another_one_is_not() -> None:
+    whole = zipped({"a": b"data", "b": b"more"})
+    index = read_index(Memory(whole))
+    facts = (len(whole), index.directory_offset, index.directory_sha256)
+    verify_unchanged(Memory(whole), *facts)
+    with pytest.raises(SnapshotChanged, match=f"(?s){len(whole)} bytes.*dvc repro --force --downstream download"):
+        verify_unchanged(Memory(zipped({"a": b"data", "b": b"less", "c": b""})), *facts)
+    with pytest.raises(SnapshotChanged, match="an index with SHA-256"):
+        verify_unchanged(Memory(zipped({"a": b"data", "b": b"less"})), *facts)

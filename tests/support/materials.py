@@ -1,0 +1,113 @@
+"""What a report is made from, without a snapshot: any number of clips, of any strata, as odd as they come."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core.schema import REJECTED_COLUMNS, Reason
+from pipeline.report.html import About, Exhibit
+from pipeline.report.numbers import Material
+from pipeline.report.plots import spectrogram, waveform
+from pipeline.sampling.ranking import rank
+from pipeline.waveforms.reader import Clip
+
+SPLITS = {"train": 0.6, "dev": 0.2, "test": 0.2}
+SCRIPT = "<script>document.title = 'broken'</script>"
+ABOUT = About(
+    title=f"A snapshot {SCRIPT}",
+    license="CC0-1.0",
+    citation="Nobody | in particular <b>",
+    snapshot="odd",
+    facts=(("archive sha256", "0" * 64),),
+    parameters=(("stratify.strata", "gender, age"),),
+    encoding="pcm16",
+    sample_rate=16_000,
+    extends="other-odd",
+)
+
+
+def material(
+    clips: int = 60,
+    *,
+    drawn: int | None = None,
+    strata: tuple[str, ...] = ("gender", "age"),
+    levels: int = 3,
+    ages: bool = True,
+    refused: int = 3,
+    silent: bool = False,
+    text: str = "the sentence number",
+) -> Material:
+    """Return a material of so many clips, of which `drawn` are in the sample (else half of them)."""
+    numbers = np.arange(clips)
+    table = pd.DataFrame({"clip_id": [f"valid-train/sample-{number:06}" for number in numbers]})
+    table["table"] = np.array(["valid-train", "valid-dev", "valid-test"], dtype=object)[numbers % 3]
+    table["text"] = [f"{text} {number % 20}" for number in numbers]
+    table["age"] = [f"age{number // 2 % levels}" if ages else None for number in numbers]
+    table["gender"] = [f"gender{number % 2}" for number in numbers]
+    table["accent"] = None
+    table = table.astype({"age": "str", "accent": "str"}).assign(up_votes=1, down_votes=0)
+    table.loc[:, "age"] = table["age"].where(table["age"].notna(), None) if not ages else table["age"]
+    ranked = rank(table, strata=strata, allocation="proportional", seed=1, splits=SPLITS)
+    count = drawn if drawn is not None else max(1, clips // 2)
+    rejected = pd.DataFrame(
+        [(place, f"bad/{SCRIPT}-{place}", list(Reason)[place % 4].value, "as it is") for place in range(refused)],
+        columns=list(REJECTED_COLUMNS),
+    )
+    sample = ranked.head(count).assign(weight=1)
+    return Material(table, table[["table", "text"]], ranked, sample, rejected, _waveforms(sample, silent), 1, 2, 3)
+
+
+def _waveforms(sample: pd.DataFrame, silent: bool) -> pd.DataFrame:
+    samples = 16_000 + 400 * np.arange(len(sample))
+    level = -math.inf if silent else -6.5
+    return sample.assign(
+        num_samples=samples,
+        duration_seconds=samples / 16_000,
+        peak_dbfs=np.float32(level),
+        rms_dbfs=np.float32(level - 14),
+        clipped_samples=0,
+    )
+
+
+def exhibit(text: str | None, mp3: bytes | None = b"ID3", *, silent: bool = False) -> Exhibit:
+    """Return a clip to look at whose id and sentence are as given."""
+    samples = np.zeros(8000, dtype=np.float32)
+    if not silent:
+        samples[:] = np.sin(np.arange(8000) / 10) / 2
+    clip = Clip(
+        clip_id=f"valid-train/{SCRIPT}",
+        waveform=samples,
+        sample_rate=16_000,
+        num_samples=8000,
+        duration_seconds=0.5,
+        source_sample_rate=48_000,
+        source_channels=1,
+        text=text,
+        age=None,
+        gender=None,
+        accent=None,
+        up_votes=1,
+        down_votes=0,
+        table="valid-train",
+        split="train",
+        rank=0,
+        peak_dbfs=-math.inf if silent else -6.0,
+        rms_dbfs=-math.inf if silent else -9.0,
+        clipped_samples=0,
+        mp3_sha256="0" * 64,
+    )
+    return Exhibit(clip, "all", mp3, waveform(samples, 16_000), spectrogram(samples, 16_000))
+
+
+ODD = {
+    "one clip": material(1, refused=0),
+    "nothing rejected": material(refused=0),
+    "one stratum": material(strata=()),
+    "a hundred strata": material(400, levels=100),
+    "no ages": material(ages=False),
+    "digital silence": material(silent=True),
+    "script in the sentences": material(text=SCRIPT),
+}

@@ -1,0 +1,187 @@
+"""Later units open the shards, look at one clip, stream all, take a view."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import pipeline
+from pipeline import Clip, Waveforms, open_waveforms
+from pipeline.audio import decode
+from pipeline.core import schema
+from pipeline.core.errors import ShardError
+from tests.support.project import ROOT, Project
+
+
+@pytest.fixture(scope="module")
+def folder(staged_once: Project) -> Path:
+    return staged_once.root / "data/waveforms"
+
+
+@pytest.fixture(scope="module")
+def clips(folder: Path) -> Waveforms:
+    return open_waveforms(folder)
+
+
+@pytest.fixture(scope="module")
+def frame(folder: Path) -> pd.DataFrame:
+    return pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))], ignore_index=True)
+
+
+def test_the_public_names_are_chosen() -> None:
+    assert pipeline.__all__ == ["Clip", "Waveforms", "open_waveforms"]
+
+
+def test_importing_the_package_loads_no_decoder_and_no_client() -> None:
+    script = "import json, sys, pipeline; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    assert not loaded & {
+        "librosa",
+        "soundfile",
+        "soxr",
+        "kaggle",
+        "dvc",
+        "pandas",
+        "matplotlib",
+        "pydantic",
+        "requests",
+    }
+
+
+def test_a_clip_has_every_column_and_its_waveform(clips: Waveforms, frame: pd.DataFrame) -> None:
+    columns = [*schema.waveforms_schema("pcm16").names]
+    assert sorted(field.name for field in fields(Clip)) == sorted(columns)
+    for number in (0, 31, 32, 119, -1):
+        clip, row = clips[number], frame.iloc[number]
+        assert clip.waveform.dtype == np.float32
+        np.testing.assert_array_equal(clip.waveform, row["waveform"] / np.float32(32768))
+        for name in set(columns) - {"waveform"}:
+            value = getattr(clip, name)
+            assert value == row[name] or (value is None and pd.isna(row[name])), name
+
+
+def test_it_is_the_decoded_mp3(clips: Waveforms, staged_once: Project) -> None:
+    mp3s = pd.read_parquet(staged_once.root / "data/clips").set_index("clip_id")["mp3"]
+    for clip in clips:
+        exact = decode.load(mp3s[clip.clip_id], 16_000).waveform
+        assert np.all(np.abs(clip.waveform - np.clip(exact, -1, 32767 / 32768)) <= 0.5 / 32768)
+        assert clip.duration_seconds == clip.num_samples / clip.sample_rate == len(clip.waveform) / 16_000
+
+
+def test_iterating_indexing_and_ids_give_the_same_clips(clips: Waveforms, frame: pd.DataFrame) -> None:
+    assert len(clips) == len(frame) == 120
+    assert clips.sample_rate == 16_000
+    assert [clip.clip_id for clip in clips] == frame["clip_id"].tolist()
+    for clip_id in frame["clip_id"][[5, 100, 64]]:
+        assert clips[clip_id].clip_id == clip_id
+        assert clip_id in clips
+
+
+def test_a_view_is_a_filter_over_the_same_clips(clips: Waveforms, frame: pd.DataFrame) -> None:
+    view = clips.where(gender="female", split="train")
+    expected = frame[(frame["gender"] == "female") & (frame["split"] == "train")]
+    assert [clip.clip_id for clip in view] == expected["clip_id"].tolist()
+    assert view.metadata()["clip_id"].tolist() == expected["clip_id"].tolist()
+    assert view[0].clip_id == expected["clip_id"].iloc[0]
+    assert expected["clip_id"].iloc[0] in view
+    other = frame.loc[frame["gender"] == "male", "clip_id"].iloc[0]
+    assert other not in view
+    with pytest.raises(KeyError, match="not among these"):
+        view[other]
+    assert len(clips.where(accent=None)) == frame["accent"].isna().sum() > 0
+    assert len(clips.where(gender="nobody")) == 0
+
+
+def test_the_head_is_the_first_of_the_ranking(clips: Waveforms) -> None:
+    assert [clip.rank for clip in clips.head(40)] == sorted(clip.rank for clip in clips)[:40]
+    assert len(clips.head(1000)) == 120
+    assert len(clips[10:20].head(3)) == 3
+    with pytest.raises(ValueError, match="number of clips"):
+        clips.head(-1)
+
+
+def test_metadata_is_everything_but_the_audio(clips: Waveforms, frame: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(clips.metadata(), frame.drop(columns="waveform"))
+
+
+def test_what_is_not_there_is_an_error(clips: Waveforms) -> None:
+    with pytest.raises(IndexError):
+        clips[120]
+    with pytest.raises(KeyError, match="not among these 120 clips"):
+        clips["valid-test/sample-999999"]
+    with pytest.raises(KeyError, match="no column gendre; there are clip_id"):
+        clips.where(gendre="female")
+
+
+def test_the_shards_say_what_they_are(clips: Waveforms, folder: Path) -> None:
+    about = clips.about
+    assert about["snapshot"] == "demo"
+    assert about["license"] == "CC0-1.0"
+    assert about["version"] == schema.VERSION
+    assert set(about["decoder"]) >= {"soundfile", "libsndfile", "soxr", "pyarrow"}
+    assert len(about["content_sha256"]) == 64
+    metadata = pq.read_schema(folder / "part-00000.parquet").metadata
+    assert json.loads(metadata[b"pipeline"]) == about
+
+
+def test_the_samples_are_stored_as_deltas_and_not_compressed(folder: Path) -> None:
+    group = pq.read_metadata(folder / "part-00000.parquet").row_group(0)
+    (column,) = [c for c in map(group.column, range(group.num_columns)) if c.path_in_schema.startswith("waveform")]
+    assert "DELTA_BINARY_PACKED" in column.encodings
+    assert column.compression == "UNCOMPRESSED"
+
+
+@pytest.mark.parametrize("encoding", ["float32", "flac"])
+def test_the_reader_hides_the_encoding(clips: Waveforms, staged: Project, encoding: str) -> None:
+    staged.set(waveforms__encoding=encoding)
+    staged.stage("waveforms")
+    others = open_waveforms(staged.root / "data/waveforms")
+    for clip, other in zip(clips, others, strict=True):
+        if encoding == "flac":
+            np.testing.assert_array_equal(other.waveform, clip.waveform)
+        else:
+            np.testing.assert_array_equal(decode.to_pcm16(other.waveform)[0], decode.to_pcm16(clip.waveform)[0])
+    pd.testing.assert_frame_equal(others.metadata(), clips.metadata())
+
+
+def test_float32_is_exactly_what_the_decoder_gave(staged: Project) -> None:
+    staged.set(waveforms__encoding="float32")
+    staged.stage("waveforms")
+    mp3s = pd.read_parquet(staged.root / "data/clips").set_index("clip_id")["mp3"]
+    for clip in open_waveforms(staged.root / "data/waveforms"):
+        np.testing.assert_array_equal(clip.waveform, decode.load(mp3s[clip.clip_id], 16_000).waveform)
+
+
+def test_missing_damaged_and_foreign_shards_are_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ShardError, match="dvc pull"):
+        open_waveforms(tmp_path)
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "part-00001.parquet").unlink()
+    with pytest.raises(ShardError, match=r"part-00001\.parquet is missing"):
+        open_waveforms(copy)
+    (copy / "part-00001.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(ShardError, match=r"part-00001\.parquet: is no whole Parquet file"):
+        open_waveforms(copy)
+    pd.DataFrame({"clip_id": ["a"]}).to_parquet(copy / "part-00001.parquet")
+    with pytest.raises(ShardError, match="other columns"):
+        open_waveforms(copy)
+
+
+def test_damage_within_a_shard_is_noticed(folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    path = copy / "part-00000.parquet"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(ShardError, match=r"part-00000\.parquet: cannot be read"):
+        list(open_waveforms(copy))

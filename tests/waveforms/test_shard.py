@@ -1,0 +1,198 @@
+"""One shard of MP3s becomes one shard of waveforms."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from pipeline.audio import decode
+from pipeline.core import schema
+from pipeline.core.errors import ShardError
+from pipeline.shards import sealed
+from pipeline.waveforms.shard import Recipe, make_shard
+from tests.support.project import Project
+
+FACTS = {"version": "1", "decoder": {"soundfile": "0"}}
+
+
+def speech(seconds: float, rate: int, channels: int = 1, loudness: float = 0.2) -> bytes:
+    """Return an MP3 of noise."""
+    samples = np.random.default_rng(2017).normal(0, loudness, (round(seconds * rate), channels))
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, rate, format="MP3", subtype="MPEG_LAYER_III")
+    return buffer.getvalue()
+
+
+def write_clips(path: Path, mp3s: list[bytes]) -> Path:
+    """Write a shard of clips."""
+    with sealed.writing(path, schema.CLIPS_SCHEMA, {"fingerprint": "of the clips"}) as writer:
+        for rank, data in enumerate(mp3s):
+            row: dict[str, Any] = dict.fromkeys(schema.CLIPS_SCHEMA.names, None)
+            row |= {"rank": rank, "clip_id": f"valid-test/sample-{rank:06}", "mp3": data, "text": f"sentence {rank}"}
+            writer.write_table(pa.Table.from_pylist([row], schema=schema.CLIPS_SCHEMA))
+    return path
+
+
+@pytest.fixture(scope="module")
+def clips(staged_once: Project) -> Path:
+    return staged_once.root / "data/clips/part-00000.parquet"
+
+
+@pytest.fixture(scope="module")
+def unusual(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a shard of clips of other rates and channels, one of them much too loud."""
+    kinds = [speech(1, 48000), speech(2, 44100, 2), speech(0.7, 22050), speech(1.3, 16000), speech(1, 48000, 1, 1.0)]
+    return write_clips(tmp_path_factory.mktemp("unusual") / "part-00000.parquet", kinds * 4)
+
+
+def made(clips: Path, folder: Path, encoding: str, sample_rate: int = 16000) -> Path:
+    path = folder / f"{encoding}.parquet"
+    rows = make_shard(clips, path, Recipe(sample_rate, encoding, FACTS), folder / "nothing.parquet")
+    assert rows == pq.read_metadata(clips).num_rows
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["pcm16", "float32", "flac"])
+def test_a_fuller_shard_costs_what_is_new_and_has_the_same_bytes(tmp_path: Path, encoding: str) -> None:
+    mp3s = [speech(0.3 + number / 50, 48000) for number in range(37)]
+    few, many = (write_clips(tmp_path / f"{count}.parquet", mp3s[:count]) for count in (21, 37))
+    recipe = Recipe(16000, encoding, FACTS)
+    earlier, grown, scratch, again = (tmp_path / f"{name}.parquet" for name in ("earlier", "grown", "scratch", "again"))
+    assert make_shard(few, earlier, recipe, tmp_path / "nothing.parquet") == 21
+    assert make_shard(many, scratch, recipe, tmp_path / "nothing.parquet") == 37
+    assert make_shard(many, grown, recipe, earlier) == 16
+    assert grown.read_bytes() == scratch.read_bytes()
+    assert make_shard(few, again, recipe, scratch) == 0  # shrunk
+    assert again.read_bytes() == earlier.read_bytes()
+    assert make_shard(many, grown, Recipe(8000, encoding, FACTS), earlier) == 37
+    damaged = bytearray(earlier.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    earlier.write_bytes(damaged)
+    assert make_shard(many, grown, recipe, earlier) == 37
+
+
+@pytest.mark.parametrize("which", ["clips", "unusual"])
+def test_what_is_stored_is_what_was_decoded(which: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """float32 bit for bit, pcm16 and flac the nearest of 16 bits: law 5."""
+    source = request.getfixturevalue(which)
+    decoded = [decode.load(data, 16000).waveform for data in pd.read_parquet(source)["mp3"]]
+    rounded = [np.clip(np.rint(waveform * 32768), -32768, 32767).astype(np.int16) for waveform in decoded]
+    exact, pcm16, flac = (pd.read_parquet(made(source, tmp_path, name)) for name in ("float32", "pcm16", "flac"))
+    for number, (waveform, nearest) in enumerate(zip(decoded, rounded, strict=True)):
+        assert exact["waveform"][number].tobytes() == waveform.tobytes()
+        assert pcm16["waveform"][number].dtype == np.int16
+        assert np.array_equal(pcm16["waveform"][number], nearest)
+        stored, rate = soundfile.read(io.BytesIO(flac["audio"][number]["bytes"]), dtype="int16")
+        assert np.array_equal(stored, nearest)
+        assert rate == 16000
+
+
+def test_its_facts_are_those_of_the_clip(unusual: Path, tmp_path: Path) -> None:
+    mp3s, frame = pd.read_parquet(unusual)["mp3"], pd.read_parquet(made(unusual, tmp_path, "pcm16"))
+    assert frame["num_samples"].tolist() == [len(waveform) for waveform in frame["waveform"]]
+    assert (frame["duration_seconds"] == frame["num_samples"] / 16000).all()
+    assert frame["mp3_sha256"].tolist() == [hashlib.sha256(data).hexdigest() for data in mp3s]
+    assert frame["source_sample_rate"].tolist() == [48000, 44100, 22050, 16000, 48000] * 4
+    assert frame["source_channels"].tolist() == [1, 2, 1, 1, 1] * 4
+    assert frame["rank"].tolist() == list(range(20))
+    assert frame["text"].tolist() == [f"sentence {number}" for number in range(20)]
+    assert (frame["clipped_samples"] > 0).tolist() == [False, False, False, False, True] * 4
+    assert (frame["peak_dbfs"] > 0).tolist() == [False, False, False, False, True] * 4
+    assert (frame["rms_dbfs"] < frame["peak_dbfs"]).all()
+
+
+@pytest.mark.parametrize("encoding", list(schema.AUDIO_COLUMNS))
+def test_columns_are_those_of_the_schema_in_small_row_groups(clips: Path, tmp_path: Path, encoding: str) -> None:
+    path = made(clips, tmp_path, encoding)
+    footer = pq.read_metadata(path)
+    expected = schema.waveforms_schema(encoding)
+    assert pq.read_schema(path).remove_metadata().equals(expected)
+    assert {footer.row_group(group).num_rows for group in range(footer.num_row_groups)} == {16}
+
+
+def test_pcm16_is_delta_encoded_and_a_third_of_float32(clips: Path, tmp_path: Path) -> None:
+    path = made(clips, tmp_path, "pcm16")
+    row_group = pq.read_metadata(path).row_group(0)
+    columns = [row_group.column(number) for number in range(row_group.num_columns)]
+    samples = next(column for column in columns if column.path_in_schema.startswith("waveform"))
+    assert "DELTA_BINARY_PACKED" in samples.encodings
+    assert samples.compression == "UNCOMPRESSED"
+    assert not samples.is_stats_set
+    plain = tmp_path / "plain.parquet"
+    pd.read_parquet(made(clips, tmp_path, "float32"))[["waveform"]].to_parquet(plain)
+    assert path.stat().st_size < 0.4 * plain.stat().st_size
+
+
+def test_flac_says_what_hugging_face_datasets_looks_for(clips: Path, tmp_path: Path) -> None:
+    """`datasets` 5.2 opened such a shard with an Audio feature; that it does is not tested here."""
+    path = made(clips, tmp_path, "flac")
+    features = json.loads(pq.read_metadata(path).metadata[b"huggingface"])["info"]["features"]
+    assert features["audio"] == {"sampling_rate": 16000, "_type": "Audio"}
+    assert set(features) == set(pq.read_schema(path).names)
+    assert {column["dtype"] for name, column in features.items() if name != "audio"} == {
+        "string",
+        "int32",
+        "int64",
+        "float32",
+        "float64",
+    }
+    assert pq.read_table(path)["audio"][0].as_py()["path"].endswith(".flac")
+
+
+@pytest.mark.parametrize("encoding", list(schema.AUDIO_COLUMNS))
+def test_the_same_clips_give_the_same_bytes(clips: Path, tmp_path: Path, encoding: str) -> None:
+    first = made(clips, tmp_path, encoding).read_bytes()
+    assert made(clips, tmp_path, encoding).read_bytes() == first
+
+
+def test_a_fingerprint_knows_all_that_a_shard_was_made_from() -> None:
+    source = {"fingerprint": "a", "content_sha256": "b"}
+    recipes = [Recipe(16000, "pcm16", FACTS), Recipe(8000, "pcm16", FACTS), Recipe(16000, "flac", FACTS)]
+    recipes.append(Recipe(16000, "pcm16", {**FACTS, "decoder": {"soundfile": "1"}}))
+    seals = [recipe.seal(source) for recipe in recipes]
+    seals += [recipes[0].seal({**source, key: "other"}) for key in source]
+    assert len({seal["fingerprint"] for seal in seals}) == len(seals)
+    assert recipes[0].seal({**source, "nanoseconds": []}) == seals[0]
+
+
+def test_clips_damaged_on_disk_are_not_decoded(clips: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / clips.name
+    data = bytearray(clips.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(data)
+    with pytest.raises(ShardError, match=r"part-00000\.parquet: is damaged"):
+        made(damaged, tmp_path, "pcm16")
+    assert list(tmp_path.iterdir()) == [damaged]
+
+
+def test_a_clip_that_does_not_decode_as_declared_is_named_and_nothing_is_left(tmp_path: Path) -> None:
+    good = speech(1, 16000)
+    clips = write_clips(tmp_path / "part-00000.parquet", [good, good[: len(good) // 2], good])
+    with pytest.raises(
+        ShardError, match=r"clip valid-test/sample-000001 .*(?s:.*)exclude: \[valid-test/sample-000001\]"
+    ):
+        made(clips, tmp_path, "pcm16")
+    assert list(tmp_path.iterdir()) == [clips]
+
+
+def test_a_length_other_than_declared_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = write_clips(tmp_path / "part-00000.parquet", [speech(1, 16000)])
+    load = decode.load
+
+    def short(data: bytes, sample_rate: int) -> decode.Audio:
+        whole = load(data, sample_rate)
+        return decode.Audio(whole.waveform, sample_rate, whole.source_sample_rate, 1, whole.source_samples - 1152)
+
+    monkeypatch.setattr(decode, "load", short)
+    with pytest.raises(ShardError, match=r"its frames declare \d+ samples, \d+ were decoded"):
+        made(clips, tmp_path, "pcm16")
