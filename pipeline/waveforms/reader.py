@@ -22,9 +22,12 @@ import pyarrow.parquet as pq
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
 from pipeline.shards import sealed
+from pipeline.waveforms.conditions import meets
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    Mask = npt.NDArray[np.bool_] | pd.Series[bool]
 
 _AUDIO_NAMES = frozenset(field.name for field in schema.AUDIO_COLUMNS.values())
 
@@ -109,16 +112,20 @@ class Waveforms:
         return map(self._store.clip, self._rows.tolist())
 
     @overload
-    def __getitem__(self, key: int | str) -> Clip: ...
+    def __getitem__(self, key: int | np.integer[Any] | str) -> Clip: ...
     @overload
-    def __getitem__(self, key: slice) -> Waveforms: ...
-    def __getitem__(self, key: int | str | slice) -> Clip | Waveforms:
-        """Return the clip at a place or of an id, or a view of some places.
+    def __getitem__(self, key: slice | Mask) -> Waveforms: ...
+    def __getitem__(self, key: int | np.integer[Any] | str | slice | Mask) -> Clip | Waveforms:
+        """Return the clip at a place or of an id, or a view of some places: a slice, or where a boolean array is true.
 
         Raises
         ------
-        IndexError, KeyError
-            There is none.
+        IndexError
+            There is no such place, or a boolean array is not as long as this view.
+        KeyError
+            No clip of this view has this id.
+        TypeError
+            An array is not one of booleans.
         """
         if isinstance(key, slice):
             return Waveforms(self._store, self._rows[key])
@@ -126,7 +133,9 @@ class Waveforms:
             if key not in self:
                 raise KeyError(f"{key} is not among these {len(self)} clips")
             return self._store.clip(self._store.row_of[key])
-        return self._store.clip(int(self._rows[key]))
+        if isinstance(key, int | np.integer):
+            return self._store.clip(int(self._rows[key]))
+        return Waveforms(self._store, self._rows[self._mask(key)])
 
     @property
     def sample_rate(self) -> int:
@@ -145,25 +154,60 @@ class Waveforms:
         return self[:clips]
 
     def where(self, **values: Any) -> Waveforms:
-        """Return a view of the clips with these values; None finds those where the value is missing.
+        """Return a view of the clips with these values.
+
+        Parameters
+        ----------
+        **values
+            For each column a value or a list of values, such as ``gender="female", age=["teens", "twenties"]``; None
+            finds those where the value is missing, alone or in a list.
 
         Raises
         ------
         KeyError
             There is no such column.
+        TypeError
+            A condition is something else, such as a function, or has another type than the column.
         """
         frame = self._store.metadata
         keep = np.ones(len(self), dtype=bool)
         for column, value in values.items():
             if column not in frame:
                 raise KeyError(f"there is no column {column}; there are {', '.join(frame.columns)}")
-            cells = frame[column].iloc[self._rows]
-            keep &= (cells.isna() if value is None else cells == value).to_numpy(dtype=bool)
+            keep &= meets(frame[column].iloc[self._rows], value)
         return Waveforms(self._store, self._rows[keep])
+
+    def batches(self, clips: int) -> Iterator[Waveforms]:
+        """Yield views of so many clips, one after the other, for what does not fit in memory at once."""
+        if clips < 1:
+            raise ValueError(f"batches() takes a number of clips, 1 or more; got {clips}")
+        return (self[start : start + clips] for start in range(0, len(self), clips))
+
+    def samples(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Stream the waveforms alone: as ``clip.waveform``, for a third less processor time than the clips."""
+        return map(self._store.waveform, self._rows.tolist())
 
     def metadata(self) -> pd.DataFrame:
         """Return all columns but the audio, a row for each clip."""
         return self._store.metadata.iloc[self._rows].reset_index(drop=True)
+
+    def features(self) -> pd.DataFrame:
+        """Return the table of features, a row for each clip, from the folder ``features`` beside that of the waveforms.
+
+        Raises
+        ------
+        ShardError
+            It is not there, or is of other waveforms than these.
+        """
+        return self._store.features.iloc[self._rows].reset_index(drop=True)
+
+    def _mask(self, key: Any) -> npt.NDArray[np.bool_]:
+        mask = np.asarray(key)
+        if mask.shape == () or mask.dtype != bool:
+            raise TypeError(f"clips[…] takes a place, an id, a slice or an array of booleans; got one of {mask.dtype}")
+        if mask.shape != (len(self),):
+            raise IndexError(f"an array of booleans has one for each of the {len(self)} clips; got shape {mask.shape}")
+        return mask
 
 
 class _Store:
@@ -184,6 +228,16 @@ class _Store:
         self._groups = [(number, group) for number, group, _ in groups]
         self._starts = np.cumsum([0, *(rows for _, _, rows in groups)])
         self._current: tuple[int, list[dict[str, Any]], list[npt.NDArray[np.float32]]] | None = None
+        self._current_audio: tuple[int, list[npt.NDArray[np.float32]]] | None = None
+
+    def __reduce__(self) -> tuple[type[_Store], tuple[list[Path]]]:
+        """Let a view travel to a worker process, which opens the shards itself."""
+        return _Store, (self._paths,)
+
+    @cached_property
+    def _audio_name(self) -> str:
+        names: list[str] = self._footers[0].schema.to_arrow_schema().names
+        return next(name for name in names if name in _AUDIO_NAMES)
 
     @property
     def num_rows(self) -> int:
@@ -197,6 +251,22 @@ class _Store:
         return frame
 
     @cached_property
+    def features(self) -> pd.DataFrame:
+        folder = self._paths[0].parent.parent / schema.FEATURES.name
+        if not folder.is_dir():
+            raise ShardError(f"{folder}: no features there; make them with: dvc repro features, or dvc pull {folder}")
+        try:
+            tables = [pq.read_table(path, page_checksum_verification=True) for path in sealed.shard_paths(folder)]
+            frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+        except (OSError, pa.ArrowException) as error:
+            raise ShardError(f"{folder}: cannot be read ({error}); get it again with: dvc checkout") from None
+        if frame["clip_id"].tolist() != list(self.row_of):
+            raise ShardError(
+                f"{folder}: has other clips than {self._paths[0].parent}; make it with: dvc repro features"
+            )
+        return frame
+
+    @cached_property
     def row_of(self) -> dict[Any, int]:
         ids = (pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist() for path in self._paths)
         return {clip_id: row for row, clip_id in enumerate(clip_id for shard in ids for clip_id in shard)}
@@ -204,23 +274,31 @@ class _Store:
     def clip(self, row: int) -> Clip:
         group = int(np.searchsorted(self._starts, row, side="right")) - 1
         if self._current is None or self._current[0] != group:
-            self._current = (group, *self._read(*self._groups[group]))
+            table = self._read(*self._groups[group])
+            rows = table.drop_columns([self._audio_name]).to_pylist()
+            self._current = (group, rows, _waveforms(table[self._audio_name].combine_chunks()))
         _, rows, waveforms = self._current
         place = row - int(self._starts[group])
         return Clip(waveform=waveforms[place], **rows[place])
 
-    def _read(self, number: int, group: int) -> tuple[list[dict[str, Any]], list[npt.NDArray[np.float32]]]:
+    def waveform(self, row: int) -> npt.NDArray[np.float32]:
+        group = int(np.searchsorted(self._starts, row, side="right")) - 1
+        if self._current_audio is None or self._current_audio[0] != group:
+            table = self._read(*self._groups[group], columns=[self._audio_name])
+            self._current_audio = (group, _waveforms(table[self._audio_name].combine_chunks()))
+        return self._current_audio[1][row - int(self._starts[group])]
+
+    def _read(self, number: int, group: int, columns: list[str] | None = None) -> pa.Table:
         path = self._paths[number]
         try:
             with pq.ParquetFile(
                 path, metadata=self._footers[number], page_checksum_verification=True, pre_buffer=False
             ) as file:
-                table = file.read_row_group(group, use_threads=False)  # one column is nearly all there is to read
+                # Without threads, as one column is nearly all there is to read.
+                table: pa.Table = file.read_row_group(group, columns=columns, use_threads=False)
         except OSError as error:
             raise ShardError(f"{path}: cannot be read ({error}); get it again with: dvc checkout or dvc pull") from None
-        audio_name = next(name for name in table.column_names if name in _AUDIO_NAMES)
-        waveforms = _waveforms(table[audio_name].combine_chunks())
-        return table.drop_columns([audio_name]).to_pylist(), waveforms
+        return table
 
 
 def _footer(path: Path) -> pq.FileMetaData:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -100,6 +101,120 @@ def test_a_view_is_a_filter_over_the_same_clips(clips: Waveforms, frame: pd.Data
         view[other]
     assert len(clips.where(accent=None)) == frame["accent"].isna().sum() > 0
     assert len(clips.where(gender="nobody")) == 0
+
+
+def test_a_condition_is_a_value_a_list_or_none(clips: Waveforms, frame: pd.DataFrame) -> None:
+    young = frame["age"].isin(["teens", "twenties"])
+    right = frame.loc[young, "clip_id"].tolist()
+    listed = ["teens", "twenties", "nobody"]
+    for ages in (listed, tuple(listed), set(listed), np.array(listed), pd.Series(listed)):
+        assert clips.where(age=ages).metadata()["clip_id"].tolist() == right
+    unknown = frame["accent"].isna()
+    for nothing in (None, float("nan"), pd.NA, [None]):
+        assert clips.where(accent=nothing).metadata()["clip_id"].tolist() == frame.loc[unknown, "clip_id"].tolist()
+    assert len(clips.where(accent=["us", None])) == (unknown | (frame["accent"] == "us")).sum()
+    assert len(clips.where(up_votes=[1, 2])) == frame["up_votes"].isin([1, 2]).sum() > 0
+    assert len(clips.where(up_votes=np.int64(2), split="train")) > 0
+    assert len(clips.where(age=[])) == 0
+    with pytest.raises(KeyError, match="there is no column agee; there are clip_id, "):
+        clips.where(agee="teens")
+
+
+@pytest.mark.parametrize(
+    ("column", "condition", "said"),
+    [
+        (
+            "age",
+            lambda age: age == "teens",
+            "age: a condition is a value, a list of values, or None .*; got a function",
+        ),
+        ("age", {"teens": True}, "got a dict"),
+        ("age", ["teens", ["twenties"]], "got a list"),
+        ("age", np.array([["teens"]]), "got a ndarray"),
+        ("age", 20, "age: holds text; got the int 20"),
+        ("up_votes", ["2"], "up_votes: holds numbers; got the str '2'"),
+    ],
+)
+def test_another_condition_is_an_error_that_says_so(
+    clips: Waveforms, column: str, condition: object, said: str
+) -> None:
+    with pytest.raises(TypeError, match=said):
+        clips.where(**{column: condition})
+
+
+def test_a_boolean_array_makes_a_view(clips: Waveforms, frame: pd.DataFrame) -> None:
+    loud = (frame["peak_dbfs"] > frame["peak_dbfs"].median()).to_numpy()
+    view = clips[loud]
+    assert view.metadata()["clip_id"].tolist() == frame.loc[loud, "clip_id"].tolist()
+    assert [clip.clip_id for clip in clips[pd.Series(loud)]] == [clip.clip_id for clip in view]
+    of_view = np.zeros(len(view), dtype=bool)
+    of_view[[0, -1]] = True
+    assert [clip.clip_id for clip in view[of_view]] == [view[0].clip_id, view[-1].clip_id]
+    assert len(clips.head(0)[np.zeros(0, dtype=bool)]) == 0
+    with pytest.raises(IndexError, match=r"one for each of the 60 clips; got shape \(120,\)"):
+        view[loud]
+    with pytest.raises(TypeError, match="an array of booleans; got one of int64"):
+        clips[np.array([1, 2])]
+
+
+def test_places_from_the_end_count_and_others_are_errors(clips: Waveforms, frame: pd.DataFrame) -> None:
+    assert clips[-120].clip_id == clips[np.int64(0)].clip_id == frame["clip_id"].iloc[0]
+    for place in (120, -121):
+        with pytest.raises(IndexError):
+            clips[place]
+
+
+def test_samples_and_batches_are_the_clips_of_the_view(clips: Waveforms) -> None:
+    view = clips.where(gender="female")[::-1]
+    for samples, clip in zip(view.samples(), view, strict=True):
+        np.testing.assert_array_equal(samples, clip.waveform)
+        assert samples.dtype == np.float32
+    batches = list(view.batches(7))
+    assert [len(batch) for batch in batches] == [7] * (len(view) // 7) + [len(view) % 7] * bool(len(view) % 7)
+    assert [clip.clip_id for batch in batches for clip in batch] == [clip.clip_id for clip in view]
+    with pytest.raises(ValueError, match="1 or more; got 0"):
+        view.batches(0)
+
+
+def test_a_view_travels_to_another_process(clips: Waveforms) -> None:
+    view = clips.where(gender="female").head(5)
+    arrived = pickle.loads(pickle.dumps(view))
+    assert [clip.clip_id for clip in arrived] == [clip.clip_id for clip in view]
+    assert len(pickle.dumps(view)) < 10_000
+
+
+def write_features(folder: Path, ids: list[str], shard: int = 32) -> None:
+    folder.mkdir()
+    for number, start in enumerate(range(0, len(ids), shard)):
+        some = pd.DataFrame({"clip_id": ids[start : start + shard]})
+        table = some.assign(rank=range(start, start + len(some)), f0_mean_hz=np.float32(start) + some.index)
+        table.to_parquet(folder / f"part-{number:05d}.parquet")
+
+
+def test_features_are_the_table_in_the_order_of_the_view(folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "waveforms")
+    clips = open_waveforms(copy)
+    with pytest.raises(ShardError, match="dvc repro features"):
+        clips.features()
+    ids = clips.metadata()["clip_id"].tolist()
+    write_features(tmp_path / "features", ids)
+    view = clips.where(gender="female")[::-1]
+    assert view.features()["clip_id"].tolist() == view.metadata()["clip_id"].tolist()
+    assert len(clips.features()) == 120
+
+
+def test_features_of_other_clips_are_an_error(folder: Path, tmp_path: Path) -> None:
+    clips = open_waveforms(shutil.copytree(folder, tmp_path / "waveforms"))
+    ids = clips.metadata()["clip_id"].tolist()
+    write_features(tmp_path / "features", ids[1:])
+    with pytest.raises(ShardError, match="has other clips than"):
+        clips.features()
+    shutil.rmtree(tmp_path / "features")
+    write_features(tmp_path / "features", ids)
+    path = tmp_path / "features/part-00001.parquet"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ShardError, match=r"features: cannot be read .*dvc checkout"):
+        clips.features()
 
 
 def test_the_head_is_the_first_of_the_ranking(clips: Waveforms) -> None:
