@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
-from pipeline.shards import sealed
+from pipeline.shards.derive import DerivedSeal
+from pipeline.shards.folder import shard_paths
+from pipeline.shards.sealed import Shard
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,9 +78,9 @@ def open_waveforms(folder: str | os.PathLike[str] = schema.WAVEFORMS) -> Wavefor
     Raises
     ------
     ShardError
-        There are no shards, one in their middle is missing, or they are of different kinds.
+        There are no shards, one in their middle is missing, one is damaged, or they were made in different ways.
     """
-    return Waveforms(_Store(sealed.shard_paths(Path(folder))))
+    return Waveforms(_Store([Shard(path, DerivedSeal) for path in shard_paths(Path(folder))]))
 
 
 class Waveforms:
@@ -131,12 +132,12 @@ class Waveforms:
     @property
     def sample_rate(self) -> int:
         """Of all waveforms, in Hz."""
-        return int(self._store.seal["sample_rate"])
+        return int(self._store.seal.settings["sample_rate"])
 
     @property
     def about(self) -> dict[str, Any]:
-        """What the shards say of themselves: versions, snapshot, licence, encoding."""
-        return dict(self._store.seal)
+        """What the first shard says of itself: versions, snapshot, licence, settings."""
+        return asdict(self._store.seal)
 
     def head(self, clips: int) -> Waveforms:
         """Return a view of the first clips of the ranking: a stratified sample by itself."""
@@ -169,21 +170,19 @@ class Waveforms:
 class _Store:
     """Open shards, and the row group that was read last."""
 
-    def __init__(self, paths: list[Path]) -> None:
-        self._paths = paths
-        self._footers = [_footer(path) for path in paths]
-        self.seal = sealed.read_seal(paths[0])
-        for path, footer in zip(paths, self._footers, strict=True):
-            if footer.schema != self._footers[0].schema:
-                raise ShardError(f"{path}: has other columns than {paths[0]}; make them again with: dvc repro")
-        groups = [
-            (number, group, footer.row_group(group).num_rows)
-            for number, footer in enumerate(self._footers)
-            for group in range(footer.num_row_groups)
-        ]
-        self._groups = [(number, group) for number, group, _ in groups]
-        self._starts = np.cumsum([0, *(rows for _, _, rows in groups)])
+    def __init__(self, shards: list[Shard[DerivedSeal]]) -> None:
+        self.seal = shards[0].seal
+        for shard in shards:
+            if shard.columns != shards[0].columns or not shard.seal.is_like(self.seal):
+                raise ShardError(f"{shard.path}: was made in another way than {shards[0].path}; run: dvc repro")
+        self._shards = shards
+        self._groups = [(shard, group) for shard in shards for group in shard.groups]
+        self._starts = np.cumsum([0, *(rows for shard in shards for rows in shard.rows_of_groups)])
         self._current: tuple[int, list[dict[str, Any]], list[npt.NDArray[np.float32]]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was read: it is read again where it is needed."""
+        return {**self.__dict__, "_current": None}
 
     @property
     def num_rows(self) -> int:
@@ -191,43 +190,29 @@ class _Store:
 
     @cached_property
     def metadata(self) -> pd.DataFrame:
-        columns = [name for name in self._footers[0].schema.to_arrow_schema().names if name not in _AUDIO_NAMES]
-        tables = [pq.read_table(path, columns=columns) for path in self._paths]
-        frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+        columns = [name for name in self._shards[0].columns.names if name not in _AUDIO_NAMES]
+        frame: pd.DataFrame = pa.concat_tables([shard.read_all(columns) for shard in self._shards]).to_pandas()
         return frame
 
     @cached_property
     def row_of(self) -> dict[Any, int]:
-        ids = (pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist() for path in self._paths)
-        return {clip_id: row for row, clip_id in enumerate(clip_id for shard in ids for clip_id in shard)}
+        ids = (clip_id for shard in self._shards for clip_id in shard.read_all(["clip_id"])["clip_id"].to_pylist())
+        return {clip_id: row for row, clip_id in enumerate(ids)}
 
     def clip(self, row: int) -> Clip:
         group = int(np.searchsorted(self._starts, row, side="right")) - 1
         if self._current is None or self._current[0] != group:
-            self._current = (group, *self._read(*self._groups[group]))
+            self._current = (group, *self._read(group))
         _, rows, waveforms = self._current
         place = row - int(self._starts[group])
         return Clip(waveform=waveforms[place], **rows[place])
 
-    def _read(self, number: int, group: int) -> tuple[list[dict[str, Any]], list[npt.NDArray[np.float32]]]:
-        path = self._paths[number]
-        try:
-            with pq.ParquetFile(
-                path, metadata=self._footers[number], page_checksum_verification=True, pre_buffer=False
-            ) as file:
-                table = file.read_row_group(group, use_threads=False)  # one column is nearly all there is to read
-        except OSError as error:
-            raise ShardError(f"{path}: cannot be read ({error}); get it again with: dvc checkout or dvc pull") from None
+    def _read(self, group: int) -> tuple[list[dict[str, Any]], list[npt.NDArray[np.float32]]]:
+        shard, number = self._groups[group]
+        table = shard.read(number)
         audio_name = next(name for name in table.column_names if name in _AUDIO_NAMES)
         waveforms = _waveforms(table[audio_name].combine_chunks())
         return table.drop_columns([audio_name]).to_pylist(), waveforms
-
-
-def _footer(path: Path) -> pq.FileMetaData:
-    try:
-        return pq.read_metadata(path)
-    except (OSError, pa.ArrowException) as error:
-        raise ShardError(f"{path}: is no whole Parquet file ({error}); get it again with: dvc checkout") from None
 
 
 def _waveforms(column: pa.Array) -> list[npt.NDArray[np.float32]]:
