@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -48,7 +48,7 @@ def calls(*tasks: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:
     return {f"part-{number:05d}": task for number, task in enumerate(tasks)}
 
 
-def mapped(tasks: dict[str, tuple[Any, ...]], processes: int) -> Iterator[tuple[str, Any]]:
+def mapped(tasks: dict[str, tuple[Any, ...]], processes: int) -> Generator[tuple[str, Any], None, None]:
     with LocalProcesses(processes).start(operator.call, len(tasks)) as (executor, in_flight):
         yield from map_shards(executor, operator.call, tasks, in_flight)
 

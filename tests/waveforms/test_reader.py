@@ -19,6 +19,8 @@ from pipeline import Clip, Waveforms, open_waveforms
 from pipeline.audio import decode
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
+from pipeline.shards.derive import make_shard
+from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.project import ROOT, Project
 
 
@@ -170,10 +172,15 @@ def test_missing_damaged_and_foreign_shards_are_named(folder: Path, tmp_path: Pa
     with pytest.raises(ShardError, match=r"part-00001\.parquet is missing"):
         open_waveforms(copy)
     (copy / "part-00001.parquet").write_bytes(b"PAR1 and then nothing")
-    with pytest.raises(ShardError, match=r"part-00001\.parquet: is no whole Parquet file"):
+    with pytest.raises(ShardError, match=r"part-00001\.parquet: cannot be read \(no Parquet file"):
         open_waveforms(copy)
     pd.DataFrame({"clip_id": ["a"]}).to_parquet(copy / "part-00001.parquet")
-    with pytest.raises(ShardError, match="other columns"):
+    with pytest.raises(ShardError, match="was not written by this version"):
+        open_waveforms(copy)
+    recipe = WaveformRecipe(8_000, "pcm16")
+    clips = folder.with_name("clips") / "part-00001.parquet"
+    make_shard(recipe, clips, copy / "part-00001.parquet", tmp_path / "nothing.parquet")
+    with pytest.raises(ShardError, match=r"part-00001\.parquet: was made in another way than .*part-00000"):
         open_waveforms(copy)
 
 
