@@ -129,7 +129,7 @@ def _of_whisper(mels: int) -> FrontEnd:
         default_reference="clip",
         levels=_whisper,
         floors={"full-scale": silence, "clip": silence},
-        ceilings={"full-scale": 1.65, "clip": 1.65},
+        ceilings={"full-scale": 1.66, "clip": 1.66},
     )
 
 

@@ -13,6 +13,7 @@ PARAMS = Path("params.yaml")
 SNAPSHOTS = Path("configs/snapshots")
 RUNTIME = Path("configs/runtime.yaml")
 
+DATA = Path("data")
 ARCHIVE = Path("data/archive")  # whole copies of remote archives; no output of DVC
 SNAPSHOT = Path("data/snapshot")
 TABLES = SNAPSHOT / "tables"

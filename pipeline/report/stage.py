@@ -13,7 +13,7 @@ from pipeline.clips import originals
 from pipeline.core import atomic, schema
 from pipeline.core.params import Params, load_params
 from pipeline.report import card, html, numbers, plots
-from pipeline.shards import sealed
+from pipeline.shards.folder import shard_paths
 from pipeline.snapshot import tables
 from pipeline.snapshot.description import describe
 from pipeline.waveforms.reader import Waveforms, open_waveforms
@@ -66,17 +66,17 @@ def _material(params: Params, waveforms: Waveforms) -> numbers.Material:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in sealed.shard_paths(folder))
+    return sum(path.stat().st_size for path in shard_paths(folder))
 
 
 def _exhibits(waveforms: Waveforms, sample: pd.DataFrame) -> list[html.Exhibit]:
     """Return the first clips of as many strata as there is room for, in the order of the ranking."""
     first_of_each = ~sample["stratum"].duplicated()
     chosen = pd.concat([sample[first_of_each], sample[~first_of_each]]).head(_EXHIBITS).sort_index()
-    mp3s = originals.read_mp3s(chosen["clip_id"])
+    clips = [waveforms[clip_id] for clip_id in chosen["clip_id"]]
+    mp3s = originals.read_mp3s((clip.clip_id, clip.mp3_sha256) for clip in clips)
     exhibits, room = [], _MOST_PLAYER_BYTES
-    for clip_id, stratum in zip(chosen["clip_id"], chosen["stratum"], strict=True):
-        clip, mp3 = waveforms[clip_id], mp3s[clip_id]
+    for clip, mp3, stratum in zip(clips, mp3s, chosen["stratum"], strict=True):
         plays = len(mp3) <= room
         room -= len(mp3) if plays else 0
         waveform, spectrogram = (draw(clip.waveform, clip.sample_rate) for draw in (plots.waveform, plots.spectrogram))

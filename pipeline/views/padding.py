@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,10 @@ def samples_in(seconds: float, sample_rate: int, *, name: str = "seconds") -> in
     ValueError
         The time is not a number, is shorter than a sample, or longer than an hour; the message calls it `name`.
     """
-    number = isinstance(seconds, Real) and not isinstance(seconds, bool)
-    if not number or not 1 / sample_rate <= seconds <= MOST_SECONDS:  # NaN is neither
+    if (
+        not isinstance(seconds, int | float | np.integer | np.floating)
+        or not 1 / sample_rate <= seconds <= MOST_SECONDS
+    ):  # NaN is neither
         raise ValueError(f"{name} is a time of one sample (1/{sample_rate} s) to {MOST_SECONDS:g} s; got {seconds!r}")
     return round(seconds * sample_rate)
 

@@ -6,16 +6,19 @@ They are computed while the waveforms are read; none is stored.
 from __future__ import annotations
 
 import io
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Future
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from pipeline.audio.front_ends import FRONT_ENDS, REFERENCES, FrontEnd
+from pipeline.core.errors import WorkerError
 from pipeline.core.params import load_runtime
 from pipeline.core.progress import progress
-from pipeline.engines import local
+from pipeline.engines.local import LocalProcesses
 from pipeline.views import padding
 from pipeline.waveforms.reader import Waveforms
 
@@ -67,6 +70,8 @@ def spectrograms(
         defined for the clips' sample rate.
     MemoryError
         The array is larger than this machine's memory; take `batches`.
+    WorkerError
+        A worker process ended.
     """
     chosen, level = _checked(clips, front_end, reference)
     shape = (chosen.mels, chosen.frames(padding.samples_in(seconds, clips.sample_rate)))
@@ -95,8 +100,7 @@ def batches(
     views = clips.batches(clips_per_batch)
     if processes is None:
         processes = load_runtime().processes if len(clips) >= _FEW_CLIPS else 1
-    tasks = {f"pictures {number:05d}": (view, chosen.name, samples, level) for number, view in enumerate(views)}
-    return _in_order(tasks, len(clips), processes)
+    return _in_order([(view, chosen.name, samples, level) for view in views], processes)
 
 
 def png(picture: Float32, front_end: str = "mel-128", reference: str | None = None) -> bytes:
@@ -129,19 +133,28 @@ def compute(clips: Waveforms, front_end: str, samples: int, reference: str) -> t
     return pictures, lengths
 
 
-def _in_order(
-    tasks: dict[str, tuple[Waveforms, str, int, str]], clips: int, processes: int
-) -> Iterator[tuple[Float32, Lengths]]:
-    names = iter(tasks)
-    waiting: dict[str, tuple[Float32, Lengths]] = {}
-    expected = next(names, "")
-    with progress("pictures", clips, "clips") as bar:
-        for name, made in local.map_shards(compute, tasks, processes):
-            bar.update(len(made[1]))
-            waiting[name] = made
-            while expected in waiting:
-                yield waiting.pop(expected)
-                expected = next(names, "")
+def _in_order(tasks: list[tuple[Waveforms, str, int, str]], processes: int) -> Iterator[tuple[Float32, Lengths]]:
+    """Yield what `compute` makes of tasks, in their order; a few are computed ahead of what was asked for."""
+    waiting: deque[Future[tuple[Float32, Lengths]]] = deque()
+    todo = iter(tasks)
+    with (
+        progress("pictures", sum(len(clips) for clips, *_ in tasks), "clips") as bar,
+        LocalProcesses(processes).start(compute, len(tasks)) as (executor, in_flight),
+    ):
+        try:
+            while True:
+                for _, task in zip(range(2 * in_flight - 1 - len(waiting)), todo, strict=False):
+                    waiting.append(executor.submit(compute, *task))
+                if not waiting:
+                    return
+                made = waiting.popleft().result()
+                bar.update(len(made[1]))
+                yield made
+        except BrokenExecutor:
+            raise WorkerError(
+                "a worker process ended while it drew pictures: it was killed, memory ran out, or the script that asks "
+                'for them lacks its `if __name__ == "__main__":`. Ask again with processes=1 to do it in this process.'
+            ) from None
 
 
 def _known(front_end: str, reference: str | None) -> tuple[FrontEnd, str]:

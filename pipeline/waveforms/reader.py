@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
-from pipeline.shards import sealed
+from pipeline.shards.derive import DerivedSeal, is_made_from
+from pipeline.shards.folder import shard_paths
+from pipeline.shards.sealed import Shard
 from pipeline.waveforms.conditions import meets
 
 if TYPE_CHECKING:
@@ -80,9 +81,9 @@ def open_waveforms(folder: str | os.PathLike[str] = schema.WAVEFORMS) -> Wavefor
     Raises
     ------
     ShardError
-        There are no shards, one in their middle is missing, or they are of different kinds.
+        There are no shards, one in their middle is missing, one is damaged, or they were made in different ways.
     """
-    return Waveforms(_Store(sealed.shard_paths(Path(folder))))
+    return Waveforms(_Store([Shard(path, DerivedSeal) for path in shard_paths(Path(folder))]))
 
 
 class Waveforms:
@@ -140,12 +141,12 @@ class Waveforms:
     @property
     def sample_rate(self) -> int:
         """Of all waveforms, in Hz."""
-        return int(self._store.seal["sample_rate"])
+        return int(self._store.seal.settings["sample_rate"])
 
     @property
     def about(self) -> dict[str, Any]:
-        """What the shards say of themselves: versions, snapshot, licence, encoding."""
-        return dict(self._store.seal)
+        """What the first shard says of itself: versions, snapshot, licence, settings."""
+        return asdict(self._store.seal)
 
     def head(self, clips: int) -> Waveforms:
         """Return a view of the first clips of the ranking: a stratified sample by itself."""
@@ -185,7 +186,7 @@ class Waveforms:
 
     def samples(self) -> Iterator[npt.NDArray[np.float32]]:
         """Stream the waveforms alone: as ``clip.waveform``, for a third less processor time than the clips."""
-        return map(self._store.waveform, self._rows.tolist())
+        return map(self._store.samples, self._rows.tolist())
 
     def metadata(self) -> pd.DataFrame:
         """Return all columns but the audio, a row for each clip."""
@@ -213,31 +214,21 @@ class Waveforms:
 class _Store:
     """Open shards, and the row group that was read last."""
 
-    def __init__(self, paths: list[Path]) -> None:
-        self._paths = paths
-        self._footers = [_footer(path) for path in paths]
-        self.seal = sealed.read_seal(paths[0])
-        for path, footer in zip(paths, self._footers, strict=True):
-            if footer.schema != self._footers[0].schema:
-                raise ShardError(f"{path}: has other columns than {paths[0]}; make them again with: dvc repro")
-        groups = [
-            (number, group, footer.row_group(group).num_rows)
-            for number, footer in enumerate(self._footers)
-            for group in range(footer.num_row_groups)
-        ]
-        self._groups = [(number, group) for number, group, _ in groups]
-        self._starts = np.cumsum([0, *(rows for _, _, rows in groups)])
-        self._current: tuple[int, list[dict[str, Any]], list[npt.NDArray[np.float32]]] | None = None
-        self._current_audio: tuple[int, list[npt.NDArray[np.float32]]] | None = None
+    def __init__(self, shards: list[Shard[DerivedSeal]]) -> None:
+        self.seal = shards[0].seal
+        for shard in shards:
+            if shard.columns != shards[0].columns or not shard.seal.is_like(self.seal):
+                raise ShardError(f"{shard.path}: was made in another way than {shards[0].path}; run: dvc repro")
+        self._shards = shards
+        self._groups = [(shard, group) for shard in shards for group in shard.groups]
+        self._starts = np.cumsum([0, *(rows for shard in shards for rows in shard.rows_of_groups)])
+        self._audio_name = next(name for name in shards[0].columns.names if name in _AUDIO_NAMES)
+        self._rows: tuple[int, list[dict[str, Any]]] | None = None
+        self._samples: tuple[int, list[npt.NDArray[np.float32]]] | None = None
 
-    def __reduce__(self) -> tuple[type[_Store], tuple[list[Path]]]:
-        """Let a view travel to a worker process, which opens the shards itself."""
-        return _Store, (self._paths,)
-
-    @cached_property
-    def _audio_name(self) -> str:
-        names: list[str] = self._footers[0].schema.to_arrow_schema().names
-        return next(name for name in names if name in _AUDIO_NAMES)
+    def __reduce__(self) -> tuple[type[_Store], tuple[list[Shard[DerivedSeal]]]]:
+        """Leave out what was read: it is read again where it is needed."""
+        return _Store, (self._shards,)
 
     @property
     def num_rows(self) -> int:
@@ -245,67 +236,48 @@ class _Store:
 
     @cached_property
     def metadata(self) -> pd.DataFrame:
-        columns = [name for name in self._footers[0].schema.to_arrow_schema().names if name not in _AUDIO_NAMES]
-        tables = [pq.read_table(path, columns=columns) for path in self._paths]
-        frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+        columns = [name for name in self._shards[0].columns.names if name != self._audio_name]
+        frame: pd.DataFrame = pa.concat_tables([shard.read_all(columns) for shard in self._shards]).to_pandas()
         return frame
 
     @cached_property
     def features(self) -> pd.DataFrame:
-        folder = self._paths[0].parent.parent / schema.FEATURES.name
+        waveforms = Path(self._shards[0].path).parent
+        folder = waveforms.parent / schema.FEATURES.name
         if not folder.is_dir():
             raise ShardError(f"{folder}: no features there; make them with: dvc repro features, or dvc pull {folder}")
-        try:
-            tables = [pq.read_table(path, page_checksum_verification=True) for path in sealed.shard_paths(folder)]
-            frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
-        except (OSError, pa.ArrowException) as error:
-            raise ShardError(f"{folder}: cannot be read ({error}); get it again with: dvc checkout") from None
-        if frame["clip_id"].tolist() != list(self.row_of):
-            raise ShardError(
-                f"{folder}: has other clips than {self._paths[0].parent}; make it with: dvc repro features"
-            )
+        shards = [Shard(path, DerivedSeal) for path in shard_paths(folder)]
+        pairs = zip_longest(shards, self._shards)
+        if not all(made and source and is_made_from(made.seal, source.seal) for made, source in pairs):
+            raise ShardError(f"{folder}: was made of other waveforms than {waveforms}; run: dvc repro features")
+        frame: pd.DataFrame = pa.concat_tables([shard.read_all() for shard in shards]).to_pandas()
         return frame
 
     @cached_property
     def row_of(self) -> dict[Any, int]:
-        ids = (pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist() for path in self._paths)
-        return {clip_id: row for row, clip_id in enumerate(clip_id for shard in ids for clip_id in shard)}
+        ids = (clip_id for shard in self._shards for clip_id in shard.read_all(["clip_id"])["clip_id"].to_pylist())
+        return {clip_id: row for row, clip_id in enumerate(ids)}
 
     def clip(self, row: int) -> Clip:
-        group = int(np.searchsorted(self._starts, row, side="right")) - 1
-        if self._current is None or self._current[0] != group:
-            table = self._read(*self._groups[group])
-            rows = table.drop_columns([self._audio_name]).to_pylist()
-            self._current = (group, rows, _waveforms(table[self._audio_name].combine_chunks()))
-        _, rows, waveforms = self._current
-        place = row - int(self._starts[group])
-        return Clip(waveform=waveforms[place], **rows[place])
+        group = self._group_of(row)
+        if self._rows is None or self._rows[0] != group:
+            self._rows = None  # before the next one is read
+            shard, number = self._groups[group]
+            table = shard.read(number)
+            self._samples = (group, _waveforms(table[self._audio_name].combine_chunks()))
+            self._rows = (group, table.drop_columns([self._audio_name]).to_pylist())
+        return Clip(waveform=self.samples(row), **self._rows[1][row - int(self._starts[group])])
 
-    def waveform(self, row: int) -> npt.NDArray[np.float32]:
-        group = int(np.searchsorted(self._starts, row, side="right")) - 1
-        if self._current_audio is None or self._current_audio[0] != group:
-            table = self._read(*self._groups[group], columns=[self._audio_name])
-            self._current_audio = (group, _waveforms(table[self._audio_name].combine_chunks()))
-        return self._current_audio[1][row - int(self._starts[group])]
+    def samples(self, row: int) -> npt.NDArray[np.float32]:
+        group = self._group_of(row)
+        if self._samples is None or self._samples[0] != group:
+            self._samples = None
+            shard, number = self._groups[group]
+            self._samples = (group, _waveforms(shard.read(number, [self._audio_name])[0].combine_chunks()))
+        return self._samples[1][row - int(self._starts[group])]
 
-    def _read(self, number: int, group: int, columns: list[str] | None = None) -> pa.Table:
-        path = self._paths[number]
-        try:
-            with pq.ParquetFile(
-                path, metadata=self._footers[number], page_checksum_verification=True, pre_buffer=False
-            ) as file:
-                # Without threads, as one column is nearly all there is to read.
-                table: pa.Table = file.read_row_group(group, columns=columns, use_threads=False)
-        except OSError as error:
-            raise ShardError(f"{path}: cannot be read ({error}); get it again with: dvc checkout or dvc pull") from None
-        return table
-
-
-def _footer(path: Path) -> pq.FileMetaData:
-    try:
-        return pq.read_metadata(path)
-    except (OSError, pa.ArrowException) as error:
-        raise ShardError(f"{path}: is no whole Parquet file ({error}); get it again with: dvc checkout") from None
+    def _group_of(self, row: int) -> int:
+        return int(np.searchsorted(self._starts, row, side="right")) - 1
 
 
 def _waveforms(column: pa.Array) -> list[npt.NDArray[np.float32]]:

@@ -7,11 +7,13 @@ import pickle
 import shutil
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -20,6 +22,9 @@ from pipeline import Clip, Waveforms, open_waveforms
 from pipeline.audio import decode
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
+from pipeline.engines.local import LocalProcesses
+from pipeline.shards.derive import Recipe, derive, make_shard
+from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.project import ROOT, Project
 
 
@@ -176,45 +181,58 @@ def test_samples_and_batches_are_the_clips_of_the_view(clips: Waveforms) -> None
         view.batches(0)
 
 
-def test_a_view_travels_to_another_process(clips: Waveforms) -> None:
+def test_a_view_travels_to_another_process(clips: Waveforms, folder: Path) -> None:
     view = clips.where(gender="female").head(5)
     arrived = pickle.loads(pickle.dumps(view))
     assert [clip.clip_id for clip in arrived] == [clip.clip_id for clip in view]
-    assert len(pickle.dumps(view)) < 10_000
+    unread = open_waveforms(folder)
+    assert len(pickle.dumps(unread)) == len(pickle.dumps(clips[:]))  # what was read stays here
 
 
-def write_features(folder: Path, ids: list[str], shard: int = 32) -> None:
-    folder.mkdir()
-    for number, start in enumerate(range(0, len(ids), shard)):
-        some = pd.DataFrame({"clip_id": ids[start : start + shard]})
-        table = some.assign(rank=range(start, start + len(some)), f0_mean_hz=np.float32(start) + some.index)
-        table.to_parquet(folder / f"part-{number:05d}.parquet")
+@dataclass(frozen=True)
+class RankRecipe(Recipe):
+    """A table as small as can be."""
+
+    NAME: ClassVar[str] = "ranks"
+    REVISION: ClassVar[int] = 1
+    INPUTS: ClassVar[tuple[str, ...]] = ("rank",)
+    COPIED: ClassVar[tuple[str, ...]] = ("clip_id", "split")
+    ROW_GROUP_ROWS: ClassVar[int] = 16
+    columns = pa.schema([("clip_id", pa.string()), ("split", pa.string()), ("doubled", pa.float32())])
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def versions(self) -> dict[str, str]:
+        return {}
+
+    def rows(self, source: pa.Table) -> pa.Table:
+        return pa.table({"doubled": pa.array(source["rank"].to_numpy() * 2, pa.float32())})
 
 
 def test_features_are_the_table_in_the_order_of_the_view(folder: Path, tmp_path: Path) -> None:
-    copy = shutil.copytree(folder, tmp_path / "waveforms")
-    clips = open_waveforms(copy)
-    with pytest.raises(ShardError, match="dvc repro features"):
+    clips = open_waveforms(shutil.copytree(folder, tmp_path / "waveforms"))
+    with pytest.raises(ShardError, match=r"no features there; .*dvc repro features"):
         clips.features()
-    ids = clips.metadata()["clip_id"].tolist()
-    write_features(tmp_path / "features", ids)
+    derive(RankRecipe(), tmp_path / "waveforms", tmp_path / "features", LocalProcesses(1))
     view = clips.where(gender="female")[::-1]
     assert view.features()["clip_id"].tolist() == view.metadata()["clip_id"].tolist()
+    assert view.features()["doubled"].tolist() == (view.metadata()["rank"] * 2).tolist()
     assert len(clips.features()) == 120
 
 
-def test_features_of_other_clips_are_an_error(folder: Path, tmp_path: Path) -> None:
-    clips = open_waveforms(shutil.copytree(folder, tmp_path / "waveforms"))
-    ids = clips.metadata()["clip_id"].tolist()
-    write_features(tmp_path / "features", ids[1:])
-    with pytest.raises(ShardError, match="has other clips than"):
-        clips.features()
-    shutil.rmtree(tmp_path / "features")
-    write_features(tmp_path / "features", ids)
-    path = tmp_path / "features/part-00001.parquet"
-    path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(ShardError, match=r"features: cannot be read .*dvc checkout"):
-        clips.features()
+def test_features_of_other_waveforms_are_an_error(folder: Path, staged: Project, tmp_path: Path) -> None:
+    others = staged.root / "data/waveforms"
+    staged.set(waveforms__sample_rate=8000)
+    staged.stage("waveforms")
+    derive(RankRecipe(), others, tmp_path / "features", LocalProcesses(1))
+    with pytest.raises(ShardError, match=r"features: was made of other waveforms than .*dvc repro features"):
+        open_waveforms(shutil.copytree(folder, tmp_path / "waveforms")).features()
+    few = shutil.copytree(others, tmp_path / "few/waveforms")
+    (few / "part-00003.parquet").unlink()
+    shutil.copytree(tmp_path / "features", tmp_path / "few/features")
+    with pytest.raises(ShardError, match="made of other waveforms"):
+        open_waveforms(few).features()
 
 
 def test_the_head_is_the_first_of_the_ranking(clips: Waveforms) -> None:
@@ -285,10 +303,15 @@ def test_missing_damaged_and_foreign_shards_are_named(folder: Path, tmp_path: Pa
     with pytest.raises(ShardError, match=r"part-00001\.parquet is missing"):
         open_waveforms(copy)
     (copy / "part-00001.parquet").write_bytes(b"PAR1 and then nothing")
-    with pytest.raises(ShardError, match=r"part-00001\.parquet: is no whole Parquet file"):
+    with pytest.raises(ShardError, match=r"part-00001\.parquet: cannot be read \(no Parquet file"):
         open_waveforms(copy)
     pd.DataFrame({"clip_id": ["a"]}).to_parquet(copy / "part-00001.parquet")
-    with pytest.raises(ShardError, match="other columns"):
+    with pytest.raises(ShardError, match="was not written by this version"):
+        open_waveforms(copy)
+    recipe = WaveformRecipe(8_000, "pcm16")
+    clips = folder.with_name("clips") / "part-00001.parquet"
+    make_shard(recipe, clips, copy / "part-00001.parquet", tmp_path / "nothing.parquet")
+    with pytest.raises(ShardError, match=r"part-00001\.parquet: was made in another way than .*part-00000"):
         open_waveforms(copy)
 
 
