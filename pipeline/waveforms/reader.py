@@ -185,7 +185,7 @@ class Waveforms:
         return (self[start : start + clips] for start in range(0, len(self), clips))
 
     def samples(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Stream the waveforms alone: as ``clip.waveform``, for a third less processor time than the clips."""
+        """Stream the waveforms alone: as ``clip.waveform``, in a little less time than whole clips."""
         return map(self._store.samples, self._rows.tolist())
 
     def metadata(self) -> pd.DataFrame:
