@@ -184,7 +184,23 @@ def expected_seal(recipe: Recipe, source: Seal) -> DerivedSeal:
         settings=recipe.settings(),
         decoder={**recipe.versions(), "pyarrow": pa.__version__, "machine": machine()},
     )
-    return replace(seal, fingerprint=sealed.fingerprint([asdict(seal), source.fingerprint, source.content_sha256]))
+    return replace(seal, fingerprint=_fingerprint(seal, source))
+
+
+def is_made_from(derived: DerivedSeal, source: Seal) -> bool:
+    """Tell whether a shard was made of the very one that `source` seals, whatever the recipe."""
+    unsealed = replace(
+        derived,
+        fingerprint="",
+        sources=(),
+        content_sha256=Seal.content_sha256,
+        footer_sha256=Seal.footer_sha256,
+    )
+    return derived.fingerprint == _fingerprint(unsealed, source)
+
+
+def _fingerprint(seal: DerivedSeal, source: Seal) -> str:
+    return sealed.fingerprint([asdict(seal), source.fingerprint, source.content_sha256])
 
 
 def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int:
