@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pipeline.audio import decode, mp3
 from pipeline.clips.candidates import Candidate
 from pipeline.core.errors import Rejected
 from pipeline.core.schema import Reason
 from pipeline.snapshot.archive import Member
-
-REVISION = 1  # of these rules and those of `mp3.walk`: raised when they accept or reject other clips than before
 
 _MOST_BYTES_PER_SECOND = 40_000  # 320 kbit/s, the most that layer III has
 _ROOM_FOR_TAGS = 16 << 20
@@ -28,9 +27,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Check:
-    """What makes a clip a good one: whole, an MP3, and of a duration within `seconds`."""
+    """What makes a clip a good one: whole, an MP3, and of a duration within `seconds`.
+
+    `REVISION` is that of these rules and of those of `pipeline.audio.mp3.walk`: it is raised when they accept or reject
+    other clips than before, and every clip is judged again.
+    """
 
     seconds: tuple[float, float]
+
+    REVISION: ClassVar[int] = 1
 
     def refuse_unfetched(self, candidate: Candidate) -> Member:
         """Refuse what needs no fetching to be refused; return the member to fetch."""

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Self
 import pyarrow as pa
 
 from pipeline.clips.candidates import Candidate, Candidates, Goal
-from pipeline.clips.check import REVISION, Check, Verdict
+from pipeline.clips.check import Check, Verdict
 from pipeline.clips.fetch import Examination, Fetch
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, SampleError
@@ -46,7 +46,7 @@ class ClipsSeal(Seal):
     Attributes
     ----------
     revision
-        Of the rules by which its clips were checked (`pipeline.clips.check.REVISION`).
+        Of the rules by which its clips were checked (`pipeline.clips.check.Check.REVISION`).
     pyarrow
         The version that wrote it.
     source
@@ -63,7 +63,7 @@ class ClipsSeal(Seal):
         What the index said of each of those.
     """
 
-    revision: int = REVISION
+    revision: int
     pyarrow: str = pa.__version__
     source: dict[str, Any]
     seconds: tuple[float, float]

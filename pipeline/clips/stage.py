@@ -49,6 +49,7 @@ def run() -> str:
         title=description.title,
         license=description.license,
         fingerprint="",
+        revision=Check.REVISION,
         source=source_of(receipt),
         seconds=wanted.seconds,
     )

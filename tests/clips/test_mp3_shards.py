@@ -6,6 +6,7 @@ import io
 import shutil
 import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from pipeline.core.errors import Rejected, SampleError
 from pipeline.core.schema import Reason
 from pipeline.snapshot import tables
 from pipeline.snapshot.archive import Member
+from tests.support import seals
 
 CHECK = Check((0.5, 20.0))
 SOURCE = {"directory_sha256": "of the archive"}
@@ -221,7 +223,7 @@ def fill(
     seconds: tuple[float, float] = (0.5, 20),
 ) -> Tally:
     """Do what `subsample` does."""
-    seal = ClipsSeal(snapshot="demo", title="A demo", license="CC0-1.0", fingerprint="", source=SOURCE, seconds=seconds)
+    seal = ClipsSeal(**asdict(seals.seal()), revision=Check.REVISION, source=SOURCE, seconds=seconds)
     shards = ClipShards(archive.candidates(), Check(seconds), shard_clips, seal)
     tally = Tally(max_rejected)
     archive.fetched.clear()
