@@ -71,7 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--where", action="append", default=[], metavar="COLUMN=VALUE", help="such as gender=female; may be repeated"
     )
+    export.add_argument("--pictures", action="store_true", help="add a picture of each, its spectrogram, as PNG")
     export.add_argument("--force", action="store_true", help="write even if there are files, replacing same names")
+    transcribe = _add_command(commands, "transcribe", "recognise what is said, and compare it", _run_transcribe)
+    transcribe.add_argument("--engine", choices=("whisper", "pocketsphinx"), default="whisper", help="default: whisper")
+    transcribe.add_argument(
+        "--model", metavar="NAME", help="of the engine (default: tiny.en), or a folder that has one"
+    )
     return parser
 
 
@@ -115,8 +121,22 @@ def _run_show(options: argparse.Namespace) -> int:
 
 def _run_export(options: argparse.Namespace) -> int:
     export = _imported("pipeline.commands.export")
-    said = export.run(options.clips, options.to, file_format=options.format, where=options.where, force=options.force)
+    said = export.run(
+        options.clips,
+        options.to,
+        file_format=options.format,
+        where=options.where,
+        pictures=options.pictures,
+        force=options.force,
+    )
     print(f"export: {said}")
+    return 0
+
+
+def _run_transcribe(options: argparse.Namespace) -> int:
+    transcribe = _imported("pipeline.commands.transcribe")
+    with _imported("pipeline.core.atomic").alone(options.command):
+        print(f"transcribe: {transcribe.run(options.engine, options.model)}")
     return 0
 
 
