@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -14,18 +16,20 @@ from pipeline.shards import sealed
 
 
 def read_mp3s(clip_ids: Iterable[str], folder: Path = schema.CLIPS) -> dict[str, bytes]:
-    """Return the MP3 of each of these clips.
+    """Return the MP3 of each of these clips; what lies behind the last of them is not read.
 
     Raises
     ------
     ShardError
-        There are no shards, or a clip is in none of them.
+        There are no shards, one is damaged, or a clip is in none of them.
     """
     wanted = list(clip_ids)
     found: dict[str, bytes] = {}
     for path in sealed.shard_paths(folder):
-        with pq.ParquetFile(path) as shard:
+        with _opened(path) as shard:
             for group in range(shard.num_row_groups):
+                if len(found) == len(set(wanted)):
+                    return {clip_id: found[clip_id] for clip_id in wanted}
                 ids = shard.read_row_group(group, columns=["clip_id"])["clip_id"].to_pylist()
                 places = [place for place, clip_id in enumerate(ids) if clip_id in wanted]
                 if places:
@@ -37,12 +41,27 @@ def read_mp3s(clip_ids: Iterable[str], folder: Path = schema.CLIPS) -> dict[str,
     return {clip_id: found[clip_id] for clip_id in wanted}
 
 
-def mp3_bytes(folder: Path = schema.CLIPS) -> int:
-    """Return how many bytes all MP3s together have, holding one row group in memory."""
+def mp3_bytes(path: Path) -> int:
+    """Return how many bytes the MP3s of a shard have together, holding one row group in memory.
+
+    Raises
+    ------
+    ShardError
+        It is damaged.
+    """
     total = 0
-    for path in sealed.shard_paths(folder):
-        with pq.ParquetFile(path) as shard:
-            for group in range(shard.num_row_groups):
-                column = shard.read_row_group(group, columns=["mp3"])["mp3"]
-                total += pc.sum(pc.binary_length(column)).as_py() or 0
+    with _opened(path, verify=False) as shard:  # lengths alone are read of the pages
+        for group in range(shard.num_row_groups):
+            column = shard.read_row_group(group, columns=["mp3"], use_threads=False)["mp3"]
+            total += pc.sum(pc.binary_length(column)).as_py() or 0
     return total
+
+
+@contextmanager
+def _opened(path: Path, *, verify: bool = True) -> Iterator[pq.ParquetFile]:
+    """Open a shard; with `verify`, a page that is read has to have its checksum."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=verify, pre_buffer=False) as shard:
+            yield shard
+    except (OSError, pa.ArrowException) as error:
+        raise ShardError(f"{path}: cannot be read ({error}); get it again with: dvc checkout or dvc pull") from None
