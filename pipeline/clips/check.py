@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pipeline.audio import decode, mp3
 from pipeline.clips.candidates import Candidate
@@ -26,9 +27,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Check:
-    """What makes a clip a good one: whole, an MP3, and of a duration within `seconds`."""
+    """What makes a clip a good one: whole, an MP3, and of a duration within `seconds`.
+
+    `REVISION` is that of these rules and of those of `pipeline.audio.mp3.walk`: it is raised when they accept or reject
+    other clips than before, and every clip is judged again.
+    """
 
     seconds: tuple[float, float]
+
+    REVISION: ClassVar[int] = 1
 
     def refuse_unfetched(self, candidate: Candidate) -> Member:
         """Refuse what needs no fetching to be refused; return the member to fetch."""

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline.clips.candidates import Candidates, Goal
 from pipeline.clips.check import Check
-from pipeline.clips.mp3_shards import ClipShards, Tally, source_of
+from pipeline.clips.mp3_shards import ClipShards, ClipsSeal, Rejection, Tally
 from pipeline.core import atomic, schema
 from pipeline.core.errors import SampleError
 from pipeline.core.params import Subsample, load_params, load_runtime
@@ -39,12 +39,21 @@ def run() -> str:
     _warn_of_unknown(wanted.exclude, order)
     runtime = load_runtime()
     receipt = json.loads(schema.RECEIPT.read_bytes())
-    snapshot = open_snapshot(describe(params.snapshot), runtime)
+    description = describe(params.snapshot)
+    snapshot = open_snapshot(description, runtime)
     snapshot.verify(receipt["validators"], receipt.get("transport", {}))
     index = tables.index_clips(pq.read_table(schema.MEMBERS_FILE), receipt["format"])
     candidates = Candidates(order, index, wanted.exclude, receipt["format"])
-    facts = {"version": schema.VERSION, "pyarrow": pa.__version__, "source": source_of(receipt)}
-    clips = ClipShards(candidates, Check(wanted.seconds), params.shards.clips, facts)
+    seal = ClipsSeal(
+        snapshot=params.snapshot,
+        title=description.title,
+        license=description.license,
+        fingerprint="",
+        revision=Check.REVISION,
+        source=source_of(receipt),
+        seconds=wanted.seconds,
+    )
+    clips = ClipShards(candidates, Check(wanted.seconds), params.shards.clips, seal)
     goal = Goal(wanted.clips, None if wanted.hours is None else round(wanted.hours * 3600e9))
     tally = Tally(wanted.max_rejected)
     with ThreadPoolExecutor(runtime.connections) as pool, progress("clips", wanted.clips, "clips") as bar:
@@ -57,7 +66,7 @@ def run() -> str:
         try:
             for _ in clips.fill(goal, tally, fetch, pool):
                 bar.reach(goal.clips_so_far)
-            if clips.has_new and any(reason != Reason.EXCLUDED for _, _, reason, _ in tally.rejected):
+            if any(rejection.reason != Reason.EXCLUDED for rejection in tally.rejected):
                 snapshot.confirm()
         except SampleError:  # more are bad than may be: the archive's fault, or that of its index
             snapshot.confirm()
@@ -76,6 +85,11 @@ def run() -> str:
     return f"{len(tally.accepted)} clips, {hours:.2f} hours; {len(tally.rejected)} rejected ({tally.reasons()})"
 
 
+def source_of(receipt: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a receipt goes into seals: not the digest of an index, which has the CRC-32 of each clip."""
+    return {name: value for name, value in receipt["validators"].items() if name != "directory_sha256"}
+
+
 def _sample(order: pa.Table, accepted: list[int]) -> pa.Table:
     """Return the accepted rows of the ranking, each with the number of eligible clips that it stands for."""
     chosen = order.take(accepted)
@@ -84,7 +98,7 @@ def _sample(order: pa.Table, accepted: list[int]) -> pa.Table:
     return chosen.append_column("weight", pa.array(weights)).cast(schema.SAMPLE_SCHEMA)
 
 
-def _as_csv(rows: list[tuple[Any, ...]]) -> str:
+def _as_csv(rows: list[Rejection]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows([schema.REJECTED_COLUMNS, *rows])
     return buffer.getvalue()

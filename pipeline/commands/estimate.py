@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 
 from pipeline.clips.candidates import Candidate, Candidates
 from pipeline.clips.check import Check
-from pipeline.clips.mp3_shards import source_of
+from pipeline.clips.mp3_shards import ClipsSeal
+from pipeline.clips.stage import source_of
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, SampleError, ShardError, SnapshotError
 from pipeline.core.params import Params, load_params
 from pipeline.sampling import ranking, shares
 from pipeline.sampling.stage import draw_from
-from pipeline.shards import sealed
+from pipeline.shards.sealed import Shard
 from pipeline.snapshot import tables
 from pipeline.snapshot.description import ArchiveSource, KaggleSource, describe
 
@@ -139,12 +140,12 @@ def _there(source: Any) -> dict[str, bool]:
     waiting = schema.CLIPS.with_name(f".{schema.CLIPS.name}")  # where a run that was killed leaves them
     for path in [path for folder in (schema.CLIPS, waiting) for path in folder.glob("part-*.parquet")]:
         try:
-            seal = sealed.read_seal(path)
+            shard = Shard(path, ClipsSeal)
         except ShardError:
             continue
-        if seal["source"] == source:
-            good |= dict.fromkeys(pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist(), True)
-            good |= {clip_id: False for _, clip_id, _, _ in seal["rejected"]}
+        if shard.seal.source == source:
+            good |= dict.fromkeys(shard.read_all(["clip_id"])["clip_id"].to_pylist(), True)
+            good |= {rejection.clip_id: False for rejection in shard.seal.rejected}
     return good
 
 

@@ -6,9 +6,10 @@ An MP3 is byte for byte the original; WAV and FLAC are the waveform of the shard
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pandas as pd
 import soundfile
 
 from pipeline.audio import decode
@@ -71,13 +72,19 @@ def run(clips: int, folder: Path, *, file_format: str = "mp3", where: Sequence[s
         raise FolderInUse(folder, present)
     table = chosen.metadata()[list(_COLUMNS)]
     files = [f"sample-{number}.{file_format}" for number in range(1, clips + 1)]
-    mp3s = originals.read_mp3s(table["clip_id"]) if file_format == "mp3" else {}
-    for name, clip in zip(files, chosen, strict=True):
+    for name, data in zip(files, _files(chosen, table, file_format), strict=True):
         with atomic.replacing(folder / name) as temporary:
-            temporary.write_bytes(mp3s[clip.clip_id] if mp3s else encoded(clip, file_format))
+            temporary.write_bytes(data)
     table.insert(0, "file", files)
     atomic.write_text(folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
     return f"{clips} clips and {TABLE} in {folder}"
+
+
+def _files(clips: Waveforms, table: pd.DataFrame, file_format: str) -> Iterator[bytes]:
+    """Yield the content of each file, holding one row group of clips in memory."""
+    if file_format == "mp3":
+        return originals.read_mp3s(zip(table["clip_id"], table["mp3_sha256"], strict=True))
+    return (encoded(clip, file_format) for clip in clips)
 
 
 def select(clips: Waveforms, where: Sequence[str]) -> Waveforms:

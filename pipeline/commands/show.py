@@ -25,7 +25,7 @@ def run(clip_id: str, out: Path | None = None) -> str:
         The sample has no such clip; the message names the nearest ones.
     """
     clip = find(open_waveforms(), clip_id)
-    mp3 = originals.read_mp3s([clip_id])[clip_id]
+    (mp3,) = originals.read_mp3s([(clip_id, clip.mp3_sha256)])
     path = out or schema.REPORTS / "clips" / f"{clip_id.replace('/', '-')}.png"
     with atomic.replacing(path) as temporary:
         temporary.write_bytes(drawing.png(clip.waveform, clip.sample_rate))

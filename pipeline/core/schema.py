@@ -13,6 +13,7 @@ PARAMS = Path("params.yaml")
 SNAPSHOTS = Path("configs/snapshots")
 RUNTIME = Path("configs/runtime.yaml")
 
+DATA = Path("data")
 ARCHIVE = Path("data/archive")  # whole copies of remote archives; no output of DVC
 SNAPSHOT = Path("data/snapshot")
 TABLES = SNAPSHOT / "tables"
@@ -23,6 +24,8 @@ CLIPS = Path("data/clips")
 REJECTED = Path("data/rejected.csv")
 SAMPLE = Path("data/sample.parquet")
 WAVEFORMS = Path("data/waveforms")
+FEATURES = Path("data/features")
+TRANSCRIPTS = Path("data/transcripts")
 REPORTS = Path("reports")
 METRICS = REPORTS / "metrics.json"
 REPORT = REPORTS / "report.html"

@@ -33,10 +33,9 @@ def choose(sample: pd.DataFrame) -> list[int]:
 def gather(waveforms: Waveforms, places: list[int]) -> list[Exhibit]:
     """Read and draw the clips at these places of the sample."""
     clips = [waveforms[place] for place in places]
-    mp3s = originals.read_mp3s([clip.clip_id for clip in clips])
+    mp3s = originals.read_mp3s((clip.clip_id, clip.mp3_sha256) for clip in clips)
     exhibits, room = [], _MOST_PLAYER_BYTES
-    for clip in clips:
-        mp3 = mp3s[clip.clip_id]
+    for clip, mp3 in zip(clips, mp3s, strict=True):
         plays = len(mp3) <= room
         room -= len(mp3) if plays else 0
         exhibits.append(Exhibit(clip, sound.draw(clip.waveform, clip.sample_rate), mp3 if plays else None))

@@ -170,10 +170,11 @@ def flattened(parameters: dict[str, Any], prefix: str = "") -> tuple[tuple[str, 
     """Return nested parameters as paths and values, without those that are not set."""
     rows: list[tuple[str, str]] = []
     for key, value in parameters.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             rows += flattened(value, f"{prefix}{key}.")
-        elif isinstance(value, list | tuple):
-            rows.append((f"{prefix}{key}", ", ".join(map(str, value)) or "none"))
+        elif isinstance(value, dict | list | tuple):
+            written = ["null" if each is None else str(each) for each in value]
+            rows.append((f"{prefix}{key}", ", ".join(written) or "none"))
         elif value is not None:
             rows.append((f"{prefix}{key}", str(value)))
     return tuple(rows)

@@ -24,7 +24,9 @@ from pipeline.clips import originals
 from pipeline.core import schema
 from pipeline.core.errors import ShardError, TableError
 from pipeline.core.schema import Reason
-from pipeline.shards import sealed
+from pipeline.shards.derive import DerivedSeal
+from pipeline.shards.folder import shard_paths
+from pipeline.shards.sealed import Shard
 from pipeline.snapshot import tables
 
 SHIPPED_SPLITS = ("valid-train", "valid-dev", "valid-test")
@@ -94,7 +96,7 @@ def load(drawn_from: Sequence[str], strata: Sequence[str], snapshot_format: str)
     shipped = [table for table in SHIPPED_SPLITS if table in served]
     clips = read_population(dict.fromkeys([*drawn_from, *shipped]), columns, snapshot_format)
     sample = read_columns(schema.SAMPLE, ["clip_id", "stratum", *columns]).to_pandas()
-    waveforms = _read_shards(schema.WAVEFORMS, lambda path: read_columns(path, _MEASURED))
+    waveforms = _read_shards(schema.WAVEFORMS, lambda path: Shard(path, DerivedSeal).read_all(_MEASURED))
     material = Material(
         population=clips.loc[clips["table"].isin(drawn_from), columns],
         shipped=clips.loc[clips["table"].isin(shipped), ["table", "text"]],
@@ -210,8 +212,8 @@ def _read_table(form: tables.Format, path: Path, columns: Sequence[str]) -> pd.D
 def _read_shards(folder: Path, read: Callable[[Path], Result]) -> list[Result]:
     """Read the shards of a folder, several at a time."""
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(read, sealed.shard_paths(folder)))
+        return list(pool.map(read, shard_paths(folder)))
 
 
 def _bytes_on_disk(folder: Path) -> int:
-    return sum(path.stat().st_size for path in sealed.shard_paths(folder))
+    return sum(path.stat().st_size for path in shard_paths(folder))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core import atomic, schema
-from pipeline.core.errors import SampleError
+from pipeline.core.errors import ParameterError, SampleError
 from pipeline.core.params import Stratify, load_params
 from pipeline.sampling import eligibility, ranking
 from pipeline.snapshot import tables
@@ -50,10 +50,20 @@ def run() -> str:
 
 
 def draw_from(clips: pd.DataFrame, params: Stratify) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return the rows that may be drawn, and how many rows each filter took."""
+    """Return the rows that may be drawn, and how many rows each filter took.
+
+    Raises
+    ------
+    ParameterError
+        No row has a value that ``stratify.where`` lists: names all of these, and the values there are.
+    """
+    problems = eligibility.unknown_values(clips, params.where)
+    if problems:
+        raise ParameterError(str(schema.PARAMS), problems)
     return eligibility.eligible(
         clips,
         require=params.require,
+        where=params.where,
         min_up_votes=params.min_up_votes,
         max_down_votes=params.max_down_votes,
         min_net_votes=params.min_net_votes,
