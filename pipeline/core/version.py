@@ -30,6 +30,6 @@ def version(root: Path = _CHECKOUT) -> str:
         project = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("project", {})
         if project.get("name") == DISTRIBUTION:
             return str(project["version"])
-    from importlib import metadata  # noqa: PLC0415  takes longer than all of the above, and a checkout needs it not
+    from importlib import metadata  # noqa: PLC0415  takes longer than all of the above, and is needed only where it is installed
 
     return metadata.version(DISTRIBUTION)
