@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline import open_waveforms
 from pipeline.commands.rwlock import is_truncated, remove_if_truncated
@@ -67,17 +68,22 @@ def test_the_lock_pins_every_requirement_with_hashes_and_names_no_host() -> None
 
 # The environment, made by a Python, a pip and a uv that only write down what they are asked for
 
-STUB_PYTHON = """#!/bin/sh
-case "$*" in
-  *"-m venv"*)
-    for last; do :; done
-    mkdir -p "$last/bin"
-    printf '#!/bin/sh\n[ "$1" = install ] || exit 9\necho "pip $*" >> log\ncat > asked\ncp asked "$0.$(wc -l < log)"\n%s\n' \
-      "$PIP_DOES" > "$last/bin/pip"
-    printf '#!/bin/sh\necho "uv $*" >> log\nexit %s\n' "$UV_STATUS" > "$last/bin/uv"
-    chmod +x "$last/bin/pip" "$last/bin/uv" ;;
-  *) exit 0 ;;
-esac
+STUB_PYTHON = r"""#!/bin/sh
+[ "$2" = venv ] || exit 0
+for last; do :; done
+mkdir -p "$last/bin"
+cat > "$last/bin/pip" <<'END'
+#!/bin/sh
+echo "pip $*" >> log
+cat > "$0.$(wc -l < log | tr -d ' ')"
+eval "$PIP_DOES"
+END
+cat > "$last/bin/uv" <<'END'
+#!/bin/sh
+echo "uv $*" >> log
+exit "$UV_STATUS"
+END
+chmod +x "$last/bin/pip" "$last/bin/uv"
 """
 
 
@@ -148,6 +154,14 @@ def test_an_old_python_gets_one_clear_line(top: Path) -> None:
     assert not (top / ".venv").exists()
 
 
+def test_a_commit_is_checked_like_make_check() -> None:
+    recipe = re.search(r"^check: .*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert recipe
+    hooks = YAML(typ="safe").load(ROOT / ".pre-commit-config.yaml")["repos"][0]["hooks"]
+    entries = [hook["entry"].removeprefix(".venv/bin/") for hook in hooks]
+    assert entries == [line.strip() for line in recipe[1].splitlines()]
+
+
 # The wheel
 
 
@@ -203,6 +217,7 @@ def test_the_wheel_holds_the_package_with_its_types_and_templates_and_nothing_el
     assert {"pipeline/py.typed", "pipeline/report/templates/report.html.j2"} <= names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["pcm16", "float32", "flac"])
 def test_the_wheel_alone_reads_shards_from_another_folder(
     staged: Project, reader_python: Path, tmp_path: Path, encoding: str
