@@ -25,6 +25,13 @@ MISSING = "?"  # as in the names of strata
 _COLUMNS = ("clip_id", "text", "age", "gender", "accent", "split", "duration_seconds", "mp3_sha256")
 
 
+class FolderUnusable(PipelineError):
+    """The folder to export to cannot be made or read."""
+
+    def __init__(self, folder: Path, error: OSError) -> None:
+        super().__init__(f"{folder}: {error.strerror or error}. Nothing was written; name another folder with --to.")
+
+
 class FolderInUse(PipelineError):
     """The folder to export to has files in it."""
 
@@ -60,6 +67,8 @@ def run(clips: int, folder: Path, *, file_format: str = "mp3", where: Sequence[s
         Fewer clips are as asked.
     FolderInUse
         There are files in the folder, and `force` is not set.
+    FolderUnusable
+        It cannot be made.
     """
     chosen = select(open_waveforms(), where)
     if len(chosen) < clips:
@@ -67,7 +76,11 @@ def run(clips: int, folder: Path, *, file_format: str = "mp3", where: Sequence[s
             f"--clips {clips}: {len(chosen)} clips of the sample are as asked ({' '.join(where) or 'all'})"
         )
     chosen = chosen.head(clips)
-    present = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        present = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        raise FolderUnusable(folder, error) from None
     if present and not force:
         raise FolderInUse(folder, present)
     table = chosen.metadata()[list(_COLUMNS)]
@@ -76,7 +89,7 @@ def run(clips: int, folder: Path, *, file_format: str = "mp3", where: Sequence[s
         with atomic.replacing(folder / name) as temporary:
             temporary.write_bytes(data)
     table.insert(0, "file", files)
-    atomic.write_text(folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
+    atomic.write_text(folder / TABLE, table.map(_as_text).to_csv(index=False, lineterminator="\n"))
     return f"{clips} clips and {TABLE} in {folder}"
 
 
@@ -85,6 +98,11 @@ def _files(clips: Waveforms, table: pd.DataFrame, file_format: str) -> Iterator[
     if file_format == "mp3":
         return originals.read_mp3s(zip(table["clip_id"], table["mp3_sha256"], strict=True))
     return (encoded(clip, file_format) for clip in clips)
+
+
+def _as_text(cell: object) -> object:
+    """Return a cell that a spreadsheet does not take for a formula (owasp.org, CSV Injection)."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def select(clips: Waveforms, where: Sequence[str]) -> Waveforms:
