@@ -17,7 +17,7 @@ _ROOM_FOR_TAGS = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a candidate: a good clip with its bytes and duration, or a refused one."""
+    """What became of a candidate: a good clip with its bytes and duration, or a rejected one."""
 
     candidate: Candidate
     data: bytes = b""
@@ -37,8 +37,8 @@ class Check:
 
     REVISION: ClassVar[int] = 1
 
-    def refuse_unfetched(self, candidate: Candidate) -> Member:
-        """Refuse what needs no fetching to be refused; return the member to fetch."""
+    def member_to_fetch(self, candidate: Candidate) -> Member:
+        """Return the member to fetch, or raise `Rejected` where the clip need not be fetched to be rejected."""
         if candidate.excluded:
             raise Rejected(Reason.EXCLUDED, "named in subsample.exclude")
         if candidate.member is None:
@@ -57,12 +57,12 @@ class Check:
             samples = declared.num_samples
             if samples is None:
                 samples = _decoded_samples(data, declared)
-            self._refuse_duration(samples / declared.sample_rate)
+            self._reject_duration(samples / declared.sample_rate)
         except Rejected as rejected:
             return Verdict(candidate, rejected=rejected)
         return Verdict(candidate, data, samples * 1_000_000_000 // declared.sample_rate)
 
-    def _refuse_duration(self, seconds: float) -> None:
+    def _reject_duration(self, seconds: float) -> None:
         low, high = self.seconds
         if seconds < low:
             raise Rejected(Reason.TOO_SHORT, f"{seconds:.3f} s; at least {low:g} s are asked for")

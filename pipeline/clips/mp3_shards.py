@@ -22,10 +22,12 @@ from pipeline.clips.check import Check, Verdict
 from pipeline.clips.fetch import Examination, Fetch
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, SampleError
+from pipeline.core.params import Params
 from pipeline.core.schema import Reason
 from pipeline.shards import sealed
 from pipeline.shards.folder import ShardFolder
 from pipeline.shards.sealed import Seal, Shard
+from pipeline.snapshot.description import Description
 
 _ROW_GROUP_CLIPS = 64
 
@@ -85,6 +87,19 @@ class ClipsSeal(Seal):
         return {name: value for name, value in asdict(self).items() if name in names}
 
 
+def wanted_seal(params: Params, description: Description, source: dict[str, Any]) -> ClipsSeal:
+    """Return what the shards that params.yaml asks for have in common; `source` is the identity of the snapshot."""
+    return ClipsSeal(
+        snapshot=params.snapshot,
+        title=description.title,
+        license=description.license,
+        fingerprint="",
+        revision=Check.REVISION,
+        source=source,
+        seconds=params.subsample.seconds,
+    )
+
+
 @dataclass
 class Tally:
     """What became of the clips that were examined, in the order of the ranking."""
@@ -139,8 +154,7 @@ class Earlier:
 
     def recall(self, candidate: Candidate) -> Verdict | None:
         """Return what became of a candidate before, or None where it has to be fetched."""
-        entry, rejected = self._rejected.get(candidate.clip_id, (None, None))
-        if rejected is not None and rejected.reason is not Reason.EXCLUDED and entry == candidate.entry():
+        if rejected := self.rejected(candidate):
             return Verdict(candidate, rejected=rejected)
         place, member = self._place.get(candidate.clip_id), candidate.member
         if place is None or member is None:
@@ -150,13 +164,15 @@ class Earlier:
             return None
         return self._check.judge(candidate, data)
 
-    def knows(self, candidate: Candidate) -> bool:
-        """Tell whether the clip need not be fetched."""
-        return candidate.clip_id in self._place or candidate.clip_id in self._rejected
+    def has(self, candidate: Candidate) -> bool:
+        """Tell whether the MP3 of a candidate is there, without looking at it."""
+        return candidate.clip_id in self._place
 
-    def is_rejected(self, candidate: Candidate) -> bool:
-        """Tell whether the clip was rejected before."""
-        return candidate.clip_id in self._rejected
+    def rejected(self, candidate: Candidate) -> Rejected | None:
+        """Return why a candidate was rejected before, if it was and the index still says the same of it."""
+        entry, rejected = self._rejected.get(candidate.clip_id, ([], None))
+        is_known = rejected is not None and rejected.reason is not Reason.EXCLUDED and entry == candidate.entry()
+        return rejected if is_known else None
 
 
 class ClipShards:

@@ -47,11 +47,13 @@ def read_mp3s(wanted: Iterable[tuple[str, str]], folder: Path = schema.CLIPS) ->
         yield data
 
 
-def mp3_bytes(folder: Path = schema.CLIPS) -> int:
-    """Return how many bytes all MP3s together have, holding one row group in memory."""
-    total = 0
-    for path in shard_paths(folder):
-        shard = Shard(path, Seal)
-        for group in shard.groups:
-            total += pc.sum(pc.binary_length(shard.read(group, ["mp3"])["mp3"])).as_py() or 0
-    return total
+def mp3_bytes(path: Path) -> int:
+    """Return how many bytes the MP3s of a shard have together, holding one row group in memory.
+
+    Raises
+    ------
+    ShardError
+        It is damaged.
+    """
+    shard = Shard(path, Seal)
+    return sum(pc.sum(pc.binary_length(shard.read(group, ["mp3"])["mp3"])).as_py() or 0 for group in shard.groups)

@@ -25,6 +25,13 @@ MISSING = "?"  # as in the names of strata
 _COLUMNS = ("clip_id", "text", "age", "gender", "accent", "split", "duration_seconds", "mp3_sha256")
 
 
+class FolderUnusable(PipelineError):
+    """The folder to export to cannot be made or read."""
+
+    def __init__(self, folder: Path, error: OSError) -> None:
+        super().__init__(f"{folder}: {error.strerror or error}. Nothing was written; name another folder with --to.")
+
+
 class FolderInUse(PipelineError):
     """The folder to export to has files in it."""
 
@@ -36,7 +43,15 @@ class FolderInUse(PipelineError):
         )
 
 
-def run(clips: int, folder: Path, *, file_format: str = "mp3", where: Sequence[str] = (), force: bool = False) -> str:
+def run(
+    clips: int,
+    folder: Path,
+    *,
+    file_format: str = "mp3",
+    where: Sequence[str] = (),
+    pictures: bool = False,
+    force: bool = False,
+) -> str:
     """Export the first `clips` clips of the ranking that are as `where` asks; return what to tell the user.
 
     Parameters
@@ -49,6 +64,8 @@ def run(clips: int, folder: Path, *, file_format: str = "mp3", where: Sequence[s
         Out of `FORMATS`.
     where
         Conditions such as ``gender=female``; ``age=?`` is a missing value. All of them have to hold.
+    pictures
+        Add ``sample-1.png …``, spectrograms of their first three seconds (`pipeline.views.pictures`).
     force
         Replace files of the same names; others stay.
 
@@ -60,6 +77,8 @@ def run(clips: int, folder: Path, *, file_format: str = "mp3", where: Sequence[s
         Fewer clips are as asked.
     FolderInUse
         There are files in the folder, and `force` is not set.
+    FolderUnusable
+        It cannot be made.
     """
     chosen = select(open_waveforms(), where)
     if len(chosen) < clips:
@@ -67,7 +86,11 @@ def run(clips: int, folder: Path, *, file_format: str = "mp3", where: Sequence[s
             f"--clips {clips}: {len(chosen)} clips of the sample are as asked ({' '.join(where) or 'all'})"
         )
     chosen = chosen.head(clips)
-    present = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        present = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        raise FolderUnusable(folder, error) from None
     if present and not force:
         raise FolderInUse(folder, present)
     table = chosen.metadata()[list(_COLUMNS)]
@@ -75,8 +98,11 @@ def run(clips: int, folder: Path, *, file_format: str = "mp3", where: Sequence[s
     for name, data in zip(files, _files(chosen, table, file_format), strict=True):
         with atomic.replacing(folder / name) as temporary:
             temporary.write_bytes(data)
+    for number, png in enumerate(_pictures(chosen) if pictures else (), start=1):
+        with atomic.replacing(folder / f"sample-{number}.png") as temporary:
+            temporary.write_bytes(png)
     table.insert(0, "file", files)
-    atomic.write_text(folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
+    atomic.write_text(folder / TABLE, table.map(_as_text).to_csv(index=False, lineterminator="\n"))
     return f"{clips} clips and {TABLE} in {folder}"
 
 
@@ -85,6 +111,17 @@ def _files(clips: Waveforms, table: pd.DataFrame, file_format: str) -> Iterator[
     if file_format == "mp3":
         return originals.read_mp3s(zip(table["clip_id"], table["mp3_sha256"], strict=True))
     return (encoded(clip, file_format) for clip in clips)
+
+
+def _pictures(clips: Waveforms) -> Iterator[bytes]:
+    from pipeline.views import pictures  # noqa: PLC0415  who exports audio alone needs neither scipy nor pillow
+
+    return (pictures.png(picture) for some, _ in pictures.batches(clips, processes=1) for picture in some)
+
+
+def _as_text(cell: object) -> object:
+    """Return a cell that a spreadsheet does not take for a formula (owasp.org, CSV Injection)."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def select(clips: Waveforms, where: Sequence[str]) -> Waveforms:

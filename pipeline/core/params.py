@@ -113,7 +113,7 @@ class Subsample(Settings):
     """How many clips, and which of them are refused. Either `clips` or `hours` is given."""
 
     clips: Annotated[int, Field(ge=1)] | None = None
-    hours: Annotated[float, Field(gt=0)] | None = None
+    hours: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     seconds: SecondsRange
     max_rejected: Annotated[float, Field(ge=0, le=1)]
     exclude: Names

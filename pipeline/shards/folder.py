@@ -78,7 +78,7 @@ class ShardFolder:
 
     def existing(self) -> list[Path]:
         """Return all shards that lie there, the newest first."""
-        return [path for place in (self.waiting, self.folder) for path in sorted(place.glob("part-*.parquet"))]
+        return existing_shards(self.folder)
 
     def published(self, number: int) -> Path:
         """Return where shard `number` lies if a run that ended well left one."""
@@ -101,6 +101,11 @@ class ShardFolder:
             if path.name not in current:
                 path.unlink()
         shutil.rmtree(self.waiting, ignore_errors=True)
+
+
+def existing_shards(folder: Path) -> list[Path]:
+    """Return all shards in `folder` and beside it, right or not, the newest first."""
+    return [path for place in (waiting_folder(folder), folder) for path in sorted(place.glob("part-*.parquet"))]
 
 
 def waiting_folder(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -13,7 +14,8 @@ def normalised(texts: Iterable[str | None]) -> list[str]:
     """Return English sentences in the spelling that word error rates are computed on; a missing one is empty.
 
     It is the normaliser of Whisper (Radford et al. 2022, appendix C), which most published rates of English use: lower
-    case, no punctuation, contractions written out, British spellings made American, numbers in digits.
+    case, no punctuation, contractions written out, British spellings made American, numbers in digits. Curly apostrophes
+    are made straight before, which later releases of Common Voice have in contractions.
 
     Raises
     ------
@@ -21,7 +23,7 @@ def normalised(texts: Iterable[str | None]) -> list[str]:
         whisper-normalizer is not installed.
     """
     normalise = _normaliser()
-    return [normalise(text or "") for text in texts]
+    return [normalise((text or "").replace("’", "'")) for text in texts]
 
 
 def word_error_rates(sentences: Sequence[str | None], heard: Sequence[str | None]) -> list[float | None]:
@@ -53,7 +55,9 @@ def word_error_rate(sentences: Sequence[str | None], heard: Sequence[str | None]
 @lru_cache
 def _normaliser() -> Any:
     try:
-        from whisper_normalizer.english import EnglishTextNormalizer  # noqa: PLC0415  an extra
+        with warnings.catch_warnings():  # one of its docstrings has an escape that Python warns of when it compiles it
+            warnings.simplefilter("ignore")
+            from whisper_normalizer.english import EnglishTextNormalizer  # noqa: PLC0415  an extra
     except ImportError:
         raise MissingPackage("whisper-normalizer") from None
     return EnglishTextNormalizer()

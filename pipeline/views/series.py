@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from pipeline.views import padding
 from pipeline.waveforms.reader import Waveforms
@@ -136,10 +135,10 @@ def magnitude(waveform: Float32) -> Float32:
 
     As ``numpy.abs(scipy.signal.hilbert(waveform))``, by real transforms: half of the work.
     """
-    spectrum = scipy.fft.rfft(waveform)
+    spectrum = np.fft.rfft(waveform)
     spectrum *= np.complex64(-1j)
     spectrum[0] = 0
     if len(waveform) % 2 == 0:
         spectrum[-1] = 0
-    made: Float32 = np.hypot(waveform, scipy.fft.irfft(spectrum, len(waveform)))
+    made: Float32 = np.hypot(waveform, np.fft.irfft(spectrum, len(waveform)))
     return made

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from PIL import Image
 
-from pipeline import open_waveforms
+from pipeline import Waveforms, open_waveforms
 from pipeline.__main__ import main
 from pipeline.commands import export
 from pipeline.core.errors import ParameterError, SampleError
+from pipeline.views import pictures
 from tests.support.project import Project
 
 
@@ -94,6 +96,22 @@ def test_force_replaces_what_has_the_same_name_and_nothing_else(tmp_path: Path) 
     assert (tmp_path / "notes.txt").read_bytes() == b"mine"
 
 
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["export", "--clips", "1", "--to", str(tmp_path / "file/folder")]) == 1
+    said = capsys.readouterr().err
+    assert "name another folder with --to" in said
+    assert "dvc repro" not in said
+
+
+def test_a_cell_is_no_formula(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = Waveforms.metadata
+    monkeypatch.setattr(Waveforms, "metadata", lambda clips: metadata(clips).assign(text="=1+1", accent="@x", age=None))
+    export.run(1, tmp_path)
+    (row,) = read(tmp_path).to_dict("records")
+    assert (row["text"], row["accent"], row["age"]) == ("'=1+1", "'@x", "")
+
+
 def test_an_unknown_column_or_value_is_answered_with_those_that_are(tmp_path: Path) -> None:
     with pytest.raises(ParameterError) as caught:
         export.run(1, tmp_path / "new", where=["gendr=female", "gender=martian", "gender", "text=nobody said this"])
@@ -121,3 +139,14 @@ def test_the_command_line_knows_the_formats() -> None:
     with pytest.raises(SystemExit) as caught:
         main(["export", "--clips", "1", "--to", "x", "--format", "ogg"])
     assert caught.value.code == 2
+
+
+def test_pictures_are_pngs_beside_the_clips(tmp_path: Path) -> None:
+    assert main(["export", "--clips", "3", "--to", str(tmp_path), "--pictures"]) == 0
+    names = [f"sample-{number}.{kind}" for number in (1, 2, 3) for kind in ("mp3", "png")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "samples.csv"])
+    drawn, _ = pictures.spectrograms(open_waveforms().head(3))
+    for number, picture in enumerate(drawn, start=1):
+        with Image.open(tmp_path / f"sample-{number}.png") as image:
+            assert image.size == (94, 128)
+        assert (tmp_path / f"sample-{number}.png").read_bytes() == pictures.png(picture)

@@ -34,6 +34,8 @@ from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.mp3_damage import damaged
 from tests.support.project import ROOT, STAGES, Project, environment
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = ("subsample", "waveforms")
 
 WITH_SUPPORT = f"{ROOT / 'tests/support'}:."
