@@ -14,8 +14,8 @@ def normalised(texts: Iterable[str | None]) -> list[str]:
     """Return English sentences in the spelling that word error rates are computed on; a missing one is empty.
 
     It is the normaliser of Whisper (Radford et al. 2022, appendix C), which most published rates of English use: lower
-    case, no punctuation, contractions written out, British spellings made American, numbers in digits. Curly apostrophes
-    are made straight before, which later releases of Common Voice have in contractions.
+    case, no punctuation, contractions written out, British spellings made American, numbers in digits. Apostrophes are
+    made straight first: later releases of Common Voice have curly ones in contractions.
 
     Raises
     ------

@@ -135,10 +135,13 @@ def magnitude(waveform: Float32) -> Float32:
 
     As ``numpy.abs(scipy.signal.hilbert(waveform))``, by real transforms: half of the work.
     """
-    spectrum = np.fft.rfft(waveform)
+    import scipy.fft  # noqa: PLC0415  arrays and windows need no scipy; in float32 it takes a third of numpy's time
+
+    spectrum = scipy.fft.rfft(waveform)
     spectrum *= np.complex64(-1j)
     spectrum[0] = 0
     if len(waveform) % 2 == 0:
         spectrum[-1] = 0
-    made: Float32 = np.hypot(waveform, np.fft.irfft(spectrum, len(waveform)))
+    transform = scipy.fft.irfft(spectrum, len(waveform))
+    made: Float32 = np.sqrt(waveform * waveform + transform * transform)
     return made
