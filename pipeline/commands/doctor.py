@@ -90,7 +90,9 @@ def mp3() -> Finding:
     except (ImportError, OSError, RuntimeError, ValueError, PipelineError) as error:
         return Finding("failure", "MP3", f"cannot be encoded and decoded ({error})", "Set soundfile up: make repro")
     if rate != 48_000 or not 47_000 <= len(waveform) <= 50_400:
-        return Finding("failure", "MP3", f"{len(waveform)} samples came at {rate} Hz", "Set soundfile up: make repro")
+        return Finding(
+            "failure", "MP3", f"{len(waveform)} samples were decoded, at {rate} Hz", "Set soundfile up: make repro"
+        )
     return Finding("ok", "MP3", f"encoded and decoded, libsndfile {sf.__libsndfile_version__}")
 
 
