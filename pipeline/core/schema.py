@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-VERSION = "0.1.0"  # of this project, as in pyproject.toml
+from pipeline.core.version import version
+
+VERSION = version()  # of this project
 
 PARAMS = Path("params.yaml")
 SNAPSHOTS = Path("configs/snapshots")

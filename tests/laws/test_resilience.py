@@ -30,6 +30,8 @@ from pipeline.core.schema import Reason
 from tests.support.mp3_damage import damaged
 from tests.support.project import ROOT, STAGES, Project, environment
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = ("subsample", "waveforms")
 
 WITH_SUPPORT = f"{ROOT / 'tests/support'}:."
