@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.core import interrupts
+from pipeline.core.terminal import printable_lines
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -97,7 +98,7 @@ def _imported(module: str) -> Any:
 def _run_stage(options: argparse.Namespace) -> int:
     stage = _imported(f"pipeline.{STAGES[options.command].wing}.stage")
     with _imported("pipeline.core.atomic").alone(options.command):
-        print(f"{options.command}: {stage.run()}")
+        print(f"{options.command}: {printable_lines(stage.run())}")
     return 0
 
 
@@ -149,7 +150,7 @@ def _count(text: str) -> int:
 def _failed(options: argparse.Namespace, error: BaseException, message: str, status: int) -> int:
     if options.verbose:
         traceback.print_exception(error)
-    print(f"{options.command}: {message}", file=sys.stderr)
+    print(f"{options.command}: {printable_lines(message)}", file=sys.stderr)
     return status
 
 

@@ -37,7 +37,7 @@ class ParameterError(PipelineError):
     Parameters
     ----------
     source
-        The file (or the command line) that they came from.
+        The file (or the command line) that they are from.
     problems
         One line for each: the path of the key, what was found, what is allowed.
     """
@@ -83,7 +83,7 @@ class SnapshotChanged(SnapshotError):
 
 
 class TransferError(SnapshotError):
-    """The snapshot could not be reached, or what came over the network was not it."""
+    """The snapshot could not be reached, or what was received is not it."""
 
 
 class SampleError(PipelineError):

@@ -227,9 +227,9 @@ def _sentence(model: type[Settings], problem: ErrorDetails) -> str:
         case "missing":
             return f"{path}: missing"
         case "secret":
-            return f"{path}: {problem['msg']}"  # what came is not to be seen
+            return f"{path}: {problem['msg']}"  # the value is not to be shown
     said = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    return f"{path}: {said}; came {problem['input']!r}"
+    return f"{path}: {said}; got {problem['input']!r}"
 
 
 def _section(model: type[Settings], location: list[int | str]) -> type[Settings]:
