@@ -97,7 +97,8 @@ def test_values_that_no_row_has_together_name_the_filters(staged: Project) -> No
 
 def test_the_courses_sample_is_the_experiment_that_the_docs_have(made: Project) -> None:
     (command,) = re.findall(r"^dvc exp run (?:.*\\\n)+.*", (ROOT / "docs/sampling.md").read_text(), flags=re.MULTILINE)
-    made.run(*shlex.split(command.replace("subsample.clips=9000", "subsample.clips=5")))
+    command = command.replace("\\\n", " ").replace("subsample.clips=9000", "subsample.clips=5")
+    made.run(*shlex.split(command))
     sample = pd.read_parquet(made.root / "data/sample.parquet")
     assert len(sample) == 5
     assert set(sample["accent"]) == {"us"}
