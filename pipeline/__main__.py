@@ -33,6 +33,7 @@ STAGES = {
     "stratify": Stage("sampling", "put all eligible clips into one fixed order"),
     "subsample": Stage("clips", "fetch and check the first good clips of that order"),
     "waveforms": Stage("waveforms", "decode them to mono waveforms in Parquet shards"),
+    "features": Stage("views.features", "measure them: pitch, timbre, level, words"),
     "report": Stage("report", "compare the sample with what it was drawn from"),
 }
 
