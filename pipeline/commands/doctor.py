@@ -19,7 +19,7 @@ from typing import Literal
 from pipeline.commands.rwlock import RWLOCK, is_truncated
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import Runtime, archive_folder, load_params, load_runtime
-from pipeline.shards.derive import machine
+from pipeline.shards.recipe import machine
 
 _PACKAGES = ("dvc", "kaggle", "numpy", "pandas", "pyarrow", "requests", "soundfile", "soxr")
 _OLDEST_PYTHON = (3, 11)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,10 +118,8 @@ def test_no_clips_have_no_pitch() -> None:
     assert pitches([], 16_000, RANGE) == []
 
 
-def test_a_second_opinion_agrees_on_the_medians_of_voices() -> None:
+def test_a_second_opinion_agrees_on_the_medians_of_voices(librosa: Any) -> None:
     """As pYIN (Mauch and Dixon, 2014) has it in librosa."""
-    import librosa
-
     for voice in demo_voices(8):
         hertz, _, _ = librosa.pyin(voice, fmin=65, fmax=500, sr=16_000, frame_length=1024, hop_length=160)
         assert np.nanmedian(pitch_of(voice).hertz) == pytest.approx(np.nanmedian(hertz), rel=0.05)
