@@ -27,7 +27,6 @@ REJECTED = Path("data/rejected.csv")
 SAMPLE = Path("data/sample.parquet")
 WAVEFORMS = Path("data/waveforms")
 FEATURES = Path("data/features")
-FEATURES = Path("data/features")
 TRANSCRIPTS = Path("data/transcripts")
 REPORTS = Path("reports")
 METRICS = REPORTS / "metrics.json"

@@ -104,6 +104,13 @@ def test_frames_are_those_whose_window_is_inside() -> None:
         assert pitch.voiced(20).sum() == len(inside)
 
 
+def test_what_is_left_out_of_silent_frames_is_on_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    voices = [np.concatenate([noise(0.3, -60), voice, noise(0.3, -50)]) for voice in demo_voices(8)]
+    found = [pitch.hertz.tobytes() for pitch in pitches(voices, 16_000, RANGE)]
+    monkeypatch.setattr("pipeline.audio.pitch._LEAST_SILENT", math.inf)
+    assert [pitch.hertz.tobytes() for pitch in pitches(voices, 16_000, RANGE)] == found
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_a_clip_has_the_same_pitch_whatever_is_beside_it(data: st.DataObject) -> None:
