@@ -24,8 +24,8 @@ from pipeline.clips import originals
 from pipeline.core import schema
 from pipeline.core.errors import ShardError, TableError
 from pipeline.core.schema import Reason
-from pipeline.shards.derive import DerivedSeal
 from pipeline.shards.folder import shard_paths
+from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.snapshot import tables
 

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from pipeline.audio.front_ends import FRONT_ENDS, REFERENCES
+from tests.support.waveforms import voice
 
 SAMPLES = [1, 99, 512, 1023, 16_000, 48_000]
 RATE = 16_000
 
 
-def voice(samples: int, rate: int = RATE) -> npt.NDArray[np.float32]:
-    """Harmonics that fade in and out over noise 60 dB below, with a second half 40 dB quieter."""
-    times = np.arange(samples) / rate
-    harmonics = sum(np.sin(2 * np.pi * 140 * number * times) / number for number in range(1, 20))
-    noise = np.random.default_rng(samples).standard_normal(samples) * 1e-3
-    loudness = np.where(times < times.max(initial=0) / 2, 0.3, 0.003) * np.sin(2 * np.pi * 3 * times) ** 2
-    waveform: npt.NDArray[np.float32] = (harmonics * loudness + noise * 0.3).astype(np.float32)
-    return waveform
-
-
-def whisper_by_its_definition(waveform: npt.NDArray[np.float32], mels: int) -> npt.NDArray[np.float64]:
+def whisper_by_its_definition(waveform: npt.NDArray[np.float32], mels: int, librosa: Any) -> npt.NDArray[np.float64]:
     """Return what the paper and its reference code describe, frame by frame, with librosa's filters."""
-    import librosa
-
     signal = waveform.astype(np.float64)
     before, after = signal[1:201][::-1], signal[-201:-1][::-1]  # reflected about the first and the last sample
     padded = np.concatenate([before, signal, after])
@@ -41,9 +32,7 @@ def whisper_by_its_definition(waveform: npt.NDArray[np.float32], mels: int) -> n
 @pytest.mark.filterwarnings("ignore:n_fft=.* is too large for input signal:UserWarning")
 @pytest.mark.parametrize("rate", [16_000, 22_050])
 @pytest.mark.parametrize("samples", SAMPLES)
-def test_mel_128_is_librosa(samples: int, rate: int) -> None:
-    import librosa
-
+def test_mel_128_is_librosa(samples: int, rate: int, librosa: Any) -> None:
     waveform = voice(samples, rate)
     power = librosa.feature.melspectrogram(
         y=waveform.astype(np.float64), sr=rate, n_fft=2048, hop_length=512, n_mels=128, dtype=np.float64
@@ -59,10 +48,10 @@ def test_mel_128_is_librosa(samples: int, rate: int) -> None:
 
 @pytest.mark.parametrize("mels", [80, 128])
 @pytest.mark.parametrize("samples", [320, 16_000, 16_001, 48_000])
-def test_whisper_is_its_published_computation(samples: int, mels: int) -> None:
+def test_whisper_is_its_published_computation(samples: int, mels: int, librosa: Any) -> None:
     front_end = FRONT_ENDS[f"whisper-{mels}"]
     made = front_end.spectrogram(voice(samples), RATE, front_end.default_reference)
-    expected = whisper_by_its_definition(voice(samples), mels)
+    expected = whisper_by_its_definition(voice(samples), mels, librosa)
     assert made.dtype == np.float32
     assert made.shape == (mels, samples // 160) == expected.shape
     np.testing.assert_allclose(made, expected, atol=1e-4, rtol=0)

@@ -200,6 +200,6 @@ def test_no_parameter_has_a_name_that_the_run_cache_overlooks() -> None:
 
 
 def test_what_a_failing_run_must_not_touch_persists() -> None:
-    for stage in ("download", "stratify", "subsample", "waveforms"):
+    for stage in ("download", "stratify", "subsample", "waveforms", "features"):
         for out in DVC[stage]["outs"]:
             assert all(options.get("persist") for options in out.values()), stage
