@@ -28,11 +28,6 @@ from pipeline.shards import sealed
 _ROW_GROUP_CLIPS = 64
 
 
-def source_of(receipt: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a receipt goes into seals: not the digest of an index, which has the CRC-32 of each clip."""
-    return {name: value for name, value in receipt["validators"].items() if name != "directory_sha256"}
-
-
 @dataclass
 class Tally:
     """What became of the clips that were examined, in the order of the ranking."""

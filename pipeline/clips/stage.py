@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -14,17 +15,17 @@ import pyarrow.parquet as pq
 
 from pipeline.clips.candidates import Candidates, Goal
 from pipeline.clips.check import Check
-from pipeline.clips.mp3_shards import ClipShards, Tally, source_of
+from pipeline.clips.mp3_shards import ClipShards, Tally
 from pipeline.core import atomic, schema
 from pipeline.core.errors import SampleError
 from pipeline.core.params import Subsample, load_params, load_runtime
 from pipeline.core.progress import progress
-from pipeline.core.schema import Reason
 from pipeline.sampling import shares
 from pipeline.snapshot import tables
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import describe
-from pipeline.snapshot.sources import open_snapshot
+from pipeline.snapshot.receipt import read_members, read_receipt
+from pipeline.snapshot.sources import Snapshot, reopen_snapshot
 
 log = logging.getLogger(__name__)
 
@@ -38,33 +39,23 @@ def run() -> str:
         raise _too_few(wanted, order, Tally(wanted.max_rejected))
     _warn_of_unknown(wanted.exclude, order)
     runtime = load_runtime()
-    receipt = json.loads(schema.RECEIPT.read_bytes())
-    snapshot = open_snapshot(describe(params.snapshot), runtime)
-    snapshot.verify(receipt["validators"], receipt.get("transport", {}))
-    index = tables.index_clips(pq.read_table(schema.MEMBERS_FILE), receipt["format"])
-    candidates = Candidates(order, index, wanted.exclude, receipt["format"])
-    facts = {"version": schema.VERSION, "pyarrow": pa.__version__, "source": source_of(receipt)}
+    receipt = read_receipt()
+    index = tables.index_clips(read_members(), receipt.format)
+    candidates = Candidates(order, index, wanted.exclude, receipt.format)
+    facts = {"version": schema.VERSION, "pyarrow": pa.__version__, "source": receipt.source_identity()}
     clips = ClipShards(candidates, Check(wanted.seconds), params.shards.clips, facts)
     goal = Goal(wanted.clips, None if wanted.hours is None else round(wanted.hours * 3600e9))
     tally = Tally(wanted.max_rejected)
-    with ThreadPoolExecutor(runtime.connections) as pool, progress("clips", wanted.clips, "clips") as bar:
+    archive = _Archive(partial(reopen_snapshot, describe(params.snapshot), runtime, receipt), runtime.connections)
+    with archive as pool, progress("clips", wanted.clips, "clips") as bar:
 
         def fetch(member: Member) -> bytes:
-            data = snapshot.read(member)
+            data = archive.snapshot.read(member)
             bar.update(1, len(data))
             return data
 
-        try:
-            for _ in clips.fill(goal, tally, fetch, pool):
-                bar.reach(goal.clips_so_far)
-            if clips.has_new and any(reason != Reason.EXCLUDED for _, _, reason, _ in tally.rejected):
-                snapshot.confirm()
-        except SampleError:  # more are bad than may be: the archive's fault, or that of its index
-            snapshot.confirm()
-            raise
-        finally:
-            snapshot.close()
-            pool.shutdown(wait=False, cancel_futures=True)
+        for _ in clips.fill(goal, tally, fetch, pool):
+            bar.reach(goal.clips_so_far)
     if not goal.reached():
         raise _too_few(wanted, order, tally)
     clips.publish()
@@ -74,6 +65,36 @@ def run() -> str:
         pq.write_table(sample, temporary, compression="zstd", store_schema=False)
     hours = goal.nanoseconds_so_far / 3600e9
     return f"{len(tally.accepted)} clips, {hours:.2f} hours; {len(tally.rejected)} rejected ({tally.reasons()})"
+
+
+class _Archive(ThreadPoolExecutor):
+    """Threads that fetch clips. The snapshot is opened on the caller's thread when the first clip is asked for.
+
+    So a run that finds all its clips on this disk needs no archive, and no network.
+    """
+
+    def __init__(self, reopen: Callable[[], Snapshot], connections: int) -> None:
+        super().__init__(connections)
+        self._reopen = reopen
+        self._snapshot: Snapshot | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What was opened."""
+        assert self._snapshot is not None
+        return self._snapshot
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Start a job, with the snapshot open."""
+        if self._snapshot is None:
+            self._snapshot = self._reopen()
+        return super().submit(*args, **kwargs)
+
+    def __exit__(self, *_: object) -> None:
+        """Give up what is in flight."""
+        if self._snapshot is not None:
+            self._snapshot.close()
+        self.shutdown(wait=False, cancel_futures=True)
 
 
 def _sample(order: pa.Table, accepted: list[int]) -> pa.Table:

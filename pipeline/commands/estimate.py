@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ import pyarrow.parquet as pq
 
 from pipeline.clips.candidates import Candidate, Candidates
 from pipeline.clips.check import Check
-from pipeline.clips.mp3_shards import source_of
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, SampleError, ShardError, SnapshotError
 from pipeline.core.params import Params, load_params
@@ -23,6 +21,7 @@ from pipeline.sampling.stage import draw_from
 from pipeline.shards import sealed
 from pipeline.snapshot import tables
 from pipeline.snapshot.description import ArchiveSource, KaggleSource, describe
+from pipeline.snapshot.receipt import Receipt, read_members, read_receipt
 
 # For one second of 16 kHz speech, measured on the snapshot's own clips.
 _WAVEFORM_BYTES_PER_SECOND = {"pcm16": 17_500, "float32": 64_000, "flac": 14_800}
@@ -57,13 +56,13 @@ def report(params: Params | None = None) -> str:
     params = params or load_params()
     if not schema.RECEIPT.exists():
         raise SnapshotError("the snapshot's tables and index are not there; get them with: dvc repro stratify")
-    receipt = json.loads(schema.RECEIPT.read_bytes())
-    if receipt["snapshot"] != params.snapshot:
+    receipt = read_receipt()
+    if receipt.snapshot != params.snapshot:
         raise SnapshotError(
-            f"data/snapshot is {receipt['snapshot']}, and params.yaml asks for {params.snapshot}; "
+            f"data/snapshot is {receipt.snapshot}, and params.yaml asks for {params.snapshot}; "
             "get its tables and index with: dvc repro stratify"
         )
-    rows, order = _order(params, receipt["format"])
+    rows, order = _order(params, receipt.format)
     estimate = _walk(params, receipt, rows, order)
     source = describe(params.snapshot).source
     remote = isinstance(source, KaggleSource) or (isinstance(source, ArchiveSource) and source.url is not None)
@@ -75,7 +74,7 @@ def _order(params: Params, layout: str) -> tuple[int, pa.Table]:
     wanted = params.stratify
     clips = tables.read_clips(wanted.tables, layout=layout)
     if wanted.estimated_seconds is not None:
-        index = tables.index_clips(pq.read_table(schema.MEMBERS_FILE), layout)
+        index = tables.index_clips(read_members(), layout)
         clips["estimated_seconds"] = tables.estimated_seconds(clips["clip_id"], index, layout)
     eligible, _ = draw_from(clips, wanted)
     if eligible.empty:
@@ -86,13 +85,13 @@ def _order(params: Params, layout: str) -> tuple[int, pa.Table]:
     return len(clips), pa.Table.from_pandas(ranked, schema=schema.RANKING_SCHEMA, preserve_index=False)
 
 
-def _walk(params: Params, receipt: dict[str, Any], rows: int, order: pa.Table) -> Estimate:
+def _walk(params: Params, receipt: Receipt, rows: int, order: pa.Table) -> Estimate:
     """Go down the ranking as `subsample` will, taking every clip for good that its size does not speak against."""
-    layout, wanted = receipt["format"], params.subsample
-    index = tables.index_clips(pq.read_table(schema.MEMBERS_FILE), layout)
+    layout, wanted = receipt.format, params.subsample
+    index = tables.index_clips(read_members(), layout)
     seconds = tables.estimated_seconds(order["clip_id"].to_pylist(), index, layout)
     known = pd.Series(seconds).fillna(float(pd.Series(seconds).mean())).fillna(0.0)
-    there = _there(source_of(receipt))
+    there = _there(receipt.source_identity())
     check = Check(wanted.seconds)
     sizes = Counter(order["stratum"].to_pylist())
     found = Estimate(rows, dict(sizes), Counter(), 0.0, 0, 0, 0, 0, reached=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pandas as pd
@@ -11,17 +12,21 @@ import pyarrow.parquet as pq
 
 from pipeline.clips import originals
 from pipeline.core import atomic, schema
+from pipeline.core.errors import TableError
 from pipeline.core.params import Params, load_params
 from pipeline.report import card, html, numbers, plots
 from pipeline.shards import sealed
 from pipeline.snapshot import tables
 from pipeline.snapshot.description import describe
+from pipeline.snapshot.receipt import read_receipt
 from pipeline.waveforms.reader import Waveforms, open_waveforms
 
 _HUGGING_FACE = {"mozillaorg/common-voice": "common_voice"}  # Kaggle's name → Hugging Face's
 _COUNTED = ["text", *schema.VOCABULARY]  # columns that are looked at whatever the strata are
 _EXHIBITS = 6
 _MOST_PLAYER_BYTES = 1_200_000  # of all MP3s in the page, which base64 makes a third larger
+
+log = logging.getLogger(__name__)
 
 
 def run() -> str:
@@ -48,13 +53,13 @@ def run() -> str:
 def _material(params: Params, waveforms: Waveforms) -> numbers.Material:
     drawn_from = params.stratify.tables
     columns = [name for name in params.stratify.strata if name not in _COUNTED]
-    layout = tables.served_layout()
+    layout = read_receipt().format
     served = tables.find_tables((path.name for path in schema.TABLES.iterdir()), layout)
     shipped = [table for table in numbers.SHIPPED_SPLITS if table in served]
-    clips = tables.read_clips(dict.fromkeys([*drawn_from, *shipped]), layout=layout)
+    clips = tables.read_clips(drawn_from, layout=layout)
     return numbers.Material(
-        population=clips.loc[clips["table"].isin(drawn_from), [*_COUNTED, *columns]],
-        shipped=clips.loc[clips["table"].isin(shipped), ["table", "text"]],
+        population=clips[[*_COUNTED, *columns]],
+        shipped=_shipped(clips, shipped, layout),
         eligible=pq.read_table(schema.RANKING, columns=[*_COUNTED, *columns, "stratum", "split"]).to_pandas(),
         sample=pq.read_table(schema.SAMPLE).to_pandas(),
         rejected=pd.read_csv(schema.REJECTED, keep_default_na=False),
@@ -63,6 +68,17 @@ def _material(params: Params, waveforms: Waveforms) -> numbers.Material:
         bytes_clips=_size(schema.CLIPS),
         bytes_waveforms=_size(schema.WAVEFORMS),
     )
+
+
+def _shipped(clips: pd.DataFrame, shipped: list[str], layout: str) -> pd.DataFrame:
+    """Return ``table`` and ``text`` of the tables `shipped`; one that is not drawn from may be damaged."""
+    texts = [clips.loc[clips["table"].isin(shipped), ["table", "text"]]]
+    for table in [table for table in shipped if table not in set(clips["table"])]:
+        try:
+            texts.append(tables.read_clips([table], layout=layout)[["table", "text"]])
+        except TableError as error:
+            log.warning("%s. No clip is drawn from it; the report does without it", error)
+    return pd.concat(texts, ignore_index=True)
 
 
 def _size(folder: Path) -> int:
@@ -86,11 +102,11 @@ def _exhibits(waveforms: Waveforms, sample: pd.DataFrame) -> list[html.Exhibit]:
 
 def _about(params: Params, waveforms: Waveforms) -> html.About:
     description = describe(params.snapshot)
-    receipt = json.loads(schema.RECEIPT.read_bytes())
+    receipt = read_receipt()
     decoder = {"pipeline": schema.VERSION, **waveforms.about["decoder"]}
     facts = {
-        **{f"source {name}": value for name, value in receipt["source"].items()},
-        **{f"archive {name.replace('_', ' ')}": value for name, value in receipt["validators"].items()},
+        **{f"source {name}": value for name, value in receipt.source.items()},
+        **{f"archive {name.replace('_', ' ')}": value for name, value in receipt.identity.content().items()},
         "versions": ", ".join(f"{name} {version}" for name, version in decoder.items()),
     }
     return html.About(
@@ -102,5 +118,5 @@ def _about(params: Params, waveforms: Waveforms) -> html.About:
         parameters=html.flattened(params.model_dump()),
         encoding=params.waveforms.encoding,
         sample_rate=waveforms.sample_rate,
-        extends=_HUGGING_FACE.get(receipt["source"].get("dataset"), f"other-{params.snapshot}"),
+        extends=_HUGGING_FACE.get(str(receipt.source.get("dataset")), f"other-{params.snapshot}"),
     )

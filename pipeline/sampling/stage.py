@@ -13,6 +13,7 @@ from pipeline.core.errors import SampleError
 from pipeline.core.params import Stratify, load_params
 from pipeline.sampling import eligibility, ranking
 from pipeline.snapshot import tables
+from pipeline.snapshot.receipt import read_members, read_receipt
 
 _MANY_LEVELS = 1000
 
@@ -22,10 +23,10 @@ log = logging.getLogger(__name__)
 def run() -> str:
     """Write ``data/ranking.parquet``; return what to tell the user."""
     params = load_params().stratify
-    layout = tables.served_layout()
+    layout = read_receipt().format
     clips = tables.read_clips(params.tables, layout=layout)
     if params.estimated_seconds is not None:
-        members = tables.index_clips(pq.read_table(schema.MEMBERS_FILE), layout)
+        members = tables.index_clips(read_members(), layout)
         clips["estimated_seconds"] = tables.estimated_seconds(clips["clip_id"], members, layout)
     for column, levels in eligibility.levels(clips, params.strata).items():
         if levels >= _MANY_LEVELS:
