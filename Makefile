@@ -3,14 +3,23 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# uv compiles nothing: the first start of a module does, for all that follow.
+unexport PYTHONDONTWRITEBYTECODE
+# What a user's own uv is told must not change this environment.
+unexport UV_COMPILE_BYTECODE UV_CONSTRAINT UV_EXCLUDE_NEWER UV_NO_BINARY UV_OVERRIDE UV_PYTHON UV_SYSTEM_PYTHON VIRTUAL_ENV
 
-.PHONY: repro test check bench lock clean
+.PHONY: repro test test-fast check bench lock clean
 
 repro: $(READY)
+	@python -m pipeline.commands.rwlock
 	dvc repro
 
 test: $(READY)
 	pytest --numprocesses auto
+
+# Within a minute: all but what runs DVC, opens a browser, kills processes or fills disks.
+test-fast: $(READY)
+	pytest --numprocesses auto -m "not slow"
 
 check: $(READY)
 	ruff check
@@ -22,19 +31,26 @@ check: $(READY)
 bench: $(READY)
 	python benchmarks/speed.py $(if $(PEERS),--peers $(PEERS))
 
-# A virtual environment of exactly the locked versions, made anew when the lock is newer.
+# A virtual environment of exactly the locked versions, made anew when the lock is newer. pip installs uv, by its entry in
+# the lock, and uv installs the rest in a few seconds. Where that fails (no wheel of uv for this machine, or an index that
+# only pip is configured for), pip installs everything.
+UV := /^uv==/,/[^\\]$$/
+PIP_INSTALL := $(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement /dev/stdin
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "This needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock
-	touch $@
+	@{ sed -n '$(UV)p' $< | $(PIP_INSTALL) --only-binary :all: 2>/dev/null && \
+	   $(VENV)/bin/uv pip sync --quiet --python $(VENV)/bin/python --require-hashes $<; } || \
+	  { echo "uv cannot install the packages here; pip does, which takes about a minute." >&2; \
+	    $(PYTHON) -m venv --clear $(VENV) && sed '$(UV)d' $< | $(PIP_INSTALL); }
+	@touch $@
 
-# Needs uv (https://docs.astral.sh/uv/). The ranges are in pyproject.toml.
-lock:
+# The ranges are in pyproject.toml.
+lock: $(READY)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	  --group dev pyproject.toml --output-file requirements.lock
+	  --all-extras --group dev pyproject.toml --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,18 +1,19 @@
 """How long the report takes for a large sample, and how much memory.
 
-Run from the root: ``python benchmarks/report.py [--clips 10000] [--rows 200000]``. Comes in: nothing; tables, a ranking
-and shards of that size are generated in a temporary folder, the shards from noise of 4.4 seconds a clip, as Common
-Voice's clips last on average. Goes out: one table in Markdown on stdout.
+Run from the root: ``python benchmarks/report.py [--clips 10000] [--rows 200000] [--runs 3] [--against CHECKOUT]``.
+Tables, a ranking and shards of that size are generated in a temporary folder, the shards from noise of 4.4 seconds a
+clip, as Common Voice's clips last on average. With another checkout of this project, one that reads the same shards,
+both are run in turns. Prints a table in Markdown: the median of the runs, and the highest peak.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,13 +28,14 @@ import soundfile
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the package is not installed, it lies here
 
-from pipeline.audio import decode  # noqa: E402
 from pipeline.core import schema  # noqa: E402
 from pipeline.core.params import load_params  # noqa: E402
 from pipeline.sampling import ranking  # noqa: E402
-from pipeline.shards import sealed  # noqa: E402
+from pipeline.shards import derive, sealed  # noqa: E402
+from pipeline.shards.folder import shard_name  # noqa: E402
+from pipeline.shards.sealed import Seal  # noqa: E402
 from pipeline.snapshot import tables  # noqa: E402
-from pipeline.waveforms import shard  # noqa: E402
+from pipeline.waveforms.shard import WaveformRecipe  # noqa: E402
 
 RATE, SECONDS = 48_000, 4.4
 SHARD = 512
@@ -73,22 +75,29 @@ def write_ranking(clips: int) -> pa.Table:
 
 
 def write_shards(sample: pa.Table) -> None:
-    """Write shards of clips, and of their waveforms with the function that the stage uses."""
+    """Write shards of clips, and of their waveforms with the recipe that the stage uses."""
     noise = np.random.default_rng(0).standard_normal(round(RATE * SECONDS)).astype(np.float32) / 20
     buffer = io.BytesIO()
     soundfile.write(buffer, noise, RATE, format="MP3")
     mp3 = buffer.getvalue()
-    facts = {"decoder": decode.decoder_versions(), "source": "generated"}
-    recipe = shard.Recipe(16_000, "pcm16", facts)
+    recipe = WaveformRecipe(16_000, "pcm16")
     for number, start in enumerate(range(0, sample.num_rows, SHARD)):
         rows = sample.slice(start, SHARD)
         rows = rows.append_column("mp3", pa.array([mp3] * rows.num_rows)).select(schema.CLIPS_SCHEMA.names)
-        path = schema.CLIPS / sealed.shard_name(number)
-        seal = {"fingerprint": hashlib.sha256(path.name.encode()).hexdigest()}
-        with sealed.writing(path, schema.CLIPS_SCHEMA, seal, compression="none", use_dictionary=False) as writer:
+        path = schema.CLIPS / shard_name(number)
+        with sealed.writing(path, schema.CLIPS_SCHEMA, compression="none", use_dictionary=False) as writer:
             for group in range(0, rows.num_rows, 64):
-                writer.write_table(rows.slice(group, 64).cast(schema.CLIPS_SCHEMA))
-        shard.make_shard(path, schema.WAVEFORMS / path.name, recipe, schema.WAVEFORMS / path.name)
+                writer.write(rows.slice(group, 64).cast(schema.CLIPS_SCHEMA))
+            writer.seal(Seal(snapshot="generated", title="", license="", fingerprint=sealed.fingerprint(path.name)))
+        derive.make_shard(recipe, path, schema.WAVEFORMS / path.name, schema.WAVEFORMS / path.name)
+
+
+def measured(checkout: Path) -> dict[str, float]:
+    """Run the report of a checkout; return what it took."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "measure.py"), "taken.json"]
+    command += [sys.executable, "-m", "pipeline", "report"]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(checkout)}, stdout=subprocess.DEVNULL)
+    return {**json.loads(Path("taken.json").read_bytes()), "page_mb": schema.REPORT.stat().st_size / 1e6}
 
 
 def main() -> None:
@@ -96,7 +105,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, default=10_000)
     parser.add_argument("--rows", type=int, default=200_000, help="of the tables")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another checkout of this project")
     options = parser.parse_args()
+    checkouts = [ROOT] + ([options.against.resolve()] if options.against else [])
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         for name in ("configs", "params.yaml"):
@@ -106,15 +118,14 @@ def main() -> None:
         receipt = {"format": "kaggle-v1", "source": {"kind": "generated"}, "validators": {}}
         schema.RECEIPT.write_text(json.dumps(receipt))
         write_shards(write_ranking(options.clips))
-        measure = [sys.executable, str(ROOT / "benchmarks" / "measure.py"), "taken.json"]
-        command = [*measure, sys.executable, "-m", "pipeline", "report"]
-        subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-        taken = json.loads(Path("taken.json").read_bytes())
-        page = schema.REPORT.stat().st_size / 1e6
+        taken = [[measured(checkout) for checkout in checkouts] for _ in range(options.runs)]
         os.chdir(ROOT)
-    print("| clips | rows of the tables | seconds | peak memory (MB) | report.html (MB) |")
-    print("| --- | --- | --- | --- | --- |")
-    print(f"| {options.clips:,} | {options.rows:,} | {taken['wall']:.1f} | {taken['peak_mb']:.0f} | {page:.2f} |")
+    print("| checkout | clips | rows of the tables | seconds | peak memory (MB) | report.html (MB) |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for checkout, runs in zip(checkouts, zip(*taken, strict=True), strict=True):
+        seconds = statistics.median(run["wall"] for run in runs)
+        peak, page = (max(run[what] for run in runs) for what in ("peak_mb", "page_mb"))
+        print(f"| {checkout.name} | {options.clips:,} | {options.rows:,} | {seconds:.2f} | {peak:.0f} | {page:.2f} |")
 
 
 if __name__ == "__main__":

@@ -92,25 +92,25 @@ SAMPLERS: dict[str, Sampler] = {
 
 
 def compare(clips: pd.DataFrame) -> None:
-    """Print what each way gives: where it refuses the table, without the strata of a single clip."""
+    """Print what each way gives; one that rejects the table is measured without the strata of a single clip."""
     strata = pd.Series(strata_of(clips, STRATA), index=clips.index)
     without_singles = clips[strata.map(strata.value_counts()) > 1]
-    print(f"| drawn with | of {SMALL} came | largest deviation | still in {LARGE} | without a row | one-clip strata |")
+    print(f"| drawn with | clips of {SMALL} | largest deviation | still in {LARGE} | without a row | one-clip strata |")
     print("|---|---|---|---|---|---|")
     for name, draw in SAMPLERS.items():
         try:
             draw(clips, SMALL, 0)
         except ImportError:
             print(f"{name}: not installed", file=sys.stderr)
-        except ValueError as refused:
-            print(f"{name} refuses the whole table: {refused}", file=sys.stderr)
-            print(f"| {name} | {measure(without_singles, draw)} | refuses |")
+        except ValueError as error:
+            print(f"{name} rejects the whole table: {error}", file=sys.stderr)
+            print(f"| {name} | {measure(without_singles, draw)} | rejected |")
         else:
-            print(f"| {name} | {measure(clips, draw)} | takes |")
+            print(f"| {name} | {measure(clips, draw)} | accepted |")
 
 
 def measure(clips: pd.DataFrame, draw: Sampler) -> str:
-    """Return how many clips come, how far off the exact shares, and how many of them stay in two other samples.
+    """Return how many clips are drawn, how far off the exact shares, and how many of them stay in two other samples.
 
     One is larger; the other is drawn from the table without its first row.
     """

@@ -10,6 +10,7 @@ The wings of this package, in the order in which data flows::
     sampling     one fixed order of all eligible clips   dvc.yaml: stratify
     clips        the first n good ones of that order     dvc.yaml: subsample
     waveforms    the clips decoded, and their reader     dvc.yaml: waveforms
+    views        the same clips as a table, pictures, series, text
     report       how the sample compares                 dvc.yaml: report
     commands     questions about a sample, and ways to hand it on
 

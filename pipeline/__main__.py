@@ -1,13 +1,12 @@
 """The command line: ``python -m pipeline STAGE`` is what dvc.yaml calls.
 
 Results go to stdout, progress and log lines to stderr. Exit status 0: the outputs are whole. 1: a failure, explained in
-one message (``--verbose`` adds the traceback). 2: wrong usage or wrong parameters.
+one message (``--verbose`` adds the traceback). 2: wrong usage or wrong parameters. 130: interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
 import logging
 import sys
@@ -16,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.core.errors import PipelineError
+from pipeline.core import interrupts
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -43,12 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         return int(options.run(options))
-    except PipelineError as error:
-        return _failed(options, error, str(error), error.exit_status)
-    except OSError as error:
-        return _failed(options, error, _explained(error), 1)
     except KeyboardInterrupt as error:
         return _failed(options, error, "interrupted; what is done is kept, run it again to go on", 130)
+    except Exception as error:
+        explain = _imported("pipeline.core.errors").explain
+        message, status = explain(error)
+        if message is None:
+            raise
+        return _failed(options, error, message, status)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, stage in STAGES.items():
         _add_command(commands, name, stage.description, _run_stage)
-    _add_command(commands, "estimate", "say what the sample will cost, before any clip travels", _run_estimate)
+    _add_command(commands, "estimate", "say what the sample will cost, before any clip is fetched", _run_estimate)
     _add_command(commands, "doctor", "see whether this machine has what a run needs", _run_doctor)
     show = _add_command(commands, "show", "say what is known of a clip, and draw it", _run_show)
     show.add_argument("clip_id", metavar="CLIP_ID", help="such as valid-test/sample-000003")
@@ -81,37 +82,39 @@ def _add_command(commands: Any, name: str, description: str, run: Command) -> ar
     return command
 
 
+def _imported(module: str) -> Any:
+    """Import what a command needs, and no other does; an extension module is not interrupted half-way."""
+    with interrupts.held():
+        return importlib.import_module(module)
+
+
 def _run_stage(options: argparse.Namespace) -> int:
-    stage = importlib.import_module(f"pipeline.{STAGES[options.command].wing}.stage")
-    print(f"{options.command}: {stage.run()}")
+    stage = _imported(f"pipeline.{STAGES[options.command].wing}.stage")
+    with _imported("pipeline.core.atomic").alone(options.command):
+        print(f"{options.command}: {stage.run()}")
     return 0
 
 
 def _run_estimate(_: argparse.Namespace) -> int:
-    from pipeline.commands import estimate  # noqa: PLC0415  each command imports what it needs
-
-    print(estimate.report())
+    print(_imported("pipeline.commands.estimate").report())
     return 0
 
 
 def _run_doctor(_: argparse.Namespace) -> int:
-    from pipeline.commands import doctor  # noqa: PLC0415
-
     failures = 0
-    for finding in doctor.findings():
+    for finding in _imported("pipeline.commands.doctor").findings():
         print(finding, flush=True)
         failures += finding.status == "failure"
     return 1 if failures else 0
 
 
 def _run_show(options: argparse.Namespace) -> int:
-    show = importlib.import_module("pipeline.commands.show")
-    print(show.run(options.clip_id, options.out))
+    print(_imported("pipeline.commands.show").run(options.clip_id, options.out))
     return 0
 
 
 def _run_export(options: argparse.Namespace) -> int:
-    export = importlib.import_module("pipeline.commands.export")
+    export = _imported("pipeline.commands.export")
     said = export.run(options.clips, options.to, file_format=options.format, where=options.where, force=options.force)
     print(f"export: {said}")
     return 0
@@ -119,17 +122,8 @@ def _run_export(options: argparse.Namespace) -> int:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"should be a number of clips, 1 or more; came {text!r}")
+        raise argparse.ArgumentTypeError(f"should be a number of clips, 1 or more; got {text!r}")
     return int(text)
-
-
-def _explained(error: OSError) -> str:
-    place = f" ({error.filename})" if error.filename else ""
-    if error.errno == errno.ENOSPC or "No space left on device" in str(error):
-        return f"no space left on the disk{place}. Free some and run it again: what is done is kept."
-    if isinstance(error, FileNotFoundError):
-        return f"{error.strerror or error}{place}. Make it with: dvc repro, or fetch it with: dvc pull"
-    return f"{error.strerror or error}{place}"
 
 
 def _failed(options: argparse.Namespace, error: BaseException, message: str, status: int) -> int:

@@ -8,6 +8,15 @@ import pytest
 
 from tests.support.project import STAGES, Project, copy_of_this_project
 
+SLOW_FIXTURES = {"made", "made_once", "browser"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow whatever needs a repository that DVC made, or a browser."""
+    for item in items:
+        if isinstance(item, pytest.Function) and SLOW_FIXTURES & set(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Project:

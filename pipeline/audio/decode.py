@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import soxr
 
+from pipeline.core import interrupts
 from pipeline.core.errors import Rejected
 from pipeline.core.schema import Reason
 
@@ -24,6 +25,9 @@ Float32 = npt.NDArray[np.float32]
 Int16 = npt.NDArray[np.int16]
 
 PCM16_SCALE = 32768
+
+# Environment variables by which libsoxr chooses other instructions, which round differently (soxr.c, soxr_create).
+_SOXR_SWITCHES = ("SOXR_USE_SIMD", "SOXR_USE_SIMD32", "SOXR_USE_SIMD64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ def decode(mp3: bytes) -> tuple[Float32, int]:
     """Return the samples, float32 of shape (samples, channels), and their rate in Hz."""
     try:
         # soundfile.read would seek to the start, after which MPEG-2 decodes with other last bits than librosa gets.
-        with soundfile.SoundFile(io.BytesIO(mp3)) as file:
+        # Ctrl-C in its read callback would only end the decode early.
+        with interrupts.held(), soundfile.SoundFile(io.BytesIO(mp3)) as file:
             decoded, sample_rate = file.read(dtype="float32", always_2d=True), file.samplerate
     except soundfile.LibsndfileError as error:
         raise Rejected(Reason.UNDECODABLE, f"libsndfile: {error.error_string}") from None
@@ -78,6 +83,10 @@ def resample(mono: Float32, source_rate: int, target_rate: int) -> Float32:
     """Resample a waveform of shape (n,) to one of ``ceil(n · target_rate / source_rate)`` samples."""
     if source_rate == target_rate:
         return mono
+    import soxr  # noqa: PLC0415  who only reads waveforms need not have it
+
+    for switch in _SOXR_SWITCHES:
+        os.environ.pop(switch, None)
     samples = math.ceil(len(mono) * (target_rate / source_rate))
     resampled: Float32 = soxr.resample(mono, source_rate, target_rate, quality="HQ")
     if len(resampled) < samples:
@@ -127,6 +136,8 @@ def levels(waveform: Float32) -> tuple[float, float]:
 
 def decoder_versions() -> dict[str, str]:
     """Return the versions that a waveform's bits depend on."""
+    import soxr  # noqa: PLC0415
+
     return {
         "soundfile": soundfile.__version__,
         "libsndfile": soundfile.__libsndfile_version__,

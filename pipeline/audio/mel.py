@@ -57,7 +57,7 @@ def mel_spectrogram(waveform: npt.NDArray[np.float32], sample_rate: int) -> Spec
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
     power = np.abs(np.fft.rfft(frames * hann)) ** 2
     mels = np.linspace(0, _to_mel(sample_rate / 2), MELS + 2)
-    energy = filters(sample_rate, window) @ power.T
+    energy = filters(sample_rate, window, MELS) @ power.T
     loudest = float(energy.max())
     decibels = np.full(energy.shape, FLOOR_DB)
     if loudest > 0:
@@ -65,9 +65,9 @@ def mel_spectrogram(waveform: npt.NDArray[np.float32], sample_rate: int) -> Spec
     return Spectrogram(decibels, _to_hertz((mels[:-1] + mels[1:]) / 2), hop / sample_rate)
 
 
-def filters(sample_rate: int, window: int) -> Float64:
-    """Return `MELS` triangles of equal area over the frequencies of an FFT: float64 of (MELS, window // 2 + 1)."""
-    corners = _to_hertz(np.linspace(0, _to_mel(sample_rate / 2), MELS + 2))
+def filters(sample_rate: int, window: int, mels: int) -> Float64:
+    """Return `mels` triangles of equal area over the frequencies of an FFT: float64 of (mels, window // 2 + 1)."""
+    corners = _to_hertz(np.linspace(0, _to_mel(sample_rate / 2), mels + 2))
     frequencies = np.fft.rfftfreq(window, 1 / sample_rate)
     widths = np.diff(corners)
     ramps = corners[:, None] - frequencies

@@ -10,10 +10,11 @@ to 8, 11.025 and 12 kHz. What the decoder makes of them was measured with libsnd
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
+from pipeline.audio.tags import id3v2_bytes, skip_id3v2, trailing_tags
 from pipeline.core.errors import Rejected
 from pipeline.core.schema import Reason
 
@@ -40,24 +41,22 @@ class Mp3:
         Frames of audio. A first frame that describes the file (Xing, Info, VBRI) is not one of them.
     num_samples
         For each channel, what ``soundfile.read`` yields; None where only a decode can tell.
+    shortest, longest
+        What such a decode may yield (`_bounds`).
     """
 
     sample_rate: int
     channels: int
     num_frames: int
     num_samples: int | None
+    shortest: int = field(default=0, compare=False)
+    longest: int = field(default=0, compare=False)
 
     def declares(self, samples: int) -> bool:
-        """Tell whether a decode to so many samples is what the frames declare.
-
-        Where only a decode can tell, all frames count but for what LAME may have a decoder trim: a delay and a padding
-        of at most 4095 samples each (its tag has 12 bits for either, gabriel.mp3-tech.org/mp3infotag.html). The frame
-        that describes the file may be decoded, too.
-        """
+        """Tell whether a decode to so many samples is what the frames declare."""
         if self.num_samples is not None:
             return samples == self.num_samples
-        per_frame = 1152 if self.sample_rate >= 32_000 else 576
-        return self.num_frames * per_frame - 2 * 4095 <= samples <= (self.num_frames + 1) * per_frame
+        return self.shortest <= samples <= self.longest
 
 
 class _Kind(NamedTuple):
@@ -126,8 +125,8 @@ def walk(data: bytes) -> Mp3:
     """
     if not data:
         raise Rejected(Reason.EMPTY, "the file has no bytes")
-    start = _skip_id3v2(data, 0)
-    stop = _trailing_tags(data, start)
+    start = skip_id3v2(data, 0)
+    stop = trailing_tags(data, start)
     first = _first_header(data, start, stop)
     chain = _follow(data, start, first)
     _check_end(data, chain, stop)
@@ -136,23 +135,8 @@ def walk(data: bytes) -> Mp3:
     _check_announced(intro, num_frames)
     plain = _is_plain(data, chain) and not first.kind.free
     num_samples = _decoded_length(data, chain, first, intro) if plain else None
-    return Mp3(first.kind.sample_rate, first.kind.channels, num_frames, num_samples)
-
-
-def _id3v2_bytes(data: bytes, at: int) -> int:
-    """Return how long the ID3v2 tag at `at` claims to be, or 0 if there is none (id3.org, ID3v2.4.0, 3.1 and 3.4)."""
-    head = data[at : at + 10]
-    if len(head) < 10 or head[:3] != b"ID3" or max(head[6:]) >= 0x80:
-        return 0
-    size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-    return 10 + size + (10 if head[5] & 0x10 else 0)  # header, content, footer
-
-
-def _skip_id3v2(data: bytes, at: int) -> int:
-    """Return where the ID3v2 tags that begin at `at` end: past the end of the file if they claim so."""
-    while size := _id3v2_bytes(data, at):
-        at += size
-    return at
+    bounds = _bounds(num_frames * first.kind.samples_per_frame, chain, first, intro)
+    return Mp3(first.kind.sample_rate, first.kind.channels, num_frames, num_samples, *bounds)
 
 
 @lru_cache(maxsize=4096)
@@ -195,34 +179,6 @@ def _shown(data: bytes, at: int) -> str:
     return f"byte {at} of {len(data)} begins {data[at : at + 4].hex(' ').upper()}"
 
 
-def _trailing_tags(data: bytes, start: int) -> int:
-    """Return where the tags at the end of the file begin that are found by their end (ID3v1, APE, Lyrics3v2)."""
-    stop = len(data)
-    if stop - 128 >= start and data[stop - 128 : stop - 125] == b"TAG":
-        stop -= 128
-    while True:
-        size = _ape_bytes(data, stop) or _lyrics_bytes(data, stop)
-        if not size or stop - size < start:
-            return stop
-        stop -= size
-
-
-def _ape_bytes(data: bytes, stop: int) -> int:
-    """Return the length of the APE tag whose footer ends at `stop`, or 0 (wiki.hydrogenaud.io, APE Tags Header)."""
-    footer = data[max(0, stop - 32) : stop]
-    if footer[:8] != b"APETAGEX":
-        return 0
-    size = int.from_bytes(footer[12:16], "little")  # of the items and the footer
-    has_header = footer[23:24] >= b"\x80"
-    return max(size, 32) + (32 if has_header else 0)
-
-
-def _lyrics_bytes(data: bytes, stop: int) -> int:
-    """Return the length of the Lyrics3v2 tag that ends at `stop`, or 0 (id3.org, Lyrics3v2)."""
-    end = data[max(0, stop - 15) : stop]
-    return int(end[:6]) + 15 if end[6:] == b"LYRICS200" and end[:6].isdigit() else 0
-
-
 def _follow(data: bytes, start: int, first: _Header) -> _Chain:
     """Go from header to header as long as they are of the first one's kind."""
     free_bytes = _free_format_bytes(data, start, first) if first.kind.free else 0
@@ -263,7 +219,7 @@ def _check_end(data: bytes, chain: _Chain, stop: int) -> None:
             f"frame {chain.num_frames}, at byte {chain.last}, is {chain.end - chain.last} bytes long; "
             f"{max(0, stop - chain.last)} of them are there",
         )
-    rest = _skip_id3v2(data, chain.end)
+    rest = skip_id3v2(data, chain.end)
     if data.count(0, rest, stop) == stop - rest:
         return
     after = f"after {chain.num_frames} frames, {_shown(data, chain.end)}"
@@ -317,10 +273,24 @@ def _is_plain(data: bytes, chain: _Chain) -> bool:
     version other than 2.2 to 2.4; mpg123 gives up when it finds no frame in 1024 bytes behind the last one.
     """
     plain_begin = chain.start == 0 or (
-        chain.start == _id3v2_bytes(data, 0) >= 20 and data[3] in (2, 3, 4) and data[5] & 0x10 == 0
+        chain.start == id3v2_bytes(data, 0) >= 20 and data[3] in (2, 3, 4) and data[5] & 0x10 == 0
     )
     plain_end = chain.end == len(data) or (chain.end == len(data) - 128 and data[-128:-125] == b"TAG")
     return plain_begin and plain_end
+
+
+def _bounds(total: int, chain: _Chain, first: _Header, intro: _Intro | None) -> tuple[int, int]:
+    """Return how few and how many samples a decode may yield of frames that have `total` samples.
+
+    All of them, but for what LAME may have a decoder trim, a delay and a padding of at most 4095 samples each (its tag
+    has 12 bits for either, gabriel.mp3-tech.org/mp3infotag.html), and for what libsndfile does not expect where the
+    first frame of a constant bit rate is padded. A frame that describes the file may be decoded, too.
+    """
+    if intro is not None:
+        return total - (2 * 4095 if intro.trimmed is not None else 0), total + first.kind.samples_per_frame
+    if chain.constant and not first.kind.free:
+        return total - total // first.num_bytes - 1, total
+    return total, total
 
 
 def _decoded_length(data: bytes, chain: _Chain, first: _Header, intro: _Intro | None) -> int | None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.core import schema
+from pipeline.core.params import Subsample
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.tables import clip_keys
 
@@ -98,6 +99,16 @@ class Goal:
     nanoseconds: int | None
     clips_so_far: int = 0
     nanoseconds_so_far: int = 0
+
+    @classmethod
+    def of(cls, wanted: Subsample) -> Goal:
+        """Return the goal that params.yaml sets: one clip or more."""
+        return cls(wanted.clips, None if wanted.hours is None else max(1, round(wanted.hours * 3600e9)))
+
+    @property
+    def hours_so_far(self) -> float:
+        """The duration of the clips that there are so far."""
+        return self.nanoseconds_so_far / 3600e9
 
     def add(self, clips: int, nanoseconds: int) -> None:
         """Count more good clips."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pipeline.audio import decode, mp3
 from pipeline.clips.candidates import Candidate
@@ -16,7 +17,7 @@ _ROOM_FOR_TAGS = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a candidate: a good clip with its bytes and duration, or a refused one."""
+    """What became of a candidate: a good clip with its bytes and duration, or a rejected one."""
 
     candidate: Candidate
     data: bytes = b""
@@ -26,12 +27,18 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Check:
-    """What makes a clip a good one: whole, an MP3, and of a duration within `seconds`."""
+    """What makes a clip a good one: whole, an MP3, and of a duration within `seconds`.
+
+    `REVISION` is that of these rules and of those of `pipeline.audio.mp3.walk`: it is raised when they accept or reject
+    other clips than before, and every clip is judged again.
+    """
 
     seconds: tuple[float, float]
 
-    def refuse_unfetched(self, candidate: Candidate) -> Member:
-        """Refuse what needs no fetching to be refused; return the member to fetch."""
+    REVISION: ClassVar[int] = 1
+
+    def member_to_fetch(self, candidate: Candidate) -> Member:
+        """Return the member to fetch, or raise `Rejected` where the clip need not be fetched to be rejected."""
         if candidate.excluded:
             raise Rejected(Reason.EXCLUDED, "named in subsample.exclude")
         if candidate.member is None:
@@ -50,12 +57,12 @@ class Check:
             samples = declared.num_samples
             if samples is None:
                 samples = _decoded_samples(data, declared)
-            self._refuse_duration(samples / declared.sample_rate)
+            self._reject_duration(samples / declared.sample_rate)
         except Rejected as rejected:
             return Verdict(candidate, rejected=rejected)
         return Verdict(candidate, data, samples * 1_000_000_000 // declared.sample_rate)
 
-    def _refuse_duration(self, seconds: float) -> None:
+    def _reject_duration(self, seconds: float) -> None:
         low, high = self.seconds
         if seconds < low:
             raise Rejected(Reason.TOO_SHORT, f"{seconds:.3f} s; at least {low:g} s are asked for")

@@ -12,7 +12,7 @@ from pipeline.core.errors import Rejected
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.tables import BYTES_PER_SECOND
 
-_MOST_ON_THE_WAY = 64
+_MOST_IN_FLIGHT = 64
 
 Fetch = Callable[[Member], bytes]
 
@@ -43,24 +43,24 @@ class Examination:
     def run(self, candidates: Iterator[Candidate], goal: Goal, most: int) -> Iterator[Verdict]:
         """Yield verdicts in the order of the ranking until `most` clips are good or the goal is reached.
 
-        What is on its way counts as good, and as long as its size lets expect, until more is known, so that nothing is
-        fetched in vain (but for clips of less than 64 kbit/s, which last longer than expected).
+        What is in flight counts as good, and as long as its size suggests, until more is known, so that no request is
+        redundant (but for clips of less than 64 kbit/s, which last longer than estimated).
         """
-        on_the_way: deque[tuple[Candidate, Future[bytes] | Verdict]] = deque()
-        good = nanoseconds = hoped = hoped_nanoseconds = 0
+        in_flight: deque[tuple[Candidate, Future[bytes] | Verdict]] = deque()
+        good = nanoseconds = likely = likely_nanoseconds = 0
         while good < most and not goal.reached(good, nanoseconds):
-            enough = good + hoped >= most or goal.reached(good + hoped, nanoseconds + hoped_nanoseconds)
-            candidate = None if enough or len(on_the_way) >= _MOST_ON_THE_WAY else next(candidates, None)
+            enough = good + likely >= most or goal.reached(good + likely, nanoseconds + likely_nanoseconds)
+            candidate = None if enough or len(in_flight) >= _MOST_IN_FLIGHT else next(candidates, None)
             if candidate is not None:
                 outcome = self._start(candidate)
-                on_the_way.append((candidate, outcome))
-                if not _is_refused(outcome):
-                    hoped, hoped_nanoseconds = hoped + 1, hoped_nanoseconds + _expected(candidate)
-            elif on_the_way:
-                candidate, outcome = on_the_way.popleft()
+                in_flight.append((candidate, outcome))
+                if not _is_rejected(outcome):
+                    likely, likely_nanoseconds = likely + 1, likely_nanoseconds + _expected(candidate)
+            elif in_flight:
+                candidate, outcome = in_flight.popleft()
                 verdict = self._finish(candidate, outcome)
-                if not _is_refused(outcome):
-                    hoped, hoped_nanoseconds = hoped - 1, hoped_nanoseconds - _expected(candidate)
+                if not _is_rejected(outcome):
+                    likely, likely_nanoseconds = likely - 1, likely_nanoseconds - _expected(candidate)
                 if verdict.rejected is None:
                     good, nanoseconds = good + 1, nanoseconds + verdict.nanoseconds
                 yield verdict
@@ -69,7 +69,7 @@ class Examination:
 
     def _start(self, candidate: Candidate) -> Future[bytes] | Verdict:
         try:
-            member = self._check.refuse_unfetched(candidate)
+            member = self._check.member_to_fetch(candidate)
         except Rejected as rejected:
             return Verdict(candidate, rejected=rejected)
         return self._recall(candidate) or self._pool.submit(self._fetch, member)
@@ -84,7 +84,7 @@ class Examination:
         return self._check.judge(candidate, data)
 
 
-def _is_refused(outcome: Future[bytes] | Verdict) -> bool:
+def _is_rejected(outcome: Future[bytes] | Verdict) -> bool:
     return isinstance(outcome, Verdict) and outcome.rejected is not None
 
 

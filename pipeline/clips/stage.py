@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline.clips.candidates import Candidates, Goal
 from pipeline.clips.check import Check
-from pipeline.clips.mp3_shards import ClipShards, Tally
+from pipeline.clips.mp3_shards import ClipShards, Rejection, Tally, wanted_seal
 from pipeline.core import atomic, schema
 from pipeline.core.errors import SampleError
 from pipeline.core.params import Subsample, load_params, load_runtime
@@ -26,6 +26,8 @@ from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import describe
 from pipeline.snapshot.receipt import read_members, read_receipt
 from pipeline.snapshot.sources import Snapshot, reopen_snapshot
+
+_MOST_STRATA_SHOWN = 10
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +42,14 @@ def run() -> str:
     _warn_of_unknown(wanted.exclude, order)
     runtime = load_runtime()
     receipt = read_receipt()
+    description = describe(params.snapshot)
     index = tables.index_clips(read_members(), receipt.format)
     candidates = Candidates(order, index, wanted.exclude, receipt.format)
-    facts = {"version": schema.VERSION, "pyarrow": pa.__version__, "source": receipt.source_identity()}
-    clips = ClipShards(candidates, Check(wanted.seconds), params.shards.clips, facts)
-    goal = Goal(wanted.clips, None if wanted.hours is None else round(wanted.hours * 3600e9))
+    seal = wanted_seal(params, description, receipt.source_identity())
+    clips = ClipShards(candidates, Check(wanted.seconds), params.shards.clips, seal)
+    goal = Goal.of(wanted)
     tally = Tally(wanted.max_rejected)
-    archive = _Archive(partial(reopen_snapshot, describe(params.snapshot), runtime, receipt), runtime.connections)
+    archive = _Archive(partial(reopen_snapshot, description, runtime, receipt), runtime.connections)
     with archive as pool, progress("clips", wanted.clips, "clips") as bar:
 
         def fetch(member: Member) -> bytes:
@@ -63,8 +66,8 @@ def run() -> str:
     sample = _sample(order, tally.accepted)
     with atomic.replacing(schema.SAMPLE) as temporary:
         pq.write_table(sample, temporary, compression="zstd", store_schema=False)
-    hours = goal.nanoseconds_so_far / 3600e9
-    return f"{len(tally.accepted)} clips, {hours:.2f} hours; {len(tally.rejected)} rejected ({tally.reasons()})"
+    accepted, rejected = len(tally.accepted), len(tally.rejected)
+    return f"{accepted} clips, {goal.hours_so_far:.2f} hours; {rejected} rejected ({tally.reasons()})"
 
 
 class _Archive(ThreadPoolExecutor):
@@ -105,7 +108,7 @@ def _sample(order: pa.Table, accepted: list[int]) -> pa.Table:
     return chosen.append_column("weight", pa.array(weights)).cast(schema.SAMPLE_SCHEMA)
 
 
-def _as_csv(rows: list[tuple[Any, ...]]) -> str:
+def _as_csv(rows: list[Rejection]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows([schema.REJECTED_COLUMNS, *rows])
     return buffer.getvalue()
@@ -119,12 +122,13 @@ def _warn_of_unknown(exclude: tuple[str, ...], order: pa.Table) -> None:
 
 def _too_few(wanted: Subsample, order: pa.Table, tally: Tally) -> SampleError:
     asked = f"clips = {wanted.clips}" if wanted.clips is not None else f"hours = {wanted.hours:g}"
+    examined = len(tally.accepted) + len(tally.rejected)
+    good = f", of which {len(tally.accepted)} are good; rejected: {tally.reasons()}" if examined else ""
     sizes = sorted(order["stratum"].value_counts().to_pylist(), key=lambda row: (-row["counts"], row["values"]))
-    strata = "\n".join(f"    {row['values']} ({row['counts']} clips)" for row in sizes[:10])
-    more = f"\n    and {len(sizes) - 10} more" if len(sizes) > 10 else ""
-    good = f"{len(tally.accepted)} of them are good (rejected: {tally.reasons()})" if tally.accepted else "no more"
+    strata = "\n".join(f"    {row['values']} ({row['counts']} clips)" for row in sizes[:_MOST_STRATA_SHOWN])
+    more = f"\n    and {len(sizes) - _MOST_STRATA_SHOWN} more" if len(sizes) > _MOST_STRATA_SHOWN else ""
     return SampleError(
-        f"subsample.{asked} cannot be had: {order.num_rows} clips are eligible, and {good}.\n"
-        f"These strata ran out:\n{strata}{more}\n"
+        f"subsample.{asked} cannot be had: there are {order.num_rows} eligible clips{good}.\n"
+        f"All strata together, the largest first:\n{strata}{more}\n"
         "Ask for less, or make more clips eligible in params.yaml (stratify.tables, stratify.require)."
     )

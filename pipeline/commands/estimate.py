@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipeline.clips.candidates import Candidate, Candidates
+from pipeline.clips.candidates import Candidate, Candidates, Goal
 from pipeline.clips.check import Check
+from pipeline.clips.mp3_shards import ClipsSeal, Earlier, wanted_seal
 from pipeline.core import schema
-from pipeline.core.errors import Rejected, SampleError, ShardError, SnapshotError
+from pipeline.core.errors import Rejected, ShardError, SnapshotError
 from pipeline.core.params import Params, load_params
-from pipeline.sampling import ranking, shares
-from pipeline.sampling.stage import draw_from
-from pipeline.shards import sealed
+from pipeline.sampling.order import Order, make_order
+from pipeline.sampling.shares import Shares
+from pipeline.shards.folder import existing_shards
+from pipeline.shards.sealed import Shard
 from pipeline.snapshot import tables
-from pipeline.snapshot.description import ArchiveSource, KaggleSource, describe
+from pipeline.snapshot.description import describe
 from pipeline.snapshot.receipt import Receipt, read_members, read_receipt
 
 # For one second of 16 kHz speech, measured on the snapshot's own clips.
@@ -34,13 +34,12 @@ class Estimate:
 
     rows: int
     sizes: dict[str, int]  # eligible clips of each stratum
-    accepted: Counter[str]  # clips of the sample, by stratum
-    seconds: float
-    clip_bytes: int  # of the sample, as MP3s
-    to_fetch: int  # clips, of which each is one request
-    to_fetch_bytes: int
-    there: int  # clips that earlier runs fetched
-    reached: bool  # whether there are enough clips
+    goal: Goal
+    accepted: Counter[str] = field(default_factory=Counter)  # clips of the sample, by stratum
+    clip_bytes: int = 0  # of the sample, as MP3s
+    to_fetch: int = 0  # clips, of which each is one request
+    to_fetch_bytes: int = 0
+    there: int = 0  # clips that earlier runs fetched
 
 
 def report(params: Params | None = None) -> str:
@@ -62,117 +61,78 @@ def report(params: Params | None = None) -> str:
             f"data/snapshot is {receipt.snapshot}, and params.yaml asks for {params.snapshot}; "
             "get its tables and index with: dvc repro stratify"
         )
-    rows, order = _order(params, receipt.format)
-    estimate = _walk(params, receipt, rows, order)
+    estimate = _walk(params, receipt, make_order(params.stratify))  # the ranking on disk may be older
     source = describe(params.snapshot).source
-    remote = isinstance(source, KaggleSource) or (isinstance(source, ArchiveSource) and source.url is not None)
-    return "\n".join(f"{label:<11}{line}" for label, line in _lines(params, estimate, remote=remote))
+    return "\n".join(f"{label:<11}{line}" for label, line in _lines(params, estimate, remote=source.is_remote))
 
 
-def _order(params: Params, layout: str) -> tuple[int, pa.Table]:
-    """Return the number of rows, and the ranking as `stratify` would make it now: the one on disk may be older."""
-    wanted = params.stratify
-    clips = tables.read_clips(wanted.tables, layout=layout)
-    if wanted.estimated_seconds is not None:
-        index = tables.index_clips(read_members(), layout)
-        clips["estimated_seconds"] = tables.estimated_seconds(clips["clip_id"], index, layout)
-    eligible, _ = draw_from(clips, wanted)
-    if eligible.empty:
-        raise SampleError(f"no clip of {', '.join(wanted.tables)} is eligible; loosen stratify.require in params.yaml")
-    ranked = ranking.rank(
-        eligible, strata=wanted.strata, allocation=wanted.allocation, seed=wanted.seed, splits=wanted.splits
-    )
-    return len(clips), pa.Table.from_pandas(ranked, schema=schema.RANKING_SCHEMA, preserve_index=False)
-
-
-def _walk(params: Params, receipt: Receipt, rows: int, order: pa.Table) -> Estimate:
-    """Go down the ranking as `subsample` will, taking every clip for good that its size does not speak against."""
-    layout, wanted = receipt.format, params.subsample
-    index = tables.index_clips(read_members(), layout)
-    seconds = tables.estimated_seconds(order["clip_id"].to_pylist(), index, layout)
-    known = pd.Series(seconds).fillna(float(pd.Series(seconds).mean())).fillna(0.0)
-    there = _there(receipt.source_identity())
+def _walk(params: Params, receipt: Receipt, order: Order) -> Estimate:
+    """Go down the ranking as `subsample` will, accepting every clip whose size does not rule it out."""
+    format_name, wanted = receipt.format, params.subsample
+    index = tables.index_clips(read_members(), format_name)
+    estimated = pd.Series(tables.estimated_seconds(order.ranking["clip_id"].to_pylist(), index, format_name))
+    seconds = estimated.fillna(estimated.mean()).fillna(0.0).tolist()
+    candidates = Candidates(order.ranking, index, wanted.exclude, format_name)
     check = Check(wanted.seconds)
-    sizes = Counter(order["stratum"].to_pylist())
-    found = Estimate(rows, dict(sizes), Counter(), 0.0, 0, 0, 0, 0, reached=False)
-    for candidate, duration in zip(
-        Candidates(order, index, wanted.exclude, layout).since(0), known.tolist(), strict=True
-    ):
-        found.reached = _enough(params, found)
-        if found.reached:
-            return found
-        _count(found, candidate, duration, check, there)
-    found.reached = _enough(params, found)
+    earlier = Earlier(_seals(), wanted_seal(params, describe(params.snapshot), receipt.source_identity()), check)
+    found = Estimate(order.rows, dict(Counter(order.ranking["stratum"].to_pylist())), Goal.of(wanted))
+    for candidate, duration in zip(candidates.since(0), seconds, strict=True):
+        if found.goal.reached():
+            break
+        _count(found, candidate, duration, check, earlier)
     return found
 
 
-def _enough(params: Params, found: Estimate) -> bool:
-    wanted = params.subsample
-    if wanted.hours is not None:
-        return found.seconds >= wanted.hours * 3600
-    return found.accepted.total() >= (wanted.clips or 0)
-
-
-def _count(found: Estimate, candidate: Candidate, duration: float, check: Check, there: dict[str, bool]) -> None:
+def _count(found: Estimate, candidate: Candidate, seconds: float, check: Check, earlier: Earlier) -> None:
     try:
-        member = check.refuse_unfetched(candidate)
+        member = check.member_to_fetch(candidate)
     except Rejected:
         return
-    known = there.get(candidate.clip_id)
-    if known is False:
+    if earlier.rejected(candidate):
         return
-    if known:
+    if earlier.has(candidate):
         found.there += 1
     else:
         found.to_fetch += 1
         found.to_fetch_bytes += member.compressed_bytes or member.size_bytes
-    if check.seconds[0] <= duration <= check.seconds[1]:
+    if check.seconds[0] <= seconds <= check.seconds[1]:
         found.accepted[candidate.row["stratum"]] += 1
-        found.seconds += duration
+        found.goal.add(1, round(seconds * 1e9))
         found.clip_bytes += member.size_bytes
 
 
-def _there(source: Any) -> dict[str, bool]:
-    """Return the clips of this snapshot that earlier runs examined, and whether they were good, as seals say."""
-    good: dict[str, bool] = {}
-    waiting = schema.CLIPS.with_name(f".{schema.CLIPS.name}")  # where a run that was killed leaves them
-    for path in [path for folder in (schema.CLIPS, waiting) for path in folder.glob("part-*.parquet")]:
+def _seals() -> dict[Any, ClipsSeal]:
+    """Return the seals of the shards that earlier runs left, whole or not."""
+    seals = {}
+    for path in existing_shards(schema.CLIPS):
         try:
-            seal = sealed.read_seal(path)
+            seals[path] = Shard(path, ClipsSeal).seal
         except ShardError:
             continue
-        if seal["source"] == source:
-            good |= dict.fromkeys(pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist(), True)
-            good |= {clip_id: False for _, clip_id, _, _ in seal["rejected"]}
-    return good
+    return seals
 
 
 def _lines(params: Params, found: Estimate, *, remote: bool) -> Iterable[tuple[str, str]]:
     encoding, rate = params.waveforms.encoding, params.waveforms.sample_rate
-    waveform_bytes = found.seconds * _WAVEFORM_BYTES_PER_SECOND[encoding] * rate / 16_000
+    seconds = found.goal.nanoseconds_so_far / 1e9
+    waveform_bytes = seconds * _WAVEFORM_BYTES_PER_SECOND[encoding] * rate / 16_000
     eligible, accepted = sum(found.sizes.values()), found.accepted.total()
     yield "eligible", f"{eligible:,} of {found.rows:,} clips, in {len(found.sizes)} strata"
-    yield "sample", f"{accepted:,} clips, about {found.seconds / 3600:.2f} hours"
-    if not found.reached:
+    yield "sample", f"{accepted:,} clips, about {found.goal.hours_so_far:.2f} hours"
+    if not found.goal.reached():
         yield "", "fewer than params.yaml asks for: that is all there is, and subsample will fail"
     yield "there", f"{found.there:,} clips"
     how = "in as many requests" if remote else "from this disk"
     yield "to fetch", f"{found.to_fetch:,} clips, {found.to_fetch_bytes / 1e6:.1f} MB, {how}"
     yield "on disk", f"{found.clip_bytes / 1e6:.1f} MB of MP3s, {waveform_bytes / 1e6:.1f} MB of waveforms ({encoding})"
-    exhausted = _exhausted(found, params.stratify.allocation)
+    names = sorted(found.sizes)
+    shares = Shares([found.sizes[name] for name in names], params.stratify.allocation)
+    exhausted = [names[place] for place in shares.exhausted(accepted)]
     why = ": they hold less than their share, and others take the rest" if exhausted else ""
     yield "exhausted", _named(exhausted) + why
-    empty = [name for name in sorted(found.sizes) if not found.accepted[name]]
+    empty = [name for name in names if not found.accepted[name]]
     why = ": too small for a clip in a sample of this size" if empty else ""
     yield "empty", _named(empty) + why
-
-
-def _exhausted(found: Estimate, allocation: str | float) -> list[str]:
-    """Return the strata whose share, by their weight alone, is more than they have."""
-    names = sorted(found.sizes)
-    weights = shares.Shares([found.sizes[name] for name in names], allocation).weights
-    clips, weight = found.accepted.total(), sum(weights)
-    return [name for name, each in zip(names, weights, strict=True) if clips * each > found.sizes[name] * weight]
 
 
 def _named(strata: list[str]) -> str:

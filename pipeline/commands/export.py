@@ -6,9 +6,10 @@ An MP3 is byte for byte the original; WAV and FLAC are the waveform of the shard
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pandas as pd
 import soundfile
 
 from pipeline.audio import decode
@@ -22,6 +23,13 @@ TABLE = "samples.csv"
 MISSING = "?"  # as in the names of strata
 
 _COLUMNS = ("clip_id", "text", "age", "gender", "accent", "split", "duration_seconds", "mp3_sha256")
+
+
+class FolderUnusable(PipelineError):
+    """The folder to export to cannot be made or read."""
+
+    def __init__(self, folder: Path, error: OSError) -> None:
+        super().__init__(f"{folder}: {error.strerror or error}. Nothing was written; name another folder with --to.")
 
 
 class FolderInUse(PipelineError):
@@ -59,6 +67,8 @@ def run(clips: int, folder: Path, *, file_format: str = "mp3", where: Sequence[s
         Fewer clips are as asked.
     FolderInUse
         There are files in the folder, and `force` is not set.
+    FolderUnusable
+        It cannot be made.
     """
     chosen = select(open_waveforms(), where)
     if len(chosen) < clips:
@@ -66,18 +76,33 @@ def run(clips: int, folder: Path, *, file_format: str = "mp3", where: Sequence[s
             f"--clips {clips}: {len(chosen)} clips of the sample are as asked ({' '.join(where) or 'all'})"
         )
     chosen = chosen.head(clips)
-    present = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        present = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        raise FolderUnusable(folder, error) from None
     if present and not force:
         raise FolderInUse(folder, present)
     table = chosen.metadata()[list(_COLUMNS)]
     files = [f"sample-{number}.{file_format}" for number in range(1, clips + 1)]
-    mp3s = originals.read_mp3s(table["clip_id"]) if file_format == "mp3" else {}
-    for name, clip in zip(files, chosen, strict=True):
+    for name, data in zip(files, _files(chosen, table, file_format), strict=True):
         with atomic.replacing(folder / name) as temporary:
-            temporary.write_bytes(mp3s[clip.clip_id] if mp3s else encoded(clip, file_format))
+            temporary.write_bytes(data)
     table.insert(0, "file", files)
-    atomic.write_text(folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
+    atomic.write_text(folder / TABLE, table.map(_as_text).to_csv(index=False, lineterminator="\n"))
     return f"{clips} clips and {TABLE} in {folder}"
+
+
+def _files(clips: Waveforms, table: pd.DataFrame, file_format: str) -> Iterator[bytes]:
+    """Yield the content of each file, holding one row group of clips in memory."""
+    if file_format == "mp3":
+        return originals.read_mp3s(zip(table["clip_id"], table["mp3_sha256"], strict=True))
+    return (encoded(clip, file_format) for clip in clips)
+
+
+def _as_text(cell: object) -> object:
+    """Return a cell that a spreadsheet does not take for a formula (owasp.org, CSV Injection)."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def select(clips: Waveforms, where: Sequence[str]) -> Waveforms:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.clips import originals
+from pipeline.commands import drawing
 from pipeline.core import atomic, schema
 from pipeline.core.errors import SampleError
-from pipeline.report import plots
 from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
 
 _FIRST_VALUES = 8
@@ -25,10 +25,10 @@ def run(clip_id: str, out: Path | None = None) -> str:
         The sample has no such clip; the message names the nearest ones.
     """
     clip = find(open_waveforms(), clip_id)
-    mp3 = originals.read_mp3s([clip_id])[clip_id]
+    (mp3,) = originals.read_mp3s([(clip_id, clip.mp3_sha256)])
     path = out or schema.REPORTS / "clips" / f"{clip_id.replace('/', '-')}.png"
     with atomic.replacing(path) as temporary:
-        temporary.write_bytes(plots.clip(clip.waveform, clip.sample_rate))
+        temporary.write_bytes(drawing.png(clip.waveform, clip.sample_rate))
     return f"{described(clip, len(mp3))}\npicture       {path}"
 
 
@@ -67,4 +67,9 @@ def described(clip: Clip, mp3_bytes: int) -> str:
         "SHA-256": clip.mp3_sha256,
         **{name: "(missing)" if value is None else value for name, value in spoken.items()},
     }
-    return "\n".join(f"{name:<12}  {value}" for name, value in rows.items())
+    return "\n".join(f"{name:<12}  {printable(str(value))}" for name, value in rows.items())
+
+
+def printable(text: str) -> str:
+    """Return a text of a table as one line that a terminal shows and does not obey: control characters as escapes."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -5,10 +5,14 @@ A file that may be linked into DVC's cache is never written to: the rename puts 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from pipeline.core import schema
+from pipeline.core.errors import BusyError
 
 SUFFIX = ".tmp"
 
@@ -57,3 +61,31 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def alone(name: str, folder: Path = schema.DATA) -> Iterator[None]:
+    """Keep others from doing what is called `name` in `folder` at the same time: they share temporary names.
+
+    Raises
+    ------
+    BusyError
+        Another process does; the message names it.
+    """
+    from filelock import FileLock, Timeout  # noqa: PLC0415  who only reads need not have it
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f".{name}.lock"
+    try:
+        with FileLock(path, timeout=0, mode=0o644):
+            path.write_text(str(os.getpid()))
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+    except Timeout:
+        holder = path.read_text() or "?"
+        raise BusyError(
+            f"another {name} is at work in this folder (process {holder}); wait until it has ended, or end it. "
+            "Nothing was changed."
+        ) from None

@@ -10,13 +10,15 @@
     │   └── TransferError        it could not be reached
     ├── SampleError              what was asked for cannot be drawn from what is there
     ├── ShardError               a Parquet shard is missing, damaged or of another kind
-    └── WorkerError              a worker process died
+    ├── WorkerError              a worker process died
+    └── BusyError                another run is at work on the same output
 
-    Rejected                     one clip is bad: ends up as a row with its reason, never ends a run
+    Rejected                     one clip is no good: ends up as a row with its reason, never ends a run
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 
 from pipeline.core.schema import Reason
@@ -34,9 +36,9 @@ class ParameterError(PipelineError):
     Parameters
     ----------
     source
-        The file (or the command line) that they came from.
+        The file (or the command line) that they are from.
     problems
-        One line for each: the path of the key, what came, what is allowed.
+        One line for each: the path of the key, what was found, what is allowed.
     """
 
     exit_status = 2
@@ -61,7 +63,7 @@ class TableError(SnapshotError):
     line
         Line in the file, counted from 1; None where the whole file is meant.
     problem
-        What was expected and what came.
+        What was expected and what was found.
     """
 
     def __init__(self, table: str, line: int | None, problem: str) -> None:
@@ -72,15 +74,15 @@ class TableError(SnapshotError):
 class SnapshotChanged(SnapshotError):
     """The snapshot is no longer the one that `download` opened."""
 
-    def __init__(self, name: str, expected: str, came: str) -> None:
+    def __init__(self, name: str, expected: str, found: str) -> None:
         super().__init__(
-            f"{name} changed since it was opened: expected {expected}, came {came}.\n"
+            f"{name} changed since it was opened: expected {expected}, found {found}.\n"
             "Restore the original, or take the new one with: dvc repro --force --downstream download"
         )
 
 
 class TransferError(SnapshotError):
-    """The snapshot could not be reached, or what came over the network was not it."""
+    """The snapshot could not be reached, or what was received is not it."""
 
 
 class SampleError(PipelineError):
@@ -95,15 +97,19 @@ class WorkerError(PipelineError):
     """A worker process died."""
 
 
+class BusyError(PipelineError):
+    """Another run is at work on the same output."""
+
+
 class Rejected(Exception):
-    """One clip is bad. `subsample` turns it into a row of ``data/rejected.csv``.
+    """One clip is no good. `subsample` turns it into a row of ``data/rejected.csv``.
 
     Parameters
     ----------
     reason
         Out of the closed list `pipeline.core.schema.Reason`.
     detail
-        What was expected and what came, for a person; the same on every machine.
+        What was expected and what was found, for a person; the same on every machine.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -113,3 +119,17 @@ class Rejected(Exception):
 
     def __reduce__(self) -> tuple[type[Rejected], tuple[Reason, str]]:
         return Rejected, (self.reason, self.detail)
+
+
+def explain(error: Exception) -> tuple[str | None, int]:
+    """Return what to tell the user of a failure, and the exit status; no message for what is a fault of the code."""
+    if isinstance(error, PipelineError):
+        return str(error), error.exit_status
+    if not isinstance(error, OSError):
+        return None, 1
+    place = f" ({error.filename})" if error.filename else ""
+    if error.errno == errno.ENOSPC or "No space left on device" in str(error):
+        return f"no space left on the disk{place}. Free some and run it again: what is done is kept.", 1
+    if isinstance(error, FileNotFoundError):
+        return f"{error.strerror or error}{place}. Make it with: dvc repro, or fetch it with: dvc pull", 1
+    return f"{error.strerror or error}{place}", 1

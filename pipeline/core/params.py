@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeGuard, TypeVar, get_args
 
+import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
@@ -65,6 +66,26 @@ def _splits(value: dict[str, float]) -> dict[str, float]:
     return dict(sorted(value.items()))  # the order of keys in a YAML file means nothing
 
 
+def _where(value: Any) -> Any:
+    """Check ``stratify.where``: metadata columns, each with the values that may be drawn; null is a missing one."""
+    if not isinstance(value, dict):
+        raise PydanticCustomError("where", "should be a list of values for each column, such as accent: [us]")
+    _columns(tuple(map(str, value)))
+    for column, values in sorted(value.items()):
+        kind = int if pa.types.is_integer(schema.RANKING_SCHEMA.field(column).type) else str
+        listed = isinstance(values, list | tuple) and len(values) > 0
+        if not listed or any(type(each) not in {kind, type(None)} for each in values):
+            wanted = "whole numbers" if kind is int else "texts"
+            raise PydanticCustomError(
+                "where",
+                "{column}: should be a list of {wanted}, null for a missing value",
+                {"column": column, "wanted": wanted},
+            )
+        if len(set(values)) < len(values):
+            raise PydanticCustomError("where", "{column}: lists a value more than once", {"column": column})
+    return {column: tuple(values) for column, values in sorted(value.items())}  # the order of keys means nothing
+
+
 Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False), AfterValidator(_unique)]
 Columns = Annotated[Names, AfterValidator(_columns)]
 Seconds = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]], Field(strict=False)]
@@ -78,6 +99,7 @@ class Stratify(Settings):
     tables: Annotated[Names, Field(min_length=1)]
     strata: Columns
     require: Columns
+    where: Annotated[dict[str, tuple[str | int | None, ...]], BeforeValidator(_where)] = {}
     allocation: Annotated[Literal["proportional", "equal"] | float, BeforeValidator(_allocation)]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     splits: Annotated[dict[Annotated[str, Field(min_length=1)], Fraction], AfterValidator(_splits)]
@@ -91,7 +113,7 @@ class Subsample(Settings):
     """How many clips, and which of them are refused. Either `clips` or `hours` is given."""
 
     clips: Annotated[int, Field(ge=1)] | None = None
-    hours: Annotated[float, Field(gt=0)] | None = None
+    hours: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     seconds: SecondsRange
     max_rejected: Annotated[float, Field(ge=0, le=1)]
     exclude: Names
@@ -242,12 +264,12 @@ def _sentence(model: type[Settings], problem: ErrorDetails) -> str:
         case "missing":
             return f"{path}: missing"
         case "secret":
-            return f"{path}: {problem['msg']}"  # what came is not to be seen
+            return f"{path}: {problem['msg']}"  # the value is not to be shown
     said = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
     got = repr(problem["input"])
     if "://" in got or "@" in got:  # a URL may hold a secret
         return f"{path}: {said}"
-    return f"{path}: {said}; came {got}"
+    return f"{path}: {said}; got {got}"
 
 
 def _section(model: type[Settings], location: list[int | str]) -> type[Settings]:

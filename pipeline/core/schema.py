@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-VERSION = "0.1.0"  # of this project, as in pyproject.toml
+from pipeline.core.version import version
+
+VERSION = version()  # of this project
 
 PARAMS = Path("params.yaml")
 SNAPSHOTS = Path("configs/snapshots")
 RUNTIME = Path("configs/runtime.yaml")
 
+DATA = Path("data")
 ARCHIVE = Path("data/archive")  # whole copies of remote archives; no output of DVC
 SNAPSHOT = Path("data/snapshot")
 TABLES = SNAPSHOT / "tables"
@@ -23,16 +26,18 @@ CLIPS = Path("data/clips")
 REJECTED = Path("data/rejected.csv")
 SAMPLE = Path("data/sample.parquet")
 WAVEFORMS = Path("data/waveforms")
+FEATURES = Path("data/features")
+TRANSCRIPTS = Path("data/transcripts")
 REPORTS = Path("reports")
 METRICS = REPORTS / "metrics.json"
 REPORT = REPORTS / "report.html"
 CARD = REPORTS / "DATASET_CARD.md"
-_PICTURES = ("columns", "strata", "deviation", "durations", "peaks", "levels", "words", "rejected", "weights")
-PLOTS = {name: REPORTS / "plots" / f"{name}.png" for name in _PICTURES}
+_PICTURES = ("columns", "strata", "deviation", "durations", "peaks", "levels", "words", "rejected", "disk_usage")
+PLOTS = {name: REPORTS / "plots" / f"{name}.svg" for name in _PICTURES}
 
 
 class Reason(StrEnum):
-    """Why a clip was refused: the closed list of ``data/rejected.csv``."""
+    """Why a clip was rejected: the closed list of ``data/rejected.csv``."""
 
     EXCLUDED = "excluded"  # named in subsample.exclude
     MISSING = "missing"  # the tables name it, the archive has no such member

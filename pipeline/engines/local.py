@@ -9,100 +9,76 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import wait as wait_for_exit
 from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar
+from typing import Any
 
-from pipeline.core.errors import WorkerError
-
-Result = TypeVar("Result")
+from pipeline.core import interrupts
 
 # Workers come from a clean process that has imported what they need once, where the platform has that.
 _START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
-def map_shards(
-    function: Callable[..., Result], tasks: Mapping[str, tuple[Any, ...]], processes: int
-) -> Generator[tuple[str, Result], None, None]:
-    """Call `function` with each shard's arguments, `processes` at a time; yield (shard, result) as they get done.
+@dataclass(frozen=True)
+class LocalProcesses:
+    """So many worker processes, started when there is work for more than one of them."""
 
-    The first error ends all workers and is raised; so does Ctrl-C.
+    processes: int
 
-    Raises
-    ------
-    WorkerError
-        A worker died: names the shards that were being made.
-    """
-    if min(processes, len(tasks)) <= 1:
-        for shard, arguments in tasks.items():
-            yield shard, function(*arguments)
-        return
-    others = multiprocessing.active_children()
-    pool = _local_processes(min(processes, len(tasks)), function)
-    running: dict[Future[Result], str] = {}
-    waiting = iter(tasks.items())
-    try:
-        while True:
-            for shard, arguments in _take(waiting, processes - len(running)):
-                with _ctrl_c_waits():
-                    running[pool.submit(function, *arguments)] = shard
-            if not running:
-                break
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                result = future.result()
-                yield running.pop(future), result
-    except BrokenProcessPool:
-        shards = " or ".join(sorted(running.values())) or "nothing yet"
-        raise WorkerError(
-            f"a worker process died while it made {shards}; it was killed, or memory ran out.\n"
-            "Shards that are done are kept. Run it again, with fewer workers if memory is short (configs/runtime.yaml)."
-        ) from None
-    finally:
-        _stop(pool, others)
+    def prepare(self, function: Callable[..., Any], tasks: int) -> None:
+        """Let the server that workers are forked from import what `function` needs, while the caller goes on.
+
+        Does nothing where the platform has no such server.
+        """
+        if _START == "forkserver" and min(self.processes, tasks) > 1:
+            multiprocessing.get_context(_START).set_forkserver_preload([function.__module__])
+            with interrupts.held():
+                forkserver.ensure_running()
+
+    @contextmanager
+    def start(self, function: Callable[..., Any], tasks: int) -> Iterator[tuple[Executor, int]]:
+        """Start processes for so many calls; a single one is made right here. All of them end with the block."""
+        processes = min(self.processes, tasks)
+        if processes <= 1:
+            yield _Here(), 1
+            return
+        self.prepare(function, tasks)
+        others = multiprocessing.active_children()
+        pool = _Processes(processes, multiprocessing.get_context(_START), _start_worker)
+        try:
+            yield pool, processes
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end(others)
 
 
-def prepare(function: Callable[..., Any]) -> None:
-    """Let the server that workers are forked from import what `function` needs, while the caller goes on.
+class _Here(Executor):
+    """Calls right away, in this process."""
 
-    Does nothing where the platform has no such server.
-    """
-    if _START == "forkserver":
-        multiprocessing.get_context(_START).set_forkserver_preload([function.__module__])
-        with _ctrl_c_waits():
-            forkserver.ensure_running()
-
-
-def _local_processes(processes: int, function: Callable[..., Any]) -> ProcessPoolExecutor:
-    prepare(function)
-    return ProcessPoolExecutor(processes, multiprocessing.get_context(_START), _start_worker)
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*arguments, **options))
+        except Exception as error:  # noqa: BLE001  it is raised by whoever asks for the result
+            future.set_exception(error)
+        return future
 
 
-@contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """Hold Ctrl-C back while processes start: one that is half started can be neither ended nor kept silent.
+class _Processes(ProcessPoolExecutor):
+    """Starts processes with Ctrl-C held back: one that is half started can be neither ended nor kept silent."""
 
-    They inherit the mask; this process needs a handler, since the signal may come to another thread of it. Does nothing
-    outside of the main thread, which alone can set handlers, and where the handler is not Python's to put back.
-    """
-    may_wait = hasattr(signal, "pthread_sigmask") and signal.getsignal(signal.SIGINT) is not None
-    if threading.current_thread() is not threading.main_thread() or not may_wait:
-        yield
-        return
-    came: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, handler)
-        if came:
-            signal.raise_signal(signal.SIGINT)
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        with interrupts.held():
+            try:
+                return super().submit(function, *arguments, **options)
+            except (EOFError, ConnectionError) as error:  # the server that they are forked from was killed
+                raise BrokenProcessPool(str(error)) from None
 
 
 def _start_worker() -> None:
@@ -118,14 +94,9 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def _stop(pool: ProcessPoolExecutor, others: list[BaseProcess]) -> None:
+def _end(others: list[BaseProcess]) -> None:
     """End all workers at once, idle or not; `others` were there before."""
-    pool.shutdown(wait=False, cancel_futures=True)
     for process in multiprocessing.active_children():
         if process not in others:
             process.terminate()
             process.join()
-
-
-def _take(waiting: Iterator[tuple[str, tuple[Any, ...]]], most: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    return (task for _, task in zip(range(most), waiting, strict=False))

@@ -13,12 +13,14 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.report.numbers import Histogram, Report
-from pipeline.waveforms.reader import Clip
+from pipeline.report import axis, sound
+from pipeline.report.exhibits import Exhibit
+from pipeline.report.histograms import Histogram
+from pipeline.report.numbers import Report
 
 _TEMPLATE = "report.html.j2"
 _MOST_STRATA = 20  # shown at once; the others are folded away
-_MOST_REFUSED = 100  # of one reason
+_MOST_REJECTED = 100  # of one reason
 _MOST_OUTSIDE = 30
 
 
@@ -53,17 +55,6 @@ class About:
     extends: str
 
 
-@dataclass(frozen=True)
-class Exhibit:
-    """A clip to look at and to listen to; without an MP3 there is no player."""
-
-    clip: Clip
-    stratum: str
-    mp3: bytes | None
-    waveform_png: bytes
-    spectrogram_png: bytes
-
-
 def render(report: Report, about: About, exhibits: Sequence[Exhibit]) -> str:
     """Return the page."""
     return (
@@ -77,8 +68,11 @@ def render(report: Report, about: About, exhibits: Sequence[Exhibit]) -> str:
             ticks=ticks,
             summary=summary,
             heights=heights,
+            guides=guides,
+            box=(sound.OUTLINE_WIDTH, sound.OUTLINE_HEIGHT),
+            palette=[f"rgb({red} {green} {blue})" for red, green, blue in sound.palette().tolist()[::7]],
             most_strata=_MOST_STRATA,
-            most_refused=_MOST_REFUSED,
+            most_rejected=_MOST_REJECTED,
             most_outside=_MOST_OUTSIDE,
         )
     )
@@ -94,9 +88,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters.update(
-        number=number, percent=percent, megabytes=megabytes, signed=signed, decibels=decibels, data_url=data_url
-    )
+    formats = (number, percent, megabytes, signed, decibels, data_url, axis.written)
+    made.filters.update({each.__name__: each for each in formats})
     return made
 
 
@@ -137,16 +130,22 @@ def ticks(histogram: Histogram) -> list[tuple[float, str]]:
     """Return up to six marks below a histogram: how far from the left, in percent, and the edge there."""
     bins = len(histogram.edges) - 1
     step = math.ceil(bins / 5)
-    return [
-        (round(100 * place / bins, 3), f"{histogram.edges[place]:g}".replace("-", "−"))
-        for place in range(0, bins + 1, step)
-    ]
+    return [(round(100 * place / bins, 3), axis.written(histogram.edges[place])) for place in range(0, bins + 1, step)]
 
 
 def heights(counts: Sequence[int], histogram: Histogram) -> list[float]:
     """Return the height of each bar, in percent of the highest of all groups, as shares of its group."""
-    most = max(max(each) / max(1, sum(each)) for each in histogram.counts.values()) or 1
-    return [round(100 * count / max(1, sum(counts)) / most, 2) for count in counts]
+    return [round(100 * count / max(1, sum(counts)) / _highest(histogram), 2) for count in counts]
+
+
+def guides(histogram: Histogram) -> list[tuple[float, str]]:
+    """Return up to five lines behind the bars: how far up, in percent, and the share of clips there."""
+    highest = 100 * _highest(histogram)
+    return [(round(100 * share / highest, 2), f"{axis.written(share)}%") for share in axis.marks(0, highest, 5)]
+
+
+def _highest(histogram: Histogram) -> float:
+    return max(max(each) / max(1, sum(each)) for each in histogram.counts.values()) or 1
 
 
 def summary(histogram: Histogram) -> str:
@@ -159,26 +158,23 @@ def summary(histogram: Histogram) -> str:
             continue
         filled = [place for place, count in enumerate(counts) if count]
         top = counts.index(max(counts))
-        low, high = (_plain(histogram.edges[place]) for place in (filled[0], filled[-1] + 1))
-        most = " to ".join(_plain(edge) for edge in histogram.edges[top : top + 2])
+        low, high = (axis.written(histogram.edges[place]) for place in (filled[0], filled[-1] + 1))
+        most = " to ".join(axis.written(edge) for edge in histogram.edges[top : top + 2])
         said.append(
             f"{name}: {total} clips from {low} to {high} {histogram.unit}, most of them ({counts[top]}) from {most}"
         )
     return f"Histogram. {histogram.title}. {'; '.join(said)}. All numbers are in the table below it."
 
 
-def _plain(edge: float) -> str:
-    return f"{edge:g}".replace("-", "−")
-
-
 def flattened(parameters: dict[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:
     """Return nested parameters as paths and values, without those that are not set."""
     rows: list[tuple[str, str]] = []
     for key, value in parameters.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             rows += flattened(value, f"{prefix}{key}.")
-        elif isinstance(value, list | tuple):
-            rows.append((f"{prefix}{key}", ", ".join(map(str, value)) or "none"))
+        elif isinstance(value, dict | list | tuple):
+            written = ["null" if each is None else str(each) for each in value]
+            rows.append((f"{prefix}{key}", ", ".join(written) or "none"))
         elif value is not None:
             rows.append((f"{prefix}{key}", str(value)))
     return tuple(rows)

@@ -1,235 +1,209 @@
-"""Pictures for `dvc plots` and of single clips, as PNG. Pure: the same numbers give the same bytes on any machine."""
+"""The pictures that `dvc plots` shows, as SVG: they need no network, no script and no library to draw them. Pure.
+
+Each picture is a list of bars, lines and texts, which ``templates/plot.svg.j2`` writes down, every text escaped.
+"""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from matplotlib import style
-from matplotlib.figure import Figure
-from PIL import Image
+from jinja2 import Template
 
-from pipeline.audio.mel import FLOOR_DB, mel_spectrogram
-from pipeline.report.numbers import Histogram, Report
+from pipeline.report import axis, html
+from pipeline.report.histograms import Histogram
+from pipeline.report.numbers import Report
 
-_SAMPLE, _BEFORE, _REJECTED = "#2f6db3", "#b8c4d6", "#c2603d"
-_GROUPS = {"sample": _SAMPLE, "eligible": _BEFORE}
+_TEMPLATE = "plot.svg.j2"
+_SAMPLE, _BEFORE, _POPULATION, _REJECTED = "#2f6db3", "#a9b8cd", "#dde3ec", "#b8573a"
 _MOST_STRATA = 30  # in one picture
-_DPI = 100
-_COLOURS = 128  # of a palette, which halves a PNG
-_MOST_STEPS = 4 * 1032  # of a waveform: four in each pixel
-_HERTZ_TICKS = (0, 500, 1000, 2000, 4000, 8000, 16000)
-
-# Where the axes lie in a picture of 12 × 3 inches: the same for both, so that time lies below time.
-_LEFT, _RIGHT, _BOTTOM, _TOP = 0.065, 0.925, 0.19, 0.95
+_WIDTH, _RIGHT, _ROOM = 900, 60, 24  # in pixels: of the picture, beside the longest bar, above and below
+_MOST_LABEL = 44  # characters
+_CHARACTER = 6.7  # pixels of a label, nearly all of them
+_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, 2.2
 
 
-def overview(report: Report) -> dict[str, bytes]:
-    """Return the pictures of a report as PNG: the keys are those of `schema.PLOTS`."""
-    drawn: dict[str, Callable[[], Figure]] = {
-        "strata": partial(_strata, report),
+@dataclass
+class Drawing:
+    """What is drawn, in pixels from the upper left corner."""
+
+    title: str
+    height: float = _ROOM
+    bars: list[tuple[float, float, float, float, str]] = field(default_factory=list)  # x, y, width, height, colour
+    lines: list[tuple[float, float, float, float, str]] = field(default_factory=list)  # from x, y to x, y; colour
+    texts: list[tuple[float, float, str, str, str]] = field(default_factory=list)  # x, y, anchor, class, text
+
+    def text(self, x: float, y: float, text: str, anchor: str = "start", kind: str = "mark") -> None:
+        """Write a text whose middle line is at `y`; a character that XML can't hold is replaced."""
+        self.texts.append((round(x, 1), round(y, 1), anchor, kind, _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)))
+
+    def bar(self, x: float, y: float, width: float, height: float, colour: str) -> None:
+        """Draw a bar, to the left of `x` where its width is negative."""
+        self.bars.append((round(min(x, x + width), 1), round(y, 1), round(abs(width), 1), round(height, 1), colour))
+
+    def line(self, x: float, y: float, to_x: float, to_y: float, colour: str) -> None:
+        """Draw a thin line."""
+        self.lines.append((round(x, 1), round(y, 1), round(to_x, 1), round(to_y, 1), colour))
+
+    def legend(self, names: dict[str, str]) -> None:
+        """Say which colour is what, below all that is drawn."""
+        x = 16.0
+        for name, colour in names.items():
+            self.bar(x, self.height - 5, 10, 10, colour)
+            self.text(x + 15, self.height, name)
+            x += 15 + len(name) * _CHARACTER + 20
+        self.height += _ROOM
+
+
+@dataclass(frozen=True)
+class Series:
+    """Numbers of one kind, one for each row of a panel, and what to write beside each bar."""
+
+    values: Sequence[float]
+    colour: str
+    written: Sequence[str] = ()
+
+
+def overview(report: Report) -> dict[str, str]:
+    """Return the pictures of a report as SVG: the keys are those of `schema.PLOTS`."""
+    drawn: dict[str, Callable[[], Drawing]] = {
         "columns": partial(_columns, report),
+        "strata": partial(_strata, report),
         "deviation": partial(_deviation, report),
         "rejected": partial(_rejected, report),
-        "weights": partial(_weights, report),
+        "disk_usage": partial(_disk_usage, report),
         **{each.key: partial(_histogram, each) for each in report.histograms},
     }
-    with _plain():
-        return {name: _png(draw()) for name, draw in drawn.items()}
+    template = html.environment().get_template(_TEMPLATE)
+    return {name: _svg(template, draw()) for name, draw in drawn.items()}
 
 
-def waveform(samples: npt.NDArray[np.float32], sample_rate: int) -> bytes:
-    """Draw a waveform of shape (n,), n ≥ 1, in −1…1, 12 × 3 inches, over time in seconds; return it as PNG."""
-    with _plain():
-        figure, axes = _strip()
-        axes.plot(*_outline(samples, sample_rate), linewidth=0.6, color=_SAMPLE)
-        axes.set(xlim=(0, len(samples) / sample_rate), xlabel="time (s)", ylabel="amplitude")
-        axes.grid(alpha=0.25)
-        return _png(figure)
+def _svg(template: Template, drawing: Drawing) -> str:
+    return template.render(drawing=drawing, width=_WIDTH)
 
 
-def spectrogram(samples: npt.NDArray[np.float32], sample_rate: int) -> bytes:
-    """Draw a mel spectrogram, 12 × 3 inches: time in seconds, frequency in Hz, level in dB; return it as PNG.
-
-    What is loud is dark, as on paper; the page inverts the colours where the reader's screen is dark.
-    """
-    levels = mel_spectrogram(samples, sample_rate)
-    hop = levels.hop_seconds
-    frames = (np.arange(levels.decibels.shape[1] + 1) - 0.5) * hop
-    with _plain():
-        figure, axes = _strip()
-        bands = np.arange(len(levels.edges_hertz))
-        mesh = axes.pcolorfast(frames, bands, levels.decibels, cmap="Blues", vmin=FLOOR_DB, vmax=0)
-        ticks = [hertz for hertz in _HERTZ_TICKS if hertz <= sample_rate / 2]
-        axes.set_yticks(np.interp(ticks, levels.edges_hertz, bands), map(str, ticks))
-        axes.set(xlim=(0, len(samples) / sample_rate), xlabel="time (s)", ylabel="frequency (Hz)")
-        beside = figure.add_axes((_RIGHT + 0.01, _BOTTOM, 0.012, _TOP - _BOTTOM))
-        figure.colorbar(mesh, cax=beside, ticks=range(round(FLOOR_DB), 1, 20)).set_label("level (dB)")
-        return _png(figure)
-
-
-def clip(samples: npt.NDArray[np.float32], sample_rate: int) -> bytes:
-    """Draw a waveform with its spectrogram below it, 12 × 6 inches; return it as PNG."""
-    drawn = [Image.open(io.BytesIO(draw(samples, sample_rate))).convert("RGB") for draw in (waveform, spectrogram)]
-    width, height = drawn[0].size
-    both = Image.new("RGB", (width, 2 * height))
-    for place, picture in enumerate(drawn):
-        both.paste(picture, (0, place * height))
-    buffer = io.BytesIO()
-    both.save(buffer, format="PNG", dpi=(_DPI, _DPI))
-    return buffer.getvalue()
+def _columns(report: Report) -> Drawing:
+    """Draw population, eligible and sample side by side, for each column of the strata."""
+    drawing = Drawing("Shares of each value, in percent")
+    totals = {name: max(1, report.metrics[name]) for name in ("population", "eligible")}
+    totals["sample"] = max(1, report.metrics["accepted"])
+    colours = {"population": _POPULATION, "eligible": _BEFORE, "sample": _SAMPLE}
+    shares = {
+        column.name: [
+            Series([100 * getattr(level, name) / total for level in column.levels], colours[name])
+            for name, total in totals.items()
+        ]
+        for column in report.columns
+    }
+    highest = max(value for panel in shares.values() for series in panel for value in series.values)
+    for column in report.columns:
+        drawing.text(16, drawing.height, column.name, kind="head")
+        drawing.height += _ROOM
+        _panel(drawing, [level.name for level in column.levels], shares[column.name], (0, highest), "share (%)")
+    drawing.legend(colours)
+    return drawing
 
 
-def _outline(samples: npt.NDArray[np.float32], sample_rate: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return times and amplitudes to draw: of many samples the lowest and highest of each step, as no more is seen."""
-    step = len(samples) // _MOST_STEPS
-    seconds = np.arange(len(samples)) / sample_rate
-    if step < 4:
-        return seconds, samples
-    starts = np.arange(0, len(samples), step)
-    both = np.stack([np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)], axis=1)
-    return np.repeat(seconds[starts], 2), both.ravel()
-
-
-def _strata(report: Report) -> Figure:
+def _strata(report: Report) -> Drawing:
     """Draw the share of each stratum among the eligible clips and in the sample, the largest strata first."""
     shown = report.strata[:_MOST_STRATA]
     eligible, accepted = report.metrics["eligible"], report.metrics["accepted"]
-    figure, axes = _figure(1.5 + 0.3 * len(shown))
-    places = np.arange(len(shown))
-    shares = [100 * stratum.eligible / eligible for stratum in shown]
-    axes.barh(places - 0.2, shares, 0.4, label=f"eligible ({eligible} clips)", color=_BEFORE)
-    shares = [100 * stratum.sample / max(1, accepted) for stratum in shown]
-    axes.barh(places + 0.2, shares, 0.4, label=f"sample ({accepted} clips)", color=_SAMPLE)
-    axes.set_yticks(places, [_plain_text(stratum.name) for stratum in shown])
-    axes.invert_yaxis()
-    axes.set(xlabel="share (%)", title=_of(len(shown), len(report.strata), "strata"))
-    axes.legend(loc="lower right")
-    return figure
+    before = Series([100 * stratum.eligible / eligible for stratum in shown], _BEFORE)
+    sample = Series([100 * stratum.sample / max(1, accepted) for stratum in shown], _SAMPLE)
+    drawing = Drawing(f"Shares of {_of(len(shown), len(report.strata), 'strata')}, in percent")
+    limits = (0, max(*before.values, *sample.values))
+    _panel(drawing, [stratum.name for stratum in shown], [before, sample], limits, "share (%)")
+    drawing.legend({f"eligible ({eligible:,} clips)": _BEFORE, f"sample ({accepted:,} clips)": _SAMPLE})
+    return drawing
 
 
-def _columns(report: Report) -> Figure:
-    """Draw population, eligible and sample side by side, for each column of the strata."""
-    heights = [1 + len(column.levels) for column in report.columns]
-    figure = Figure(figsize=(9, 1 + 0.42 * sum(heights)), layout="constrained", dpi=_DPI)
-    every_axes = figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
-    totals = {name: max(1, report.metrics[name]) for name in ("population", "eligible")}
-    totals["sample"] = max(1, report.metrics["accepted"])
-    colours = {"population": "#dfe4ec", "eligible": _BEFORE, "sample": _SAMPLE}
-    for axes, column in zip(every_axes, report.columns, strict=True):
-        places = np.arange(len(column.levels))
-        for step, (name, total) in enumerate(totals.items()):
-            shares = [100 * getattr(level, name) / total for level in column.levels]
-            axes.barh(places + (step - 1) * 0.27, shares, 0.27, label=name, color=colours[name])
-        axes.set_yticks(places, [_plain_text(level.name) for level in column.levels])
-        axes.invert_yaxis()
-        axes.set(title=column.name)
-    every_axes[-1].set(xlabel="share (%)")
-    every_axes[0].legend(loc="lower right")
-    return figure
-
-
-def _deviation(report: Report) -> Figure:
+def _deviation(report: Report) -> Drawing:
     """Draw how many clips each stratum is away from its exact share, the largest strata first."""
     shown = report.strata[:_MOST_STRATA]
-    figure, axes = _figure(1.5 + 0.25 * len(shown))
-    axes.barh(range(len(shown)), [stratum.deviation for stratum in shown], color=_SAMPLE)
-    axes.axvline(0, color="0.4", linewidth=0.8)
-    axes.set_yticks(range(len(shown)), [_plain_text(stratum.name) for stratum in shown])
-    axes.invert_yaxis()
-    axes.set(xlabel="clips more (or less) than the exact share", title=_of(len(shown), len(report.strata), "strata"))
-    return figure
+    values = [float(stratum.deviation) for stratum in shown]
+    drawing = Drawing(f"Deviation of {_of(len(shown), len(report.strata), 'strata')} from their exact shares")
+    series = Series(values, _SAMPLE, [html.signed(value) for value in values])
+    limits = (min(0, *values), max(0, *values))
+    _panel(drawing, [stratum.name for stratum in shown], [series], limits, "clips more (or less) than the exact share")
+    return drawing
 
 
-def _histogram(numbers: Histogram) -> Figure:
-    """Draw the share of clips in each bin, the sample in front."""
-    figure, axes = _figure(4, 0.7)
-    for name, counts in reversed(numbers.counts.items()):
-        share = 100 * np.array(counts) / max(1, sum(counts))
-        step = numbers.edges[1] - numbers.edges[0]
-        middles = np.array(numbers.edges[:-1]) + step / 2
-        slim = name == "sample" and len(numbers.counts) > 1
-        axes.bar(middles, share, step * (0.55 if slim else 0.96), label=name, color=_GROUPS[name])
-    axes.set(xlabel=f"{numbers.title} ({numbers.unit})", ylabel="clips (%)", title=numbers.apart)
-    if len(numbers.counts) > 1:
-        axes.legend()
-    return figure
-
-
-def _rejected(report: Report) -> Figure:
-    """Draw how many clips were refused for which reason."""
+def _rejected(report: Report) -> Drawing:
+    """Draw how many clips were rejected for which reason."""
     counts = {name.removeprefix("rejected_"): n for name, n in report.metrics.items() if name.startswith("rejected_")}
-    figure, axes = _figure(4, 1.2)
-    bars = axes.barh(list(counts), list(counts.values()), color=_REJECTED)
-    axes.bar_label(bars, padding=3)
-    axes.invert_yaxis()
-    title = f"{report.metrics['rejected']} clips rejected"
-    axes.set(xlabel="clips", title=title, xlim=(0, max(1, *counts.values()) * 1.1))
-    return figure
+    drawing = Drawing(f"{report.metrics['rejected']:,} of {report.metrics['examined']:,} clips rejected")
+    series = Series(list(counts.values()), _REJECTED, [f"{count:,}" for count in counts.values()])
+    _panel(drawing, list(counts), [series], (0, max(5, *counts.values())), "clips")  # whole clips at every mark
+    return drawing
 
 
-def _weights(report: Report) -> Figure:
-    """Draw what the sample weighs."""
-    figure, axes = _figure(2.6, 2.6)
-    names, sizes = zip(*report.weights, strict=True)
-    bars = axes.barh(names, [size / 1e6 for size in sizes], color=_SAMPLE)
-    axes.bar_label(bars, fmt="%.1f", padding=3)
-    axes.invert_yaxis()
-    axes.set(xlabel="MB", xlim=(0, max(sizes) / 1e6 * 1.1))
-    return figure
+def _disk_usage(report: Report) -> Drawing:
+    """Draw how many bytes the sample takes on disk, beside what other forms of it would."""
+    names, sizes = zip(*report.disk_usage, strict=True)
+    drawing = Drawing("Disk usage")
+    series = Series([size / 1e6 for size in sizes], _SAMPLE, [f"{size / 1e6:,.1f}" for size in sizes])
+    _panel(drawing, names, [series], (0, max(series.values)), "MB")
+    return drawing
+
+
+def _panel(
+    drawing: Drawing, labels: Sequence[str], series: Sequence[Series], limits: tuple[float, float], unit: str
+) -> None:
+    """Draw a row of bars for each label, over an axis from the first to the second of `limits`."""
+    named = [label if len(label) <= _MOST_LABEL else f"{label[: _MOST_LABEL - 1]}…" for label in labels]
+    left = 28 + _CHARACTER * max(map(len, named))
+    low, high = limits if limits[0] < limits[1] else (limits[0], limits[0] + 1)
+    beside = _RIGHT if low < 0 else 0  # for what is written to the left of a bar
+    scale = (_WIDTH - left - beside - _RIGHT) / (high - low)
+    zero = left + beside - low * scale
+    thick = 14 if len(series) == 1 else 8
+    top, step = drawing.height - 8, thick * len(series) + 8
+    bottom = top + step * len(named)
+    for mark in axis.marks(low, high, 8):
+        drawing.line(zero + mark * scale, top, zero + mark * scale, bottom, "#888" if mark == 0 else "#e3e6eb")
+        drawing.text(zero + mark * scale, bottom + 12, axis.written(mark), "middle")
+    for row, label in enumerate(named):
+        drawing.text(left - 8, top + step * (row + 0.5), label, "end", "label")
+        for place, each in enumerate(series):
+            y, width = top + step * row + 4 + thick * place, each.values[row] * scale
+            drawing.bar(zero, y, width, thick - 1, each.colour)
+            if each.written:
+                side = -1 if width < 0 else 1
+                drawing.text(zero + width + 6 * side, y + thick / 2, each.written[row], "end" if side < 0 else "start")
+    drawing.text(zero + (low + high) / 2 * scale, bottom + 30, unit, "middle")
+    drawing.height = bottom + 30 + _ROOM
+
+
+def _histogram(numbers: Histogram) -> Drawing:
+    """Draw the share of clips in each bin, the sample in front."""
+    drawing = Drawing(f"{numbers.title} ({numbers.unit})")
+    shares = numbers.shares()
+    high = max(max(each) for each in shares.values()) or 1
+    left, top, bottom = 60.0, drawing.height, drawing.height + 280
+    step, scale = (_WIDTH - left - _RIGHT) / (len(numbers.edges) - 1), (bottom - top) / high
+    for mark in axis.marks(0, high, 6):
+        drawing.line(left, bottom - mark * scale, _WIDTH - _RIGHT, bottom - mark * scale, "#e3e6eb" if mark else "#888")
+        drawing.text(left - 8, bottom - mark * scale, axis.written(mark), "end")
+    for percent, edge in html.ticks(numbers):
+        drawing.text(left + percent / 100 * (_WIDTH - left - _RIGHT), bottom + 14, edge, "middle")
+    colours = {"sample": _SAMPLE, "eligible": _BEFORE}
+    for name, values in reversed(shares.items()):
+        slim = 0.55 if name == "sample" and len(shares) > 1 else 0.94
+        for place, value in enumerate(values):
+            x = left + step * (place + (1 - slim) / 2)
+            drawing.bar(x, bottom - value * scale, step * slim, value * scale, colours[name])
+    drawing.text(16, top - 14, "clips (%)")
+    drawing.text((left + _WIDTH - _RIGHT) / 2, bottom + 34, drawing.title, "middle")
+    drawing.height = bottom + 34 + _ROOM
+    if numbers.apart:
+        drawing.text(left, drawing.height, numbers.apart)
+        drawing.height += _ROOM
+    if len(shares) > 1:
+        drawing.legend({name: colours[name] for name in shares})
+    return drawing
 
 
 def _of(shown: int, total: int, what: str) -> str:
-    return f"{total} {what}" if shown == total else f"the {shown} largest of {total} {what}"
-
-
-def _plain_text(name: str) -> str:
-    """Return a name that matplotlib does not take for mathematics, shortened to fit."""
-    short = name if len(name) <= 60 else f"{name[:59]}…"
-    return short.replace("$", r"\$")
-
-
-@contextmanager
-def _plain() -> Iterator[None]:
-    """Draw in matplotlib's own style, whatever this machine's is."""
-    with style.context({"axes.spines.top": False, "axes.spines.right": False}, after_reset=True):
-        yield
-
-
-def _figure(height: float, left: float | None = None) -> tuple[Figure, Any]:
-    """Return a figure of its own, without pyplot's state, 9 inches wide and `height` high.
-
-    `left` inches are for the labels; without it they are measured, which takes as long as drawing them.
-    """
-    if left is None:
-        figure = Figure(figsize=(9, height), layout="constrained", dpi=_DPI)
-        return figure, figure.subplots()
-    figure = Figure(figsize=(9, height), dpi=_DPI)
-    return figure, figure.add_axes((left / 9, 0.6 / height, 1 - (left + 0.2) / 9, 1 - 1 / height))
-
-
-def _strip() -> tuple[Figure, Any]:
-    """Return a figure of 12 × 3 inches, its axes where those of the others are."""
-    figure = Figure(figsize=(12, 3), dpi=_DPI)
-    return figure, figure.add_axes((_LEFT, _BOTTOM, _RIGHT - _LEFT, _TOP - _BOTTOM))
-
-
-def _png(figure: Figure) -> bytes:
-    """Return a figure as PNG with a palette, which is a third of the bytes, and without what drew it and when."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="raw")
-    width, height = figure.canvas.get_width_height()
-    pixels = Image.frombytes("RGBA", (width, height), buffer.getvalue()).convert("RGB")
-    palette = pixels.quantize(_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    colours = palette.getpalette() or []
-    paper = 3 * np.asarray(palette)[0, 0]
-    colours[paper : paper + 3] = (255, 255, 255)  # the octree mixes it with what is nearly white
-    palette.putpalette(colours)
-    picture = io.BytesIO()
-    palette.save(picture, format="PNG", dpi=(_DPI, _DPI))
-    return picture.getvalue()
+    return f"all {total:,} {what}" if shown == total else f"the {shown} largest of {total:,} {what}"

@@ -23,7 +23,8 @@ class Shares:
     A stratum of N clips weighs w = N**power. Shares rise together, each in proportion to its weight, until a stratum
     has no clips left; what it can no longer take goes to the others, in proportion to their weights:
     f(n) = min(N, c(n)·w) with the level c(n) at which all shares add up to n. For a proportional allocation that is
-    n·N / ΣN at every n. All of it is exact; the weights are rounded to 12 decimals.
+    n·N / ΣN at every n. This is water-filling: c(n) is the level of the water, and a stratum a vessel w wide that holds
+    N. All of it is exact; the weights are rounded to 12 decimals.
 
     Parameters
     ----------
@@ -53,6 +54,10 @@ class Shares:
         """Return the share of the stratum at `place` in `sizes`, of a sample of so many clips."""
         _, gone, weight = self._segments[bisect_left(self._ends, clips)]
         return min(Fraction(self.sizes[place]), Fraction((clips - gone) * self.weights[place], weight))
+
+    def exhausted(self, clips: int) -> list[int]:
+        """Return the places of the strata of which a sample of so many clips takes every clip."""
+        return [place for place, size in enumerate(self.sizes) if self.of(place, clips) >= size]
 
     def reached(self, place: int, parts: npt.NDArray[np.int64], unit: int) -> tuple[npt.NDArray[np.object_], int]:
         """Return where a stratum's share reaches parts/unit clips: numerators and denominator of sample sizes."""

@@ -1,12 +1,9 @@
-"""Parquet shards: written whole, sealed, recognised, reused, retired.
+"""A shard: a Parquet file with a seal, which says what it was made from and finds any byte that has changed.
 
-Comes in: rows, as Arrow tables of one row group each, and a fingerprint of all that they were made from. Goes out:
-``FOLDER/part-00000.parquet …``. New shards wait in a hidden folder beside the final one until all of them are there,
-so that a run that fails changes nothing and a run that was killed goes on where it stopped.
-
-A shard carries a seal, JSON under the key ``pipeline`` of its schema metadata: facts that its maker gives, the
-`fingerprint`, and `content_sha256`, the SHA-256 of the whole file with these 64 digits as zeros. Damage anywhere in a
-file breaks it.
+The seal is JSON under the key ``pipeline`` of the schema metadata, in the file's footer. Its `content_sha256` is the
+SHA-256 of the whole file with zeros in place of both digests, and its `footer_sha256` that of the footer with zeros in
+place of itself. So a footer is known to be right when it is read, pages have checksums of their own, and a whole file
+can be verified.
 """
 
 from __future__ import annotations
@@ -14,48 +11,62 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Generic, Self, TypeVar
 
 import pyarrow as pa
+import pyarrow.fs
 import pyarrow.parquet as pq
 
-from pipeline.core import atomic
+from pipeline.core import atomic, schema
 from pipeline.core.errors import ShardError
 
-Found = TypeVar("Found")
-
-_SEAL_KEY = "pipeline"
-_HASH = "content_sha256"
-_BLANK = b"0" * 64
+_KEY = "pipeline"
+_BLANK = "0" * 64
 _BLOCK_BYTES = 1 << 20
+_TAIL_BYTES = 1 << 16  # read first, from the end: nearly every footer is shorter
+_END = 8  # bytes: the footer's length, and b"PAR1" (https://parquet.apache.org/docs/file-format/)
+
+LOCAL = pyarrow.fs.LocalFileSystem()
 
 
-def shard_name(number: int) -> str:
-    """Return the file name of shard `number`, counted from 0."""
-    return f"part-{number:05d}.parquet"
+@dataclass(frozen=True, kw_only=True)
+class Seal:
+    """What every shard says of itself.
 
-
-def shard_paths(folder: Path) -> list[Path]:
-    """Return the shards of `folder` in their order.
-
-    Raises
-    ------
-    ShardError
-        There is none, or one in their middle is missing.
+    Attributes
+    ----------
+    version
+        Of this project.
+    snapshot, title, license
+        The snapshot that its clips are from.
+    fingerprint
+        SHA-256 of all that it was made from (`fingerprint`).
+    content_sha256, footer_sha256
+        See the head of this module; zeros until it is written.
     """
-    paths = sorted(folder.glob("part-*.parquet"))
-    if not paths:
-        raise ShardError(f"{folder}: no shards there; make them with: dvc repro, or fetch them with: dvc pull {folder}")
-    for number, path in enumerate(paths):
-        if path.name != shard_name(number):
-            raise ShardError(f"{folder}: {shard_name(number)} is missing; fetch it with: dvc checkout or dvc pull")
-    return paths
+
+    version: str = schema.VERSION
+    snapshot: str
+    title: str
+    license: str
+    fingerprint: str
+    content_sha256: str = _BLANK
+    footer_sha256: str = _BLANK
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """Make a seal of what `facts` says of its fields; KeyError or TypeError where that is not enough."""
+        return cls(**{field.name: facts[field.name] for field in fields(cls)})
+
+
+AnySeal = TypeVar("AnySeal", bound=Seal)
 
 
 def fingerprint(facts: Any) -> str:
@@ -63,148 +74,208 @@ def fingerprint(facts: Any) -> str:
     return hashlib.sha256(_json(facts)).hexdigest()
 
 
+class Writer:
+    """A shard that is being written: each table becomes a row group."""
+
+    def __init__(self, parquet: pq.ParquetWriter, metadata: Mapping[str, str]) -> None:
+        self._parquet = parquet
+        self._metadata = metadata
+
+    def write(self, rows: pa.Table) -> None:
+        """Write a row group."""
+        self._parquet.write_table(rows)
+
+    def seal(self, seal: Seal) -> None:
+        """Say what the shard was made from; once, after its last row group."""
+        self._parquet.add_key_value_metadata({**self._metadata, _KEY: _json(asdict(seal))})
+
+
 @contextmanager
 def writing(
-    path: Path,
-    schema: pa.Schema,
-    seal: dict[str, Any],
-    metadata: Mapping[str, str] = MappingProxyType({}),
-    **options: Any,
-) -> Iterator[pq.ParquetWriter]:
-    """Write one shard: each table given to the writer becomes a row group; `options` are Parquet's.
+    path: Path, columns: pa.Schema, metadata: Mapping[str, str] = MappingProxyType({}), **options: Any
+) -> Iterator[Writer]:
+    """Write one shard, which takes its name once it is whole and sealed.
 
-    `seal` may be added to until the end of the block; `metadata` stands beside it in the file. The Arrow schema is
-    not stored beside Parquet's own: it would say everything twice.
+    `metadata` stands beside the seal; `options` are Parquet's. The Arrow schema is not stored beside Parquet's own: it
+    would say everything twice.
     """
     with atomic.replacing(path) as temporary:
-        with pq.ParquetWriter(temporary, schema, store_schema=False, write_page_checksum=True, **options) as writer:
-            yield writer
-            writer.add_key_value_metadata({**metadata, _SEAL_KEY: _json({**seal, _HASH: _BLANK.decode()})})
+        with pq.ParquetWriter(temporary, columns, store_schema=False, write_page_checksum=True, **options) as parquet:
+            yield Writer(parquet, metadata)
         with temporary.open("r+b") as file:
-            position = _hash_position(file)
-            digest = _digest(file, position)
-            file.seek(position)
-            file.write(digest.encode())
+            footer = _Footer.read(file)
+            footer = footer.filled("content_sha256", footer.content_sha256(file))
+            footer = footer.filled("footer_sha256", footer.sha256)
+            file.seek(footer.start)
+            file.write(footer.data)
 
 
-def read_seal(path: Path) -> dict[str, Any]:
-    """Return what a shard says of itself.
+class Shard(Generic[AnySeal]):
+    """A shard to read from. Its footer is verified when it is opened, and each page when it is read.
 
-    Raises
-    ------
-    ShardError
-        It is no Parquet file, or has no seal.
-    """
-    try:
-        metadata = pq.read_metadata(path).metadata or {}
-        seal: dict[str, Any] = json.loads(metadata[_SEAL_KEY.encode()])
-        seal["fingerprint"], seal[_HASH]
-    except (OSError, pa.ArrowException) as error:
-        raise ShardError(f"{path}: cannot be read as Parquet ({error})") from None
-    except (KeyError, TypeError, ValueError):
-        raise ShardError(f"{path}: was not written by this pipeline, or is damaged") from None
-    return seal
+    It can be pickled, and holds no open file.
 
-
-def read_whole_seal(path: Path) -> dict[str, Any]:
-    """Return what a shard says of itself, once it is sure that not a byte of it has changed since.
+    Parameters
+    ----------
+    path
+        On `filesystem`.
+    kind
+        The class of its seal.
+    filesystem
+        Where it lies; this machine's disk by default.
 
     Raises
     ------
     ShardError
-        It cannot be read, or is damaged.
+        It cannot be read, is damaged, or was not written by this pipeline.
     """
-    seal = read_seal(path)
-    with path.open("rb") as file:
-        if _digest(file, _hash_position(file)) != seal[_HASH]:
-            raise ShardError(f"{path}: is damaged; it is not byte for byte what was written")
-    return seal
 
-
-def read_whole_seals(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
-    """Return what shards say of themselves; those that are damaged are left out. Several are read at a time."""
-
-    def read(path: Path) -> dict[str, Any] | None:
+    def __init__(self, path: Path | str, kind: type[AnySeal], filesystem: pyarrow.fs.FileSystem = LOCAL) -> None:
+        self.path = path
+        self._filesystem = filesystem
+        with self._translating(), self._open() as file:
+            footer = _Footer.read(file)
+            self.metadata = pq.read_metadata(pa.BufferReader(footer.data))
         try:
-            return read_whole_seal(path)
+            facts = json.loads((self.metadata.metadata or {})[_KEY.encode()])
+            self.seal = kind.of(facts)
+            is_whole = footer.sha256 == self.seal.footer_sha256
+        except (KeyError, TypeError, ValueError, RecursionError):
+            raise ShardError(f"{path}: was not written by this version of the pipeline, or is damaged") from None
+        if not is_whole:
+            raise ShardError(f"{path}: its footer is damaged; {_REMEDY}")
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows it has."""
+        return int(self.metadata.num_rows)
+
+    @property
+    def groups(self) -> range:
+        """The numbers of its row groups."""
+        return range(self.metadata.num_row_groups)
+
+    @property
+    def rows_of_groups(self) -> list[int]:
+        """How many rows each row group has."""
+        return [self.metadata.row_group(group).num_rows for group in self.groups]
+
+    @cached_property
+    def columns(self) -> pa.Schema:
+        """Its columns."""
+        return self.metadata.schema.to_arrow_schema()
+
+    def read(self, group: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read a row group, or some of its columns."""
+        rows = self.metadata.row_group(group).num_rows
+        return self._read(lambda file: file.read_row_group(group, columns=columns, use_threads=False), rows)
+
+    def read_all(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read all rows, or some of their columns."""
+        return self._read(lambda file: file.read(columns=columns), self.num_rows)
+
+    def verify(self) -> None:
+        """Make sure that not a byte of it has changed since it was written."""
+        with self._translating(), self._open() as file:
+            digest = _Footer.read(file).content_sha256(file)
+        if digest != self.seal.content_sha256:
+            raise ShardError(f"{self.path}: is damaged, not byte for byte what was written; {_REMEDY}")
+
+    def _read(self, read: Callable[[pq.ParquetFile], pa.Table], rows: int) -> pa.Table:
+        with (
+            self._translating(),
+            self._open() as file,
+            pq.ParquetFile(
+                file,
+                metadata=self.metadata,
+                page_checksum_verification=True,
+                pre_buffer=not isinstance(self._filesystem, pyarrow.fs.LocalFileSystem),
+            ) as parquet,
+        ):
+            table = read(parquet)
+            table.validate(full=True)
+        if table.num_rows != rows:  # a page's header has no checksum
+            raise ShardError(f"{self.path}: is damaged, {table.num_rows} rows in place of {rows}; {_REMEDY}")
+        return table
+
+    def _open(self) -> pa.NativeFile:
+        return self._filesystem.open_input_file(str(self.path))
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, pa.ArrowException) as error:
+            said = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ShardError(f"{self.path}: cannot be read ({said}); {_REMEDY}") from None
+
+
+_REMEDY = "get it again with: dvc checkout or dvc pull"
+
+
+def read_whole(paths: Iterable[Path], kind: type[AnySeal]) -> dict[Path, AnySeal]:
+    """Return the seals of those shards that are whole, byte for byte. Several are read at a time."""
+
+    def read(path: Path) -> AnySeal | None:
+        try:
+            shard = Shard(path, kind)
+            shard.verify()
         except ShardError:
             return None
+        return shard.seal
 
     paths = list(paths)
     with ThreadPoolExecutor() as pool:
         return {path: seal for path, seal in zip(paths, pool.map(read, paths), strict=True) if seal is not None}
 
 
-class ShardFolder:
-    """A folder of shards, and the hidden one beside it where the next ones wait."""
+@dataclass(frozen=True)
+class _Footer:
+    """The end of a Parquet file, from where its metadata begins."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.waiting = folder.with_name(f".{folder.name}")
-        self._new: set[int] = set()
-        for place in (self.folder, self.waiting):
-            atomic.sweep(place)
+    start: int
+    data: bytes
 
-    def find(self, number: int, is_right: Callable[[Path], Found | None]) -> Found | None:
-        """Return what `is_right` says of shard `number`, left by a killed run or by one that ended well."""
-        for place in (self.waiting, self.folder):
-            found = is_right(place / shard_name(number))
-            if found:
-                self._new.update({number} if place == self.waiting else ())
-                return found
-        return None
+    @classmethod
+    def read(cls, file: BinaryIO | pa.NativeFile) -> _Footer:
+        size = file.seek(0, os.SEEK_END)
+        tail_bytes = min(size, _TAIL_BYTES)
+        file.seek(size - tail_bytes)
+        tail = file.read(tail_bytes)
+        if tail[-4:] != b"PAR1":
+            raise ValueError("no Parquet file, or a truncated one")
+        length = int.from_bytes(tail[-_END:-4], "little") + _END
+        if length > size:
+            raise ValueError("its footer claims to be longer than the file")
+        if length > tail_bytes:
+            file.seek(size - length)
+            tail = file.read(length)
+        return cls(size - length, tail[-length:])
+
+    def place(self, name: str) -> int:
+        """Return where the digits of a hash are; past the end of the footer where there are none."""
+        key = f'"{name}":"'.encode()
+        found = self.data.rfind(key)
+        return found + len(key) if found >= 0 else len(self.data)
+
+    def filled(self, name: str, digest: str = _BLANK) -> _Footer:
+        """Return a footer with a digest in its place."""
+        place = self.place(name)
+        return _Footer(self.start, self.data[:place] + digest.encode() + self.data[place + len(digest) :])
 
     @property
-    def has_new(self) -> bool:
-        """Whether there are shards that are not published yet."""
-        return bool(self._new)
+    def sha256(self) -> str:
+        return hashlib.sha256(self.filled("footer_sha256").data).hexdigest()
 
-    def existing(self) -> list[Path]:
-        """Return all shards that lie there, the newest first."""
-        return [path for place in (self.waiting, self.folder) for path in sorted(place.glob("part-*.parquet"))]
-
-    def published(self, number: int) -> Path:
-        """Return where shard `number` lies if a run that ended well left one."""
-        return self.folder / shard_name(number)
-
-    def new(self, number: int) -> Path:
-        """Return where to write shard `number`."""
-        self._new.add(number)
-        return self.waiting / shard_name(number)
-
-    def publish(self, count: int) -> None:
-        """Give all new shards their final names and retire those that are no longer among the first `count`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for number in sorted(self._new):
-            (self.waiting / shard_name(number)).replace(self.folder / shard_name(number))
-        current = {shard_name(number) for number in range(count)}
-        for path in self.folder.iterdir():
-            if path.name not in current:
-                path.unlink()
-        shutil.rmtree(self.waiting, ignore_errors=True)
+    def content_sha256(self, file: BinaryIO | pa.NativeFile) -> str:
+        """Return the digest of the whole file, which is read block by block."""
+        digest = hashlib.sha256()
+        file.seek(0)
+        for start in range(0, self.start, _BLOCK_BYTES):
+            digest.update(file.read(min(_BLOCK_BYTES, self.start - start)))
+        digest.update(self.filled("content_sha256").filled("footer_sha256").data)
+        return digest.hexdigest()
 
 
 def _json(facts: Any) -> bytes:
     return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-
-
-def _hash_position(file: BinaryIO) -> int:
-    """Return where in a shard its hash stands: in the footer, whose length the last eight bytes begin with."""
-    end = file.seek(-8, os.SEEK_END)
-    footer_bytes = min(int.from_bytes(file.read(4), "little"), end)
-    start = file.seek(end - footer_bytes)
-    key = f'"{_HASH}":"'.encode()
-    return start + file.read(footer_bytes).rfind(key) + len(key)
-
-
-def _digest(file: BinaryIO, position: int) -> str:
-    """Return the SHA-256 of a file, block by block, with zeros for the hash at `position`."""
-    digest = hashlib.sha256()
-    file.seek(0)
-    for start in range(0, position, _BLOCK_BYTES):
-        digest.update(file.read(min(_BLOCK_BYTES, position - start)))
-    digest.update(_BLANK)
-    file.seek(position + len(_BLANK))
-    while block := file.read(_BLOCK_BYTES):
-        digest.update(block)
-    return digest.hexdigest()

@@ -6,7 +6,7 @@ The description is frozen and validated; reading it never opens the snapshot.
 from __future__ import annotations
 
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field
@@ -68,6 +68,11 @@ class ArchiveSource(Settings):
     sha256: Sha256 | None = None
 
     @property
+    def is_remote(self) -> bool:
+        """Whether its clips are fetched over a network."""
+        return self.url is not None
+
+    @property
     def url(self) -> SplitResult | None:
         """Its URL; None where it is on disk."""
         url = urlsplit(self.path)
@@ -84,6 +89,7 @@ class KaggleSource(Settings):
     kind: Literal["kaggle"]
     dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+/[A-Za-z0-9._-]+$")]
     version: Annotated[int, Field(ge=1)]
+    is_remote: ClassVar[bool] = True
 
     def identity(self) -> dict[str, Any]:
         """Return what names it on any machine."""
@@ -95,6 +101,7 @@ class DirectorySource(Settings):
 
     kind: Literal["directory"]
     path: Folder
+    is_remote: ClassVar[bool] = False
 
     def identity(self) -> dict[str, Any]:
         """Return what names it on any machine: not where it lies."""

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
-from pipeline.shards import sealed
+from pipeline.shards.derive import DerivedSeal, is_made_from
+from pipeline.shards.folder import shard_paths
+from pipeline.shards.sealed import Shard
+from pipeline.waveforms.conditions import meets
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    Mask = npt.NDArray[np.bool_] | pd.Series[bool]
 
 _AUDIO_NAMES = frozenset(field.name for field in schema.AUDIO_COLUMNS.values())
 
@@ -77,9 +81,9 @@ def open_waveforms(folder: str | os.PathLike[str] = schema.WAVEFORMS) -> Wavefor
     Raises
     ------
     ShardError
-        There are no shards, one in their middle is missing, or they are of different kinds.
+        There are no shards, one in their middle is missing, one is damaged, or they were made in different ways.
     """
-    return Waveforms(_Store(sealed.shard_paths(Path(folder))))
+    return Waveforms(_Store([Shard(path, DerivedSeal) for path in shard_paths(Path(folder))]))
 
 
 class Waveforms:
@@ -109,16 +113,20 @@ class Waveforms:
         return map(self._store.clip, self._rows.tolist())
 
     @overload
-    def __getitem__(self, key: int | str) -> Clip: ...
+    def __getitem__(self, key: int | np.integer[Any] | str) -> Clip: ...
     @overload
-    def __getitem__(self, key: slice) -> Waveforms: ...
-    def __getitem__(self, key: int | str | slice) -> Clip | Waveforms:
-        """Return the clip at a place or of an id, or a view of some places.
+    def __getitem__(self, key: slice | Mask) -> Waveforms: ...
+    def __getitem__(self, key: int | np.integer[Any] | str | slice | Mask) -> Clip | Waveforms:
+        """Return the clip at a place or of an id, or a view of some places: a slice, or where a boolean array is true.
 
         Raises
         ------
-        IndexError, KeyError
-            There is none.
+        IndexError
+            There is no such place, or a boolean array is not as long as this view.
+        KeyError
+            No clip of this view has this id.
+        TypeError
+            An array is not one of booleans.
         """
         if isinstance(key, slice):
             return Waveforms(self._store, self._rows[key])
@@ -126,17 +134,19 @@ class Waveforms:
             if key not in self:
                 raise KeyError(f"{key} is not among these {len(self)} clips")
             return self._store.clip(self._store.row_of[key])
-        return self._store.clip(int(self._rows[key]))
+        if isinstance(key, int | np.integer):
+            return self._store.clip(int(self._rows[key]))
+        return Waveforms(self._store, self._rows[self._mask(key)])
 
     @property
     def sample_rate(self) -> int:
         """Of all waveforms, in Hz."""
-        return int(self._store.seal["sample_rate"])
+        return int(self._store.seal.settings["sample_rate"])
 
     @property
     def about(self) -> dict[str, Any]:
-        """What the shards say of themselves: versions, snapshot, licence, encoding."""
-        return dict(self._store.seal)
+        """What the first shard says of itself: versions, snapshot, licence, settings."""
+        return asdict(self._store.seal)
 
     def head(self, clips: int) -> Waveforms:
         """Return a view of the first clips of the ranking: a stratified sample by itself."""
@@ -145,45 +155,80 @@ class Waveforms:
         return self[:clips]
 
     def where(self, **values: Any) -> Waveforms:
-        """Return a view of the clips with these values; None finds those where the value is missing.
+        """Return a view of the clips with these values.
+
+        Parameters
+        ----------
+        **values
+            For each column a value or a list of values, such as ``gender="female", age=["teens", "twenties"]``; None
+            finds those where the value is missing, alone or in a list.
 
         Raises
         ------
         KeyError
             There is no such column.
+        TypeError
+            A condition is something else, such as a function, or has another type than the column.
         """
         frame = self._store.metadata
         keep = np.ones(len(self), dtype=bool)
         for column, value in values.items():
             if column not in frame:
                 raise KeyError(f"there is no column {column}; there are {', '.join(frame.columns)}")
-            cells = frame[column].iloc[self._rows]
-            keep &= (cells.isna() if value is None else cells == value).to_numpy(dtype=bool)
+            keep &= meets(frame[column].iloc[self._rows], value)
         return Waveforms(self._store, self._rows[keep])
+
+    def batches(self, clips: int) -> Iterator[Waveforms]:
+        """Yield views of so many clips, one after the other, for what does not fit in memory at once."""
+        if clips < 1:
+            raise ValueError(f"batches() takes a number of clips, 1 or more; got {clips}")
+        return (self[start : start + clips] for start in range(0, len(self), clips))
+
+    def samples(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Stream the waveforms alone: as ``clip.waveform``, for a third less processor time than the clips."""
+        return map(self._store.samples, self._rows.tolist())
 
     def metadata(self) -> pd.DataFrame:
         """Return all columns but the audio, a row for each clip."""
         return self._store.metadata.iloc[self._rows].reset_index(drop=True)
 
+    def features(self) -> pd.DataFrame:
+        """Return the table of features, a row for each clip, from the folder ``features`` beside that of the waveforms.
+
+        Raises
+        ------
+        ShardError
+            It is not there, or is of other waveforms than these.
+        """
+        return self._store.features.iloc[self._rows].reset_index(drop=True)
+
+    def _mask(self, key: Any) -> npt.NDArray[np.bool_]:
+        mask = np.asarray(key)
+        if mask.shape == () or mask.dtype != bool:
+            raise TypeError(f"clips[…] takes a place, an id, a slice or an array of booleans; got one of {mask.dtype}")
+        if mask.shape != (len(self),):
+            raise IndexError(f"an array of booleans has one for each of the {len(self)} clips; got shape {mask.shape}")
+        return mask
+
 
 class _Store:
     """Open shards, and the row group that was read last."""
 
-    def __init__(self, paths: list[Path]) -> None:
-        self._paths = paths
-        self._footers = [_footer(path) for path in paths]
-        self.seal = sealed.read_seal(paths[0])
-        for path, footer in zip(paths, self._footers, strict=True):
-            if footer.schema != self._footers[0].schema:
-                raise ShardError(f"{path}: has other columns than {paths[0]}; make them again with: dvc repro")
-        groups = [
-            (number, group, footer.row_group(group).num_rows)
-            for number, footer in enumerate(self._footers)
-            for group in range(footer.num_row_groups)
-        ]
-        self._groups = [(number, group) for number, group, _ in groups]
-        self._starts = np.cumsum([0, *(rows for _, _, rows in groups)])
-        self._current: tuple[int, list[dict[str, Any]], list[npt.NDArray[np.float32]]] | None = None
+    def __init__(self, shards: list[Shard[DerivedSeal]]) -> None:
+        self.seal = shards[0].seal
+        for shard in shards:
+            if shard.columns != shards[0].columns or not shard.seal.is_like(self.seal):
+                raise ShardError(f"{shard.path}: was made in another way than {shards[0].path}; run: dvc repro")
+        self._shards = shards
+        self._groups = [(shard, group) for shard in shards for group in shard.groups]
+        self._starts = np.cumsum([0, *(rows for shard in shards for rows in shard.rows_of_groups)])
+        self._audio_name = next(name for name in shards[0].columns.names if name in _AUDIO_NAMES)
+        self._rows: tuple[int, list[dict[str, Any]]] | None = None
+        self._samples: tuple[int, list[npt.NDArray[np.float32]]] | None = None
+
+    def __reduce__(self) -> tuple[type[_Store], tuple[list[Shard[DerivedSeal]]]]:
+        """Leave out what was read: it is read again where it is needed."""
+        return _Store, (self._shards,)
 
     @property
     def num_rows(self) -> int:
@@ -191,43 +236,48 @@ class _Store:
 
     @cached_property
     def metadata(self) -> pd.DataFrame:
-        columns = [name for name in self._footers[0].schema.to_arrow_schema().names if name not in _AUDIO_NAMES]
-        tables = [pq.read_table(path, columns=columns) for path in self._paths]
-        frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+        columns = [name for name in self._shards[0].columns.names if name != self._audio_name]
+        frame: pd.DataFrame = pa.concat_tables([shard.read_all(columns) for shard in self._shards]).to_pandas()
+        return frame
+
+    @cached_property
+    def features(self) -> pd.DataFrame:
+        waveforms = Path(self._shards[0].path).parent
+        folder = waveforms.parent / schema.FEATURES.name
+        if not folder.is_dir():
+            raise ShardError(f"{folder}: no features there; make them with: dvc repro features, or dvc pull {folder}")
+        shards = [Shard(path, DerivedSeal) for path in shard_paths(folder)]
+        pairs = zip_longest(shards, self._shards)
+        if not all(made and source and is_made_from(made.seal, source.seal) for made, source in pairs):
+            raise ShardError(f"{folder}: was made of other waveforms than {waveforms}; run: dvc repro features")
+        frame: pd.DataFrame = pa.concat_tables([shard.read_all() for shard in shards]).to_pandas()
         return frame
 
     @cached_property
     def row_of(self) -> dict[Any, int]:
-        ids = (pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist() for path in self._paths)
-        return {clip_id: row for row, clip_id in enumerate(clip_id for shard in ids for clip_id in shard)}
+        ids = (clip_id for shard in self._shards for clip_id in shard.read_all(["clip_id"])["clip_id"].to_pylist())
+        return {clip_id: row for row, clip_id in enumerate(ids)}
 
     def clip(self, row: int) -> Clip:
-        group = int(np.searchsorted(self._starts, row, side="right")) - 1
-        if self._current is None or self._current[0] != group:
-            self._current = (group, *self._read(*self._groups[group]))
-        _, rows, waveforms = self._current
-        place = row - int(self._starts[group])
-        return Clip(waveform=waveforms[place], **rows[place])
+        group = self._group_of(row)
+        if self._rows is None or self._rows[0] != group:
+            self._rows = None  # before the next one is read
+            shard, number = self._groups[group]
+            table = shard.read(number)
+            self._samples = (group, _waveforms(table[self._audio_name].combine_chunks()))
+            self._rows = (group, table.drop_columns([self._audio_name]).to_pylist())
+        return Clip(waveform=self.samples(row), **self._rows[1][row - int(self._starts[group])])
 
-    def _read(self, number: int, group: int) -> tuple[list[dict[str, Any]], list[npt.NDArray[np.float32]]]:
-        path = self._paths[number]
-        try:
-            with pq.ParquetFile(
-                path, metadata=self._footers[number], page_checksum_verification=True, pre_buffer=False
-            ) as file:
-                table = file.read_row_group(group, use_threads=False)  # one column is nearly all there is to read
-        except OSError as error:
-            raise ShardError(f"{path}: cannot be read ({error}); get it again with: dvc checkout or dvc pull") from None
-        audio_name = next(name for name in table.column_names if name in _AUDIO_NAMES)
-        waveforms = _waveforms(table[audio_name].combine_chunks())
-        return table.drop_columns([audio_name]).to_pylist(), waveforms
+    def samples(self, row: int) -> npt.NDArray[np.float32]:
+        group = self._group_of(row)
+        if self._samples is None or self._samples[0] != group:
+            self._samples = None
+            shard, number = self._groups[group]
+            self._samples = (group, _waveforms(shard.read(number, [self._audio_name])[0].combine_chunks()))
+        return self._samples[1][row - int(self._starts[group])]
 
-
-def _footer(path: Path) -> pq.FileMetaData:
-    try:
-        return pq.read_metadata(path)
-    except (OSError, pa.ArrowException) as error:
-        raise ShardError(f"{path}: is no whole Parquet file ({error}); get it again with: dvc checkout") from None
+    def _group_of(self, row: int) -> int:
+        return int(np.searchsorted(self._starts, row, side="right")) - 1
 
 
 def _waveforms(column: pa.Array) -> list[npt.NDArray[np.float32]]:

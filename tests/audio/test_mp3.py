@@ -310,6 +310,29 @@ def test_what_passes_of_300_damaged_clips_decodes_to_the_length_it_says() -> Non
     assert 30 < passed < 150
 
 
+def test_a_clip_that_the_decoder_ends_early_is_not_as_long_as_it_declares() -> None:
+    """libsndfile expects as many frames as fit if all are as long as the first: too few where others are smaller."""
+    large = without_intro(clip(48000, level=0.0))
+    small = without_intro(clip(48000, mode="VARIABLE", level=0.99))
+    cut_short = 0
+    for head in (3, 10, 40):
+        length = mp3._first_header(large, 0, len(large)).num_bytes
+        data = large[: head * length] + small * 2
+        said, (samples, *_) = walk(data), decoded(data)
+        assert said.num_samples is None
+        assert said.declares(samples) == (samples == said.num_frames * 1152)
+        cut_short += samples < said.num_frames * 1152
+    assert cut_short
+
+
+@pytest.mark.parametrize("name", ["zeros", "two ID3v2", "APE"])
+def test_doubt_of_a_constant_bit_rate_is_less_than_a_hundredth(name: str) -> None:
+    before, behind = TAGS[name]
+    said = walk(before + without_intro(clip(44100)) + behind * 9)
+    total = said.num_frames * 1152
+    assert said.num_samples is not None or total * 0.99 < said.shortest <= said.longest == total
+
+
 # Any bytes
 
 HEADERS = st.builds(

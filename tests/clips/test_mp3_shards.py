@@ -6,6 +6,7 @@ import io
 import shutil
 import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from hypothesis import strategies as st
 from pipeline.clips.candidates import Candidate, Candidates, Goal
 from pipeline.clips.check import Check, Verdict
 from pipeline.clips.fetch import Examination
-from pipeline.clips.mp3_shards import ClipShards, Tally
+from pipeline.clips.mp3_shards import ClipShards, ClipsSeal, Rejection, Tally
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, SampleError
 from pipeline.core.schema import Reason
 from pipeline.snapshot import tables
 from pipeline.snapshot.archive import Member
+from tests.support import seals
 
 CHECK = Check((0.5, 20.0))
 SOURCE = {"directory_sha256": "of the archive"}
@@ -221,7 +223,8 @@ def fill(
     seconds: tuple[float, float] = (0.5, 20),
 ) -> Tally:
     """Do what `subsample` does."""
-    shards = ClipShards(archive.candidates(), Check(seconds), shard_clips, {"version": "1", "source": SOURCE})
+    seal = ClipsSeal(**asdict(seals.seal()), revision=Check.REVISION, source=SOURCE, seconds=seconds)
+    shards = ClipShards(archive.candidates(), Check(seconds), shard_clips, seal)
     tally = Tally(max_rejected)
     archive.fetched.clear()
     list(shards.fill(Goal(clips, None), tally, archive.fetch, Here()))
@@ -323,15 +326,15 @@ def test_what_waits_may_be_replaced_before_all_of_it_is_recalled(folder: Path) -
 def test_too_many_bad_ones_are_an_error_and_change_nothing(folder: Path) -> None:
     fill(Archive([*GOOD]), 5, 3)
     before = contents(folder)
-    with pytest.raises(SampleError, match=r"at least 2 of 9 clips are bad.*max_rejected = 0\.2") as caught:
+    with pytest.raises(SampleError, match=r"at least 2 of 9 clips are rejected.*max_rejected = 0\.2") as caught:
         fill(Archive([*MIXED]), 7, 3, max_rejected=0.2)
     assert "valid-test/sample-000004 at rank 4: missing" in str(caught.value)
     assert contents(folder) == before
 
 
 def test_excluded_ones_do_not_count_as_bad() -> None:
-    tally = Tally(0.0, accepted=[0], rejected=[(1, "valid-test/sample-000001", "excluded", "")])
+    tally = Tally(0.0, accepted=[0], rejected=[Rejection(1, "valid-test/sample-000001", "excluded", "")])
     tally.verify(1)
-    tally.rejected.append((2, "valid-test/sample-000002", "empty", ""))
+    tally.rejected.append(Rejection(2, "valid-test/sample-000002", "empty", ""))
     with pytest.raises(SampleError, match="1 of 2"):
         tally.verify(1)

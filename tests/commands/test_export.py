@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from pipeline import open_waveforms
+from pipeline import Waveforms, open_waveforms
 from pipeline.__main__ import main
 from pipeline.commands import export
 from pipeline.core.errors import ParameterError, SampleError
@@ -92,6 +92,22 @@ def test_force_replaces_what_has_the_same_name_and_nothing_else(tmp_path: Path) 
     assert main(["export", "--clips", "1", "--to", str(tmp_path), "--force"]) == 0
     assert (tmp_path / "sample-1.mp3").read_bytes() != b"mine"
     assert (tmp_path / "notes.txt").read_bytes() == b"mine"
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["export", "--clips", "1", "--to", str(tmp_path / "file/folder")]) == 1
+    said = capsys.readouterr().err
+    assert "name another folder with --to" in said
+    assert "dvc repro" not in said
+
+
+def test_a_cell_is_no_formula(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = Waveforms.metadata
+    monkeypatch.setattr(Waveforms, "metadata", lambda clips: metadata(clips).assign(text="=1+1", accent="@x", age=None))
+    export.run(1, tmp_path)
+    (row,) = read(tmp_path).to_dict("records")
+    assert (row["text"], row["accent"], row["age"]) == ("'=1+1", "'@x", "")
 
 
 def test_an_unknown_column_or_value_is_answered_with_those_that_are(tmp_path: Path) -> None:

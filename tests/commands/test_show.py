@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 import soundfile
 from PIL import Image
 
+from pipeline import open_waveforms
 from pipeline.__main__ import main
-from pipeline.commands import show
+from pipeline.commands import drawing, show
 from pipeline.core.errors import SampleError
 from tests.support.project import Project
 
@@ -51,6 +53,30 @@ def test_it_draws_waveform_and_spectrogram_the_same_each_time(row: pd.Series, tm
     with Image.open(tmp_path / "one.png") as picture:
         assert picture.size == (1200, 600)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png", "other.png"]
+
+
+def test_the_picture_shows_the_loudest_samples_where_they_are() -> None:
+    """A click at a quarter of the time is the only thing that is drawn above the middle."""
+    samples = np.zeros(16_000, dtype=np.float32)
+    samples[4000] = 0.9
+    pixels = np.asarray(Image.open(io.BytesIO(drawing.png(samples, 16_000))).convert("RGB")).astype(int)
+    blue = (np.abs(pixels - (0x24, 0x59, 0xA6)).sum(axis=2) == 0)[:300]
+    rows, columns = np.nonzero(blue)
+    middle = np.bincount(rows).argmax()
+    assert len(set(rows.tolist())) > 100
+    assert set(columns[rows < middle - 1].tolist()) == {84 + (1176 - 84) // 4}
+
+
+@pytest.mark.parametrize("samples", [1, 2, 100, 320_000])
+def test_a_clip_of_any_length_can_be_drawn(samples: int) -> None:
+    noise = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
+    assert Image.open(io.BytesIO(drawing.png(noise, 16_000))).size == (1200, 600)
+
+
+def test_a_terminal_does_not_obey_what_stands_in_a_table(row: pd.Series, inside: Path) -> None:
+    clip = open_waveforms(inside / "data/waveforms")[row["clip_id"]]
+    said = show.described(replace(clip, text="\x1b[2J\x07 one\ntwo \u202e\x9b é 💥"), 1)
+    assert "sentence      \\x1b[2J\\x07 one\\ntwo \\u202e\\x9b é 💥" in said.splitlines()
 
 
 def test_an_unknown_clip_is_answered_with_the_nearest_ones(

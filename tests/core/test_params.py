@@ -53,6 +53,14 @@ def test_the_projects_own_parameters_are_valid_and_frozen() -> None:
         ("stratify__tables", ["valid-dev", "valid-dev"], "names valid-dev more than once"),
         ("stratify__strata", ["gendre"], "gendre: no metadata column; there are gender, age, accent"),
         ("stratify__require", "gender", "should be a valid tuple"),
+        ("stratify__where", ["us"], "a list of values for each column, such as accent: "),
+        ("stratify__where", {"acent": ["us"]}, "acent: no metadata column; there are gender, age, accent"),
+        ("stratify__where", {"age": "teens"}, "age: should be a list of texts, null for a missing value"),
+        ("stratify__where", {"age": []}, "age: should be a list of texts"),
+        ("stratify__where", {"age": [20]}, "age: should be a list of texts"),
+        ("stratify__where", {"up_votes": ["2"]}, "up_votes: should be a list of whole numbers"),
+        ("stratify__where", {"up_votes": [True]}, "up_votes: should be a list of whole numbers"),
+        ("stratify__where", {"age": ["teens", "teens"]}, "age: lists a value more than once"),
         ("stratify__allocation", 1.01, "a power from 0 to 1"),
         ("stratify__allocation", "even", "proportional, equal or a power"),
         ("stratify__allocation", True, "proportional, equal or a power"),
@@ -123,3 +131,11 @@ def test_runtime_settings_come_from_the_file_or_the_environment(monkeypatch: pyt
     monkeypatch.setenv("PIPELINE_WORKERS", "none")
     with pytest.raises(ParameterError, match="workers"):
         load_runtime(path)
+
+
+def test_where_takes_values_in_lists_and_null_for_missing_in_whatever_order(tmp_path: Path) -> None:
+    one = changed(tmp_path, stratify__where={"age": ["teens", None], "accent": ["us"], "up_votes": [2, 3]})
+    other = changed(tmp_path, stratify__where={"up_votes": [2, 3], "accent": ["us"], "age": ["teens", None]})
+    assert list(one.stratify.where) == list(other.stratify.where) == ["accent", "age", "up_votes"]
+    assert one.stratify.where["age"] == ("teens", None)
+    assert changed(tmp_path, stratify__where=None).stratify.where == {}

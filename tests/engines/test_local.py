@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -18,13 +18,15 @@ import pytest
 
 from pipeline.core.errors import Rejected, WorkerError
 from pipeline.core.schema import Reason
-from pipeline.engines import local
+from pipeline.engines.local import LocalProcesses
+from pipeline.shards.derive import map_shards
 from tests.support.project import ROOT
 
 # Two workers that block for ever, in a session of their own; each says so first.
 BLOCKING = """
 import os, pathlib, signal, sys
-from pipeline.engines import local
+from pipeline.engines.local import LocalProcesses
+from pipeline.shards.derive import map_shards
 
 def block(path):
     pathlib.Path(path).write_bytes(b"")
@@ -33,8 +35,9 @@ def block(path):
 
 if __name__ == "__main__":
     try:
-        for _ in local.map_shards(block, {name: (name,) for name in sys.argv[1:]}, 2):
-            pass
+        with LocalProcesses(2).start(block, 2) as (executor, in_flight):
+            for _ in map_shards(executor, block, {name: (name,) for name in sys.argv[1:]}, in_flight):
+                pass
     except KeyboardInterrupt:
         sys.exit(130)
 """
@@ -45,6 +48,11 @@ def calls(*tasks: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:
     return {f"part-{number:05d}": task for number, task in enumerate(tasks)}
 
 
+def mapped(tasks: dict[str, tuple[Any, ...]], processes: int) -> Generator[tuple[str, Any], None, None]:
+    with LocalProcesses(processes).start(operator.call, len(tasks)) as (executor, in_flight):
+        yield from map_shards(executor, operator.call, tasks, in_flight)
+
+
 def throw(error: Exception) -> None:
     raise error
 
@@ -52,7 +60,7 @@ def throw(error: Exception) -> None:
 @pytest.mark.parametrize("processes", [1, 2, 3, 8])
 def test_every_shard_is_made_once_whatever_the_number_of_processes(processes: int) -> None:
     tasks = calls(*((pow, number, 2) for number in range(5)))
-    results = dict(local.map_shards(operator.call, tasks, processes))
+    results = dict(mapped(tasks, processes))
     assert results == {f"part-{number:05d}": number**2 for number in range(5)}
 
 
@@ -66,21 +74,21 @@ def test_ctrl_c_waits_until_a_worker_has_started(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(ProcessPoolExecutor, "submit", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        list(local.map_shards(operator.call, calls((os.getpid,), (os.getpid,)), 2))
+        list(mapped(calls((os.getpid,), (os.getpid,)), 2))
     assert len(started) == 1
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_no_shards_need_no_processes() -> None:
-    assert list(local.map_shards(operator.call, {}, 8)) == []
+    assert list(mapped({}, 8)) == []
 
 
 def test_one_shard_is_made_right_here() -> None:
-    assert dict(local.map_shards(os.getpid, {"part-00000": ()}, 8)) == {"part-00000": os.getpid()}
+    assert dict(mapped(calls((os.getpid,)), 8)) == {"part-00000": os.getpid()}
 
 
 def test_shards_are_made_elsewhere_and_side_by_side() -> None:
-    made = dict(local.map_shards(os.getpid, {f"part-{number:05d}": () for number in range(2)}, 2))
+    made = dict(mapped(calls((os.getpid,), (os.getpid,)), 2))
     assert os.getpid() not in made.values()
 
 
@@ -89,7 +97,7 @@ def test_they_come_as_they_get_done(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     done = []
-    for name, _ in local.map_shards(operator.call, calls((Path.read_bytes, fifo), (Path.exists, fifo)), 2):
+    for name, _ in mapped(calls((Path.read_bytes, fifo), (Path.exists, fifo)), 2):
         done.append(name)
         if name == "part-00001":
             fifo.write_bytes(b"now")
@@ -100,14 +108,14 @@ def test_they_come_as_they_get_done(tmp_path: Path) -> None:
 def test_an_error_comes_through_and_ends_the_others(processes: int) -> None:
     error = Rejected(Reason.UNDECODABLE, "as the worker said")
     with pytest.raises(Rejected, match="as the worker said"):
-        list(local.map_shards(operator.call, calls((throw, error), (signal.pause,)), processes))
+        list(mapped(calls((throw, error), (signal.pause,)), processes))
     assert multiprocessing.active_children() == []
 
 
 def test_a_worker_that_dies_is_an_error_that_names_its_shards() -> None:
     tasks = calls((os.getpid,), (signal.raise_signal, signal.SIGKILL), (signal.pause,), (os.getpid,))
     with pytest.raises(WorkerError, match=r"a worker process died while it made .*part-00001") as caught:
-        list(local.map_shards(operator.call, tasks, 2))
+        list(mapped(tasks, 2))
     assert "part-00003" not in str(caught.value)
     assert multiprocessing.active_children() == []
 
@@ -116,7 +124,7 @@ def test_who_stops_listening_ends_them() -> None:
     others = multiprocessing.get_context("spawn").Process(target=signal.pause)
     others.start()
     try:
-        with closing(local.map_shards(operator.call, calls((os.getpid,), (signal.pause,)), 2)) as results:
+        with closing(mapped(calls((os.getpid,), (signal.pause,)), 2)) as results:
             next(results)
         assert multiprocessing.active_children() == [others]
     finally:
@@ -139,6 +147,7 @@ def blocked(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
 def test_ctrl_c_and_a_kill_of_the_parent_leave_no_process_behind(
     blocked: subprocess.Popen[bytes], number: signal.Signals, status: int

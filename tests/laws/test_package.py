@@ -1,49 +1,290 @@
-"""What the files at the top of the tree promise."""
+"""What the files at the top of the tree promise: one version, one lock, one environment, one wheel."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
+from pipeline import open_waveforms
+from pipeline.commands.rwlock import is_truncated, remove_if_truncated
 from pipeline.core import schema
-from tests.support.project import ROOT
+from pipeline.core.version import DISTRIBUTION, version
+from tests.support.project import ROOT, Project, environment
 
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCK = (ROOT / "requirements.lock").read_text()
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 
-def test_the_version_stands_in_one_place_and_its_copy() -> None:
+def pins(text: str) -> set[str]:
+    """Return the packages that a lock pins."""
+    return set(re.findall(r"^([a-z0-9][a-z0-9._-]*)==", text, flags=re.MULTILINE))
+
+
+def names_of(requirements: list[str]) -> set[str]:
+    return {re.split(r"[<>=!~;\[ ]", requirement)[0].lower().replace(".", "-") for requirement in requirements}
+
+
+# The version
+
+
+def test_the_version_is_that_of_the_metadata_and_has_a_place_in_the_changelog() -> None:
     assert PYPROJECT["project"]["version"] == schema.VERSION
-    assert f"## {schema.VERSION}" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"## {schema.VERSION}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_a_checkout_says_its_own_version_whatever_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", {DISTRIBUTION: "7.7"}.__getitem__)
+    assert version(tmp_path) == "7.7"
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'something-else'\nversion = '8.8'\n")
+    assert version(tmp_path) == "7.7"
+    (tmp_path / "pyproject.toml").write_text(f"[project]\nname = '{DISTRIBUTION}'\nversion = '9.9'\n")
+    assert version(tmp_path) == "9.9"
+
+
+# The lock
 
 
 def test_the_lock_pins_every_requirement_with_hashes_and_names_no_host() -> None:
-    pinned = set(re.findall(r"^([a-z0-9][a-z0-9._-]*)==", LOCK, flags=re.MULTILINE))
-    wanted = [*PYPROJECT["project"]["dependencies"], *PYPROJECT["dependency-groups"]["dev"]]
-    names = {re.split(r"[<>=!~\[ ]", requirement)[0].lower().replace(".", "-") for requirement in wanted}
-    assert names <= pinned
+    project = PYPROJECT["project"]
+    extras = [requirement for extra in project["optional-dependencies"].values() for requirement in extra]
+    wanted = [*project["dependencies"], *extras, *PYPROJECT["dependency-groups"]["dev"]]
+    assert names_of(wanted) | names_of(PYPROJECT["build-system"]["requires"]) <= pins(LOCK)
     for entry in re.split(r"\n(?=[a-z0-9])", LOCK):
         if "==" in entry.split("\n")[0]:
             assert "--hash=sha256:" in entry, entry.split("\n")[0]
     assert not re.search(r"://|--index|--find-links", LOCK)
 
 
-def test_an_old_python_gets_one_clear_line(tmp_path: Path) -> None:
-    old = tmp_path / "python3.8"
-    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.8.10 || exit 1\n')
-    old.chmod(0o755)
+# The environment, made by a Python, a pip and a uv that only write down what they are asked for
+
+STUB_PYTHON = r"""#!/bin/sh
+[ "$2" = venv ] || exit 0
+for last; do :; done
+mkdir -p "$last/bin"
+cat > "$last/bin/pip" <<'END'
+#!/bin/sh
+echo "pip $*" >> log
+cat > "$0.$(wc -l < log | tr -d ' ')"
+eval "$PIP_DOES"
+END
+cat > "$last/bin/uv" <<'END'
+#!/bin/sh
+echo "uv $*" >> log
+exit "$UV_STATUS"
+END
+chmod +x "$last/bin/pip" "$last/bin/uv"
+"""
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Path:
+    """Return a folder with what `make` needs for an environment, and a stub for Python."""
     for name in ("Makefile", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path / name)
-    done = subprocess.run(["make", "repro", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    (tmp_path / "python").write_text(STUB_PYTHON)
+    (tmp_path / "python").chmod(0o755)
+    return tmp_path
+
+
+def make(top: Path, target: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", target, f"PYTHON={top / 'python'}"],
+        cwd=top,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def asked(top: Path, line: int) -> set[str]:
+    """Return the packages that pip was given with the call that is that line of the log."""
+    text = (top / f".venv/bin/pip.{line}").read_text(encoding="utf-8")
+    return pins(text)
+
+
+def test_pip_installs_uv_by_its_hashes_and_uv_the_lock(top: Path) -> None:
+    done = make(top, ".venv/ready", PIP_DOES="", UV_STATUS="0")
+    assert (done.returncode, done.stderr) == (0, "")
+    pip, uv = (top / "log").read_text().splitlines()
+    assert {"--require-hashes", "--no-deps", "--only-binary"} <= set(pip.split())
+    assert asked(top, 1) == {"uv"}
+    assert uv == "uv pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock"
+    assert (top / ".venv/ready").exists()
+    assert "is up to date" in make(top, ".venv/ready").stdout
+
+
+@pytest.mark.parametrize("missing", ["a wheel of uv", "an index that uv knows"])
+def test_pip_installs_all_but_uv_where_uv_cannot_and_says_so(top: Path, missing: str) -> None:
+    no_wheel = missing == "a wheel of uv"
+    pip_does = 'case "$*" in *only-binary*) echo "no wheel" >&2; exit 1;; esac' if no_wheel else ""
+    done = make(top, ".venv/ready", PIP_DOES=pip_does, UV_STATUS="2")
+    assert done.returncode == 0
+    assert done.stderr == "uv cannot install the packages here; pip does, which takes about a minute.\n"
+    calls = (top / "log").read_text().splitlines()
+    assert "--only-binary" not in calls[-1]
+    assert asked(top, len(calls)) == pins(LOCK) - {"uv"}
+    assert (top / ".venv/ready").exists()
+
+
+def test_a_half_made_environment_is_not_ready(top: Path) -> None:
+    done = make(top, ".venv/ready", PIP_DOES="exit 1", UV_STATUS="1")
+    assert done.returncode != 0
+    assert (top / ".venv/bin/pip").exists()
+    assert not (top / ".venv/ready").exists()
+
+
+def test_an_old_python_gets_one_clear_line(top: Path) -> None:
+    (top / "python").write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.8.10 || exit 1\n')
+    done = make(top, "repro")
     assert done.returncode != 0
     line = "This needs Python 3.11 or newer; .* is Python 3.8.10. Try: make PYTHON=python3.12 repro"
     assert re.fullmatch(line, done.stderr.splitlines()[0])
-    assert not (tmp_path / ".venv").exists()
+    assert not (top / ".venv").exists()
+
+
+def test_a_commit_is_checked_like_make_check() -> None:
+    recipe = re.search(r"^check: .*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert recipe
+    hooks = YAML(typ="safe").load(ROOT / ".pre-commit-config.yaml")["repos"][0]["hooks"]
+    entries = [hook["entry"].removeprefix(".venv/bin/") for hook in hooks]
+    assert entries == [line.strip() for line in recipe[1].splitlines()]
+
+
+# The wheel
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel of this project, built by the locked backend."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def closure(names: set[str]) -> Iterator[importlib.metadata.Distribution]:
+    """Yield distributions of this environment, and what they require without extras."""
+    todo, seen = set(names), set()
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        try:
+            found = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:  # for another system or Python
+            continue
+        yield found
+        todo |= names_of([line for line in found.requires or [] if "extra ==" not in line]) - seen
+
+
+@pytest.fixture(scope="session")
+def reader_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the Python of an environment that holds the wheel and its plain requirements, and nothing else.
+
+    The wheel is installed by pip. What it requires is linked from the environment that runs the tests, which holds the
+    locked versions, so that nothing is downloaded.
+    """
+    folder = tmp_path_factory.mktemp("reader")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    python = folder / "bin/python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-index", "--no-deps"]
+    subprocess.run([*pip, str(wheel)], env=environment(), check=True)
+    code = "import sysconfig; print(sysconfig.get_path('platlib'))"
+    site = Path(subprocess.check_output([python, "-c", code], text=True).strip())
+    for distribution in closure(names_of(PYPROJECT["project"]["dependencies"])):
+        for name in {file.parts[0] for file in distribution.files or []} - {"..", "__pycache__"}:
+            (site / name).symlink_to(Path(str(distribution.locate_file(name))))
+    return python
+
+
+def test_the_wheel_holds_the_package_with_its_types_and_templates_and_nothing_else(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "pipeline"]
+    there = {name for name in subprocess.check_output(command, cwd=ROOT, text=True).split() if (ROOT / name).exists()}
+    assert {name for name in names if ".dist-info/" not in name} == there
+    assert {"pipeline/py.typed", "pipeline/report/templates/report.html.j2"} <= names
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["pcm16", "float32", "flac"])
+def test_the_wheel_alone_reads_shards_from_another_folder(
+    staged: Project, reader_python: Path, tmp_path: Path, encoding: str
+) -> None:
+    staged.set(waveforms__encoding=encoding)
+    staged.stage("waveforms")
+    code = (
+        "import importlib.util, json, sys\n"
+        "from pipeline import open_waveforms\n"
+        "from pipeline.core.schema import VERSION\n"
+        "clips = open_waveforms(sys.argv[1])\n"
+        "sums = [float(abs(clip.waveform).sum()) for clip in clips]\n"
+        "some = ('dvc', 'jinja2', 'pydantic', 'requests', 'soxr')\n"
+        "there = [name for name in some if importlib.util.find_spec(name)]\n"
+        "print(json.dumps([VERSION, len(clips), list(clips.metadata()['clip_id']), sums, there]))"
+    )
+    done = subprocess.run(
+        [reader_python, "-c", code, staged.root / "data/waveforms"],
+        cwd=tmp_path,
+        env={key: value for key, value in environment().items() if not key.startswith("PYTHON")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    clips = open_waveforms(staged.root / "data/waveforms")
+    sums = [float(abs(clip.waveform).sum()) for clip in clips]
+    assert json.loads(done.stdout) == [schema.VERSION, 120, list(clips.metadata()["clip_id"]), sums, []]
+
+
+# What a full disk leaves of DVC's list of files in use
+
+
+@pytest.mark.parametrize("left", [b"", b'{"write": {"data/cl', b'{"read": {"\xc3'])
+def test_a_truncated_list_is_removed_and_dvc_runs_again(tmp_path: Path, left: bytes) -> None:
+    path = tmp_path / "rwlock"
+    path.write_bytes(left)
+    assert is_truncated(path)
+    assert remove_if_truncated(path) == f"removed {path}, which a full disk had left truncated"
+    assert not path.exists()
+    assert remove_if_truncated(path) == ""
+
+
+def test_a_whole_list_stays(tmp_path: Path) -> None:
+    path = tmp_path / "rwlock"
+    path.write_text('{"write": {}, "read": {}}')
+    assert remove_if_truncated(path) == ""
+    assert path.exists()
+
+
+def test_a_list_that_a_running_dvc_holds_stays(tmp_path: Path) -> None:
+    from dvc.lock import make_lock
+
+    path = tmp_path / "rwlock"
+    path.write_text("{")
+    with make_lock(f"{path}.lock", tmp_dir=str(tmp_path)):
+        assert "a running DVC process holds it" in remove_if_truncated(path)
+    assert path.exists()
+
+
+def test_make_repro_gets_over_what_a_full_disk_left(made: Project) -> None:
+    path = made.root / ".dvc/tmp/rwlock"
+    path.write_text('{"write": {"data/cl')
+    stuck = made.try_run("dvc", "repro")
+    assert "JSON structure is corrupted" in stuck.stderr
+    made.run("python", "-m", "pipeline.commands.rwlock")
+    assert "up to date" in made.run("dvc", "repro")
 
 
 @pytest.mark.parametrize("key", ["analytics", "check_update"])

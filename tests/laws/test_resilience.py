@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import platform
 import random
 import re
 import shutil
@@ -19,16 +20,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline import open_waveforms
+from pipeline.audio import decode, mp3
 from pipeline.clips.candidates import Candidate
 from pipeline.clips.check import Check
 from pipeline.core import schema
 from pipeline.core.schema import Reason
+from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.mp3_damage import damaged
 from tests.support.project import ROOT, STAGES, Project, environment
+
+pytestmark = pytest.mark.slow
 
 SAMPLE = ("subsample", "waveforms")
 
@@ -112,7 +118,40 @@ def swapped(project: Project) -> None:
         spare.replace(second)
 
 
-HISTORIES = [grown_in_steps, shrunk, other_shards, other_encodings, other_rate, one_left_out, other_durations]
+def another_revision_of_the_waveforms(project: Project) -> None:
+    """Someone's code had half the amplitude, and said so."""
+    to_pcm16 = decode.to_pcm16
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decode, "to_pcm16", lambda waveform: to_pcm16(waveform / np.float32(2)))
+        patch.setattr(WaveformRecipe, "REVISION", 0)
+        patch.setenv("PIPELINE_WORKERS", "1")
+        project.stage("waveforms")
+
+
+def another_revision_of_the_checks(project: Project) -> None:
+    """Someone's code took every clip for a good one that can be decoded, and said so."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mp3, "walk", lambda _: mp3.Mp3(48_000, 1, 42, 48_384))
+        patch.setattr(Check, "REVISION", 0)
+        project.stage("subsample")
+
+
+def another_kind_of_machine(project: Project) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(platform, "machine", lambda: "another")
+        patch.setenv("PIPELINE_WORKERS", "1")
+        again(project, subsample__clips=100)
+
+
+def soxr_told_to_use_other_instructions(project: Project) -> None:
+    """The environment of a user may say so; it changes 189 of a million samples where nothing is done about it."""
+    shutil.rmtree(project.root / "data/waveforms")
+    project.run(sys.executable, "-m", "pipeline", "waveforms", SOXR_USE_SIMD="0", SOXR_USE_SIMD32="0")
+
+
+HISTORIES = [another_revision_of_the_waveforms, another_revision_of_the_checks, another_kind_of_machine]
+HISTORIES += [soxr_told_to_use_other_instructions]
+HISTORIES += [grown_in_steps, shrunk, other_shards, other_encodings, other_rate, one_left_out, other_durations]
 HISTORIES += [damaged_on_disk, some_deleted, all_but_the_waveforms_deleted, swapped]
 
 

@@ -27,6 +27,7 @@ ORDER = (
     ("snapshot", "sampling"),
     ("clips",),
     ("waveforms",),
+    ("views",),
     ("report",),
     ("commands",),
 )

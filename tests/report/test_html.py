@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
-from ruamel.yaml import YAML
 
-from pipeline.core import schema
-from pipeline.report import card, html, numbers, plots
-from pipeline.report.numbers import Material
+from pipeline.audio.mel import MELS
+from pipeline.report import html, numbers
+from pipeline.report.material import Material
 from tests.support.browser import Page, chromium, find_chromium
 from tests.support.materials import ABOUT, ODD, SCRIPT, exhibit
 from tests.support.project import Project
@@ -32,36 +28,32 @@ def rendered(made: Material, strata: tuple[str, ...] = STRATA) -> str:
     return html.render(report, ABOUT, [exhibit(f"say {SCRIPT}"), exhibit(None, None, silent=True)])
 
 
-@pytest.fixture(scope="module")
-def reported(staged_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = staged_once.copy(tmp_path_factory.mktemp("page") / "project")
-    project.stage("report")
-    return project
-
-
-def test_the_same_outputs_give_the_same_bytes(reported: Project) -> None:
-    before = reported.outputs()
+def test_the_same_outputs_give_the_same_bytes(reported: Project, reported_once: Project) -> None:
+    before = reported_once.outputs()
     reported.stage("report")
     assert reported.outputs() == before
 
 
-def test_it_is_small_and_names_no_address(reported: Project) -> None:
-    data = (reported.root / "reports/report.html").read_bytes()
+def test_it_is_small_and_names_no_address(reported_once: Project) -> None:
+    data = (reported_once.root / "reports/report.html").read_bytes()
     assert len(data) < 3_000_000
     addresses = re.findall(rb'(?:src|href|url)\s*[=(]\s*"?([^")\s>]{1,8})', data)
     assert {address[:1] for address in addresses if not address.startswith(b"data:")} == {b"#"}
     assert b"<script" not in data
-    assert str(reported.root).encode() not in data
+    assert str(reported_once.root).encode() not in data
 
 
-def test_every_picture_and_player_is_said_in_words(reported: Project) -> None:
-    text = (reported.root / "reports/report.html").read_text()
-    pictures_shown = re.findall(r"<img[^>]*>", text)
-    assert len(pictures_shown) == 12
-    assert all(re.search(r'alt="[^"]{40,}"', picture) for picture in pictures_shown)
+def test_every_picture_and_player_is_said_in_words(reported_once: Project) -> None:
+    text = (reported_once.root / "reports/report.html").read_text()
+    spectrograms = re.findall(r"<img[^>]*>", text)
+    waveforms = re.findall(r"<svg[^>]*>", text)
+    assert len(spectrograms) == len(waveforms) == 6
+    assert all(re.search(r'alt="Mel spectrogram[^"]{25,}"', picture) for picture in spectrograms)
+    assert all(re.search(r'role="img" aria-label="Waveform[^"]{30,}"', picture) for picture in waveforms)
     drawn = re.findall(r'<div role="img"[^>]*>', text)
     assert len(drawn) == 4
     assert all("Histogram" in picture for picture in drawn)
+    assert text.count("<details><summary>The numbers</summary>\n<table>") == 4
     assert all("aria-label" in player for player in re.findall(r"<audio[^>]*>", text))
 
 
@@ -90,35 +82,6 @@ def test_a_hundred_strata_are_all_there_most_of_them_folded() -> None:
     assert report.metrics["strata"] >= 100
     assert all(f">{stratum.name}</th>" in text for stratum in report.strata)
     assert f"{len(report.strata) - 20} smaller strata" in text
-
-
-@pytest.mark.parametrize("name", ODD)
-def test_the_card_has_a_head_that_yaml_reads_and_no_html(name: str) -> None:
-    text = card.render(numbers.summarise(ODD[name], STRATA, "proportional"), ABOUT)
-    _, head, body = text.split("---\n", 2)
-    said = YAML(typ="safe").load(head)
-    assert said["license"] == "cc0-1.0"
-    assert said["pretty_name"].startswith(ABOUT.title)
-    assert said["size_categories"] == ["n<1K"]
-    assert "<" not in body
-    for line in body.splitlines():  # a | in a cell would end it
-        assert not line.startswith("|") or len(re.findall(r"(?<!\\)\|", line)) in (3, 4, 5)
-
-
-@pytest.mark.parametrize("name", ["one clip", "a hundred strata", "digital silence"])
-def test_every_picture_can_be_drawn(name: str) -> None:
-    drawn = plots.overview(numbers.summarise(ODD[name], STRATA, "proportional"))
-    assert set(drawn) == set(schema.PLOTS)
-    assert all(Image.open(io.BytesIO(png)).getextrema() for png in drawn.values())
-
-
-@pytest.mark.parametrize("samples", [1, 2, 100, 16_000])
-def test_pictures_of_a_clip_are_twelve_by_three_inches(samples: int) -> None:
-    noise = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
-    for draw in (plots.waveform, plots.spectrogram):
-        picture = Image.open(io.BytesIO(draw(noise, 16_000)))
-        width, height = (pixels / dots for pixels, dots in zip(picture.size, picture.info["dpi"], strict=True))
-        assert (round(width, 2), round(height, 2)) == (12, 3)
 
 
 # In a real browser.
@@ -173,7 +136,7 @@ CONTRASTS = """(() => {
 })()"""
 
 SPILLED = """(width => [...document.querySelectorAll('body *')].filter(each => {
-    if (each.closest('.scroll, .picture') && !each.matches('.scroll, .picture')) return false;
+    if (each.closest('.scroll, .field') && !each.matches('.scroll, .field')) return false;
     const box = each.getBoundingClientRect();
     return box.width && (box.right > width + 0.5 || box.left < -0.5);
 }).map(each => each.outerHTML.slice(0, 120)))"""
@@ -187,9 +150,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def files(reported: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def files(reported_once: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
-    paths = {"the demo": reported.root / "reports/report.html"}
+    paths = {"the demo": reported_once.root / "reports/report.html"}
     for number, (name, made) in enumerate(ODD.items()):
         paths[name] = folder / f"{number}.html"
         paths[name].write_text(rendered(made))
@@ -213,8 +176,8 @@ ROWS = """[...document.querySelectorAll('main table')].map(table => [...table.qu
 
 
 @in_a_browser
-def test_the_tables_say_what_pandas_counts(show: Callable[..., Page], reported: Project) -> None:
-    data = reported.root / "data"
+def test_the_tables_say_what_pandas_counts(show: Callable[..., Page], reported_once: Project) -> None:
+    data = reported_once.root / "data"
     csv = [pd.read_csv(data / f"snapshot/tables/cv-valid-{part}.csv", dtype=str) for part in ("train", "dev", "test")]
     frames = [pd.concat(csv), pd.read_parquet(data / "ranking.parquet"), pd.read_parquet(data / "sample.parquet")]
     said = show("the demo").run(ROWS)
@@ -238,8 +201,10 @@ def test_the_tables_say_what_pandas_counts(show: Callable[..., Page], reported: 
 
 
 @in_a_browser
-def test_splits_leaks_bytes_and_levels_say_what_pandas_counts(show: Callable[..., Page], reported: Project) -> None:
-    opened, data = show("the demo"), reported.root / "data"
+def test_splits_leaks_bytes_and_levels_say_what_pandas_counts(
+    show: Callable[..., Page], reported_once: Project
+) -> None:
+    opened, data = show("the demo"), reported_once.root / "data"
     cells = "row => [...row.cells].map(cell => cell.innerText)"
 
     def rows(section: str) -> list[list[str]]:
@@ -267,7 +232,7 @@ def test_splits_leaks_bytes_and_levels_say_what_pandas_counts(show: Callable[...
 
     sizes = [sum(path.stat().st_size for path in (data / "waveforms").iterdir())]
     sizes += [sum(map(len, pd.read_parquet(data / "clips")["mp3"])), 4 * int(shards["num_samples"].sum())]
-    said = sorted(row[1] for row in rows("weight"))
+    said = sorted(row[1] for row in rows("disk-usage"))
     assert said == sorted(f"{size / 1e6:,.2f}\N{NO-BREAK SPACE}MB" for size in sizes)
 
     text = opened.run("document.querySelector('section[aria-labelledby=sound] p').innerText")
@@ -279,8 +244,30 @@ def test_splits_leaks_bytes_and_levels_say_what_pandas_counts(show: Callable[...
 
 
 @in_a_browser
-def test_every_picture_loads(show: Callable[..., Page]) -> None:
-    assert show("the demo").run(LOADED) == [[1200, 300]] * 12
+def test_every_spectrogram_loads(show: Callable[..., Page], reported_once: Project) -> None:
+    frames = pd.read_parquet(reported_once.root / "data/waveforms").sort_values("rank")["num_samples"] // 128 + 1
+    loaded = show("the demo").run(LOADED)
+    assert len(loaded) == 6
+    assert all(width in set(frames) and height == MELS for width, height in loaded)
+
+
+@in_a_browser
+@pytest.mark.parametrize("width", [375, 1200])
+def test_every_waveform_and_spectrogram_fills_its_field_and_shares_its_time(
+    show: Callable[..., Page], width: int
+) -> None:
+    opened = show("the demo", width=width)
+    fields = opened.run(
+        "[...document.querySelectorAll('.field')].map(f => f.getBoundingClientRect()).map(b => [b.left, b.width])"
+    )
+    outlines = opened.run(
+        "[...document.querySelectorAll('.outline')].map(p => p.getBoundingClientRect()).map(b => [b.left, b.width])"
+    )
+    assert len(fields) == 12
+    assert fields[0::2] == fields[1::2]
+    assert all(each[1] > width / 2 for each in fields)
+    for outline, field in zip(outlines, fields[0::2], strict=True):
+        assert outline == pytest.approx(field, abs=field[1] / 100)
 
 
 @in_a_browser

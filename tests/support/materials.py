@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.schema import REJECTED_COLUMNS, Reason
-from pipeline.report.html import About, Exhibit
-from pipeline.report.numbers import Material
-from pipeline.report.plots import spectrogram, waveform
+from pipeline.report import sound
+from pipeline.report.exhibits import Exhibit
+from pipeline.report.html import About
+from pipeline.report.material import Material
 from pipeline.sampling.ranking import rank
 from pipeline.waveforms.reader import Clip
 
@@ -36,7 +37,7 @@ def material(
     strata: tuple[str, ...] = ("gender", "age"),
     levels: int = 3,
     ages: bool = True,
-    refused: int = 3,
+    rejected: int = 3,
     silent: bool = False,
     text: str = "the sentence number",
 ) -> Material:
@@ -52,12 +53,12 @@ def material(
     table.loc[:, "age"] = table["age"].where(table["age"].notna(), None) if not ages else table["age"]
     ranked = rank(table, strata=strata, allocation="proportional", seed=1, splits=SPLITS)
     count = drawn if drawn is not None else max(1, clips // 2)
-    rejected = pd.DataFrame(
-        [(place, f"bad/{SCRIPT}-{place}", list(Reason)[place % 4].value, "as it is") for place in range(refused)],
+    rows = pd.DataFrame(
+        [(place, f"bad/{SCRIPT}-{place}", list(Reason)[place % 4].value, "as it is") for place in range(rejected)],
         columns=list(REJECTED_COLUMNS),
     )
     sample = ranked.head(count).assign(weight=1)
-    return Material(table, table[["table", "text"]], ranked, sample, rejected, _waveforms(sample, silent), 1, 2, 3)
+    return Material(table, table[["table", "text"]], ranked, sample, rows, _waveforms(sample, silent), 1, 2, 3)
 
 
 def _waveforms(sample: pd.DataFrame, silent: bool) -> pd.DataFrame:
@@ -99,12 +100,12 @@ def exhibit(text: str | None, mp3: bytes | None = b"ID3", *, silent: bool = Fals
         clipped_samples=0,
         mp3_sha256="0" * 64,
     )
-    return Exhibit(clip, "all", mp3, waveform(samples, 16_000), spectrogram(samples, 16_000))
+    return Exhibit(clip, sound.draw(samples, 16_000), mp3)
 
 
 ODD = {
-    "one clip": material(1, refused=0),
-    "nothing rejected": material(refused=0),
+    "one clip": material(1, rejected=0),
+    "nothing rejected": material(rejected=0),
     "one stratum": material(strata=()),
     "a hundred strata": material(400, levels=100),
     "no ages": material(ages=False),

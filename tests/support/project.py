@@ -25,6 +25,7 @@ REAL_TABLES = ROOT.parent / "shared/real/csv"
 # What the stages need at run time, and nothing that a test run leaves about.
 _FILES = ["pipeline", "configs", "data/demo/common-voice-demo.zip", "dvc.yaml", "dvc.lock", "params.yaml"]
 _FILES += [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", ".gitattributes", "reports/metrics.json"]
+_FILES += ["pyproject.toml"]  # which has the version
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -19,10 +19,10 @@ from pipeline.audio import decode
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
 from pipeline.shards import sealed
-from pipeline.waveforms.shard import Recipe, make_shard
+from pipeline.shards.derive import make_shard
+from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.project import Project
-
-FACTS = {"version": "1", "decoder": {"soundfile": "0"}}
+from tests.support.seals import seal
 
 
 def speech(seconds: float, rate: int, channels: int = 1, loudness: float = 0.2) -> bytes:
@@ -35,11 +35,12 @@ def speech(seconds: float, rate: int, channels: int = 1, loudness: float = 0.2) 
 
 def write_clips(path: Path, mp3s: list[bytes]) -> Path:
     """Write a shard of clips."""
-    with sealed.writing(path, schema.CLIPS_SCHEMA, {"fingerprint": "of the clips"}) as writer:
+    with sealed.writing(path, schema.CLIPS_SCHEMA) as writer:
         for rank, data in enumerate(mp3s):
             row: dict[str, Any] = dict.fromkeys(schema.CLIPS_SCHEMA.names, None)
             row |= {"rank": rank, "clip_id": f"valid-test/sample-{rank:06}", "mp3": data, "text": f"sentence {rank}"}
-            writer.write_table(pa.Table.from_pylist([row], schema=schema.CLIPS_SCHEMA))
+            writer.write(pa.Table.from_pylist([row], schema=schema.CLIPS_SCHEMA))
+        writer.seal(seal("of the clips"))
     return path
 
 
@@ -57,7 +58,7 @@ def unusual(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def made(clips: Path, folder: Path, encoding: str, sample_rate: int = 16000) -> Path:
     path = folder / f"{encoding}.parquet"
-    rows = make_shard(clips, path, Recipe(sample_rate, encoding, FACTS), folder / "nothing.parquet")
+    rows = make_shard(WaveformRecipe(sample_rate, encoding), clips, path, folder / "nothing.parquet")
     assert rows == pq.read_metadata(clips).num_rows
     return path
 
@@ -66,19 +67,19 @@ def made(clips: Path, folder: Path, encoding: str, sample_rate: int = 16000) -> 
 def test_a_fuller_shard_costs_what_is_new_and_has_the_same_bytes(tmp_path: Path, encoding: str) -> None:
     mp3s = [speech(0.3 + number / 50, 48000) for number in range(37)]
     few, many = (write_clips(tmp_path / f"{count}.parquet", mp3s[:count]) for count in (21, 37))
-    recipe = Recipe(16000, encoding, FACTS)
+    recipe = WaveformRecipe(16000, encoding)
     earlier, grown, scratch, again = (tmp_path / f"{name}.parquet" for name in ("earlier", "grown", "scratch", "again"))
-    assert make_shard(few, earlier, recipe, tmp_path / "nothing.parquet") == 21
-    assert make_shard(many, scratch, recipe, tmp_path / "nothing.parquet") == 37
-    assert make_shard(many, grown, recipe, earlier) == 16
+    assert make_shard(recipe, few, earlier, tmp_path / "nothing.parquet") == 21
+    assert make_shard(recipe, many, scratch, tmp_path / "nothing.parquet") == 37
+    assert make_shard(recipe, many, grown, earlier) == 16
     assert grown.read_bytes() == scratch.read_bytes()
-    assert make_shard(few, again, recipe, scratch) == 0  # shrunk
+    assert make_shard(recipe, few, again, scratch) == 0  # shrunk
     assert again.read_bytes() == earlier.read_bytes()
-    assert make_shard(many, grown, Recipe(8000, encoding, FACTS), earlier) == 37
+    assert make_shard(WaveformRecipe(8000, encoding), many, grown, earlier) == 37
     damaged = bytearray(earlier.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     earlier.write_bytes(damaged)
-    assert make_shard(many, grown, recipe, earlier) == 37
+    assert make_shard(recipe, many, grown, earlier) == 37
 
 
 @pytest.mark.parametrize("which", ["clips", "unusual"])
@@ -153,16 +154,6 @@ def test_flac_says_what_hugging_face_datasets_looks_for(clips: Path, tmp_path: P
 def test_the_same_clips_give_the_same_bytes(clips: Path, tmp_path: Path, encoding: str) -> None:
     first = made(clips, tmp_path, encoding).read_bytes()
     assert made(clips, tmp_path, encoding).read_bytes() == first
-
-
-def test_a_fingerprint_knows_all_that_a_shard_was_made_from() -> None:
-    source = {"fingerprint": "a", "content_sha256": "b"}
-    recipes = [Recipe(16000, "pcm16", FACTS), Recipe(8000, "pcm16", FACTS), Recipe(16000, "flac", FACTS)]
-    recipes.append(Recipe(16000, "pcm16", {**FACTS, "decoder": {"soundfile": "1"}}))
-    seals = [recipe.seal(source) for recipe in recipes]
-    seals += [recipes[0].seal({**source, key: "other"}) for key in source]
-    assert len({seal["fingerprint"] for seal in seals}) == len(seals)
-    assert recipes[0].seal({**source, "nanoseconds": []}) == seals[0]
 
 
 def test_clips_damaged_on_disk_are_not_decoded(clips: Path, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def _fill(client: Client, path: Path, bar: Progress, *, fresh: bool) -> None:
             raise Transient(f"asked for everything from byte {size} on, got it from {start} on")
         room = _require_room(client, _part(path), None if got is None else got.size_bytes - start)
         if got is not None:
-            bar.total = got.size_bytes
+            bar.expect(got.size_bytes)
             _say(path, got)
         else:
             _forget(path)

@@ -493,6 +493,7 @@ def test_a_silent_kaggle_is_asked_again(work: Work, pauses: list[float]) -> None
     assert len(pauses) == 1
 
 
+@pytest.mark.slow
 def test_dvc_keeps_no_secret_and_runs_nothing_for_another_way_to_travel(work: Work, fresh: Project) -> None:
     fresh.set(snapshot="kaggle-common-voice", stratify__tables=["valid-train"], subsample__clips=CLIPS)
     (fresh.root / "configs/runtime.yaml").write_text("retries: 1\nread_timeout_seconds: 1\n")
@@ -512,6 +513,7 @@ def test_dvc_keeps_no_secret_and_runs_nothing_for_another_way_to_travel(work: Wo
     assert work.fake.requests == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("work")
 def test_the_lines_of_the_docs_lead_from_no_account_to_a_sample(fresh: Project) -> None:
     lines = (ROOT / "docs/kaggle.md").read_text().split("```sh\n")[1].split("```")[0].splitlines()
@@ -602,6 +604,7 @@ def test_a_url_with_a_secret_is_refused_and_not_shown(work: Work, url: str, capf
 # Killed, or out of room
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("transfer", "seed"), [("ranges", 0), ("ranges", 1), ("ranges", 2), ("whole", 0)])
 def test_a_run_killed_at_any_request_is_gone_on_with(
     work: Work, local: dict[str, bytes], tmp_path: Path, transfer: str, seed: int

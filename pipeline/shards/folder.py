@@ -1,0 +1,113 @@
+"""A folder of shards, ``part-00000.parquet …``: found, made beside the final place, published, retired.
+
+New shards wait in a hidden folder beside the final one until all of them are there, so that a run that fails changes
+nothing and a run that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow.fs
+
+from pipeline.core import atomic
+from pipeline.core.errors import ShardError
+
+Found = TypeVar("Found")
+
+
+def shard_name(number: int) -> str:
+    """Return the file name of shard `number`, counted from 0."""
+    return f"part-{number:05d}.parquet"
+
+
+def shard_paths(folder: Path) -> list[Path]:
+    """Return the shards of `folder` in their order.
+
+    Raises
+    ------
+    ShardError
+        There is none, or one in their middle is missing.
+    """
+    return [folder / name for name in _in_order(folder, [path.name for path in folder.glob("part-*.parquet")])]
+
+
+def remote_shard_paths(folder: str, filesystem: pyarrow.fs.FileSystem) -> list[str]:
+    """Return the shards of a folder on another file system, as `shard_paths` does."""
+    selector = pyarrow.fs.FileSelector(folder, allow_not_found=True)
+    names = [info.base_name for info in filesystem.get_file_info(selector)]
+    found = [name for name in names if name.startswith("part-") and name.endswith(".parquet")]
+    return [f"{folder}/{name}" for name in _in_order(folder, found)]
+
+
+def _in_order(folder: Path | str, names: list[str]) -> list[str]:
+    if not names:
+        raise ShardError(f"{folder}: no shards there; make them with: dvc repro, or fetch them with: dvc pull {folder}")
+    for number, name in enumerate(sorted(names)):
+        if name != shard_name(number):
+            raise ShardError(f"{folder}: {shard_name(number)} is missing; fetch it with: dvc checkout or dvc pull")
+    return sorted(names)
+
+
+class ShardFolder:
+    """A folder of shards, and the hidden one beside it where the next ones wait."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.waiting = waiting_folder(folder)
+        self._new: set[int] = set()
+        for place in (self.folder, self.waiting):
+            atomic.sweep(place)
+
+    def find(self, number: int, is_right: Callable[[Path], Found | None]) -> Found | None:
+        """Return what `is_right` says of shard `number`, left by a killed run or by one that ended well."""
+        for place in (self.waiting, self.folder):
+            found = is_right(place / shard_name(number))
+            if found:
+                self._new.update({number} if place == self.waiting else ())
+                return found
+        return None
+
+    @property
+    def has_new(self) -> bool:
+        """Whether there are shards that are not published yet."""
+        return bool(self._new)
+
+    def existing(self) -> list[Path]:
+        """Return all shards that lie there, the newest first."""
+        return existing_shards(self.folder)
+
+    def published(self, number: int) -> Path:
+        """Return where shard `number` lies if a run that ended well left one."""
+        return self.folder / shard_name(number)
+
+    def new(self, number: int) -> Path:
+        """Return where to write shard `number`."""
+        self._new.add(number)
+        return self.waiting / shard_name(number)
+
+    def publish(self, count: int) -> None:
+        """Give all new shards their final names and retire those that are no longer among the first `count`."""
+        if count < 1:
+            raise ShardError(f"{self.folder}: nothing is put in the place of its shards; they stay")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for number in sorted(self._new):
+            (self.waiting / shard_name(number)).replace(self.folder / shard_name(number))
+        current = {shard_name(number) for number in range(count)}
+        for path in self.folder.iterdir():
+            if path.name not in current:
+                path.unlink()
+        shutil.rmtree(self.waiting, ignore_errors=True)
+
+
+def existing_shards(folder: Path) -> list[Path]:
+    """Return all shards in `folder` and beside it, right or not, the newest first."""
+    return [path for place in (waiting_folder(folder), folder) for path in sorted(place.glob("part-*.parquet"))]
+
+
+def waiting_folder(folder: Path) -> Path:
+    """Return the hidden folder beside `folder` where new shards wait."""
+    return folder.with_name(f".{folder.name}")

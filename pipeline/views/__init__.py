@@ -1,0 +1,1 @@
+"""The same clips in other forms: a table, pictures, series, text."""

@@ -1,0 +1,109 @@
+"""Each front end equals its reference: librosa's functions, and Whisper's computation as published."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from pipeline.audio.front_ends import FRONT_ENDS, REFERENCES
+
+SAMPLES = [1, 99, 512, 1023, 16_000, 48_000]
+RATE = 16_000
+
+
+def voice(samples: int, rate: int = RATE) -> npt.NDArray[np.float32]:
+    """Harmonics that fade in and out over noise 60 dB below, with a second half 40 dB quieter."""
+    times = np.arange(samples) / rate
+    harmonics = sum(np.sin(2 * np.pi * 140 * number * times) / number for number in range(1, 20))
+    noise = np.random.default_rng(samples).standard_normal(samples) * 1e-3
+    loudness = np.where(times < times.max(initial=0) / 2, 0.3, 0.003) * np.sin(2 * np.pi * 3 * times) ** 2
+    waveform: npt.NDArray[np.float32] = (harmonics * loudness + noise * 0.3).astype(np.float32)
+    return waveform
+
+
+def whisper_by_its_definition(waveform: npt.NDArray[np.float32], mels: int) -> npt.NDArray[np.float64]:
+    """Return what the paper and its reference code describe, frame by frame, with librosa's filters."""
+    import librosa
+
+    signal = waveform.astype(np.float64)
+    before, after = signal[1:201][::-1], signal[-201:-1][::-1]  # reflected about the first and the last sample
+    padded = np.concatenate([before, signal, after])
+    hann = np.sin(np.pi * np.arange(400) / 400) ** 2
+    spectra = [np.fft.fft(padded[start : start + 400] * hann)[:201] for start in range(0, len(padded) - 399, 160)]
+    power = np.abs(np.array(spectra[:-1]).T) ** 2
+    bands = librosa.filters.mel(sr=16_000, n_fft=400, n_mels=mels, fmin=0, fmax=8000, norm="slaney").astype(np.float64)
+    logarithm = np.log10(np.clip(bands @ power, 1e-10, None))
+    clamped: npt.NDArray[np.float64] = np.maximum(logarithm, logarithm.max() - 8.0)
+    return (clamped + 4.0) / 4.0
+
+
+@pytest.mark.filterwarnings("ignore:n_fft=.* is too large for input signal:UserWarning")
+@pytest.mark.parametrize("rate", [16_000, 22_050])
+@pytest.mark.parametrize("samples", SAMPLES)
+def test_mel_128_is_librosa(samples: int, rate: int) -> None:
+    import librosa
+
+    waveform = voice(samples, rate)
+    power = librosa.feature.melspectrogram(
+        y=waveform.astype(np.float64), sr=rate, n_fft=2048, hop_length=512, n_mels=128, dtype=np.float64
+    )
+    front_end = FRONT_ENDS["mel-128"]
+    made = front_end.spectrogram(waveform, rate, "full-scale")
+    assert made.dtype == np.float32
+    assert made.shape == (128, front_end.frames(samples)) == power.shape
+    np.testing.assert_allclose(made, librosa.power_to_db(power, top_db=None), atol=0.001, rtol=0)
+    relative = front_end.spectrogram(waveform, rate, "clip")
+    np.testing.assert_allclose(relative, librosa.power_to_db(power, ref=np.max), atol=0.001, rtol=0)
+
+
+@pytest.mark.parametrize("mels", [80, 128])
+@pytest.mark.parametrize("samples", [320, 16_000, 16_001, 48_000])
+def test_whisper_is_its_published_computation(samples: int, mels: int) -> None:
+    front_end = FRONT_ENDS[f"whisper-{mels}"]
+    made = front_end.spectrogram(voice(samples), RATE, front_end.default_reference)
+    expected = whisper_by_its_definition(voice(samples), mels)
+    assert made.dtype == np.float32
+    assert made.shape == (mels, samples // 160) == expected.shape
+    np.testing.assert_allclose(made, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+@pytest.mark.parametrize("samples", [0, 1, 100, 159, 160, 161])
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_the_shortest_waveforms_have_the_frames_that_were_counted(name: str, samples: int, reference: str) -> None:
+    front_end = FRONT_ENDS[name]
+    made = front_end.spectrogram(voice(samples), RATE, reference)
+    assert made.shape == (front_end.mels, front_end.frames(samples))
+    assert np.isfinite(made).all()
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+def test_the_floor_is_what_silence_gives_and_nothing_is_below(name: str) -> None:
+    front_end = FRONT_ENDS[name]
+    silence = np.zeros(RATE, dtype=np.float32)
+    floor = np.float32(front_end.floors["full-scale"])
+    assert (front_end.spectrogram(silence, RATE, "full-scale") == floor).all()
+    for reference, lowest in front_end.floors.items():
+        assert front_end.spectrogram(voice(RATE), RATE, reference).min() >= np.float32(lowest)
+
+
+def test_full_scale_keeps_the_level_and_clip_does_not() -> None:
+    front_end, loud = FRONT_ENDS["mel-128"], voice(RATE)
+    quiet = loud / np.float32(10)
+    lower = (
+        front_end.spectrogram(loud, RATE, "full-scale").max() - front_end.spectrogram(quiet, RATE, "full-scale").max()
+    )
+    assert lower == pytest.approx(20, abs=1e-3)
+    assert front_end.spectrogram(quiet, RATE, "clip").max() == front_end.spectrogram(loud, RATE, "clip").max() == 0
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+def test_the_ceiling_is_what_the_loudest_sine_gives(name: str) -> None:
+    front_end, times = FRONT_ENDS[name], np.arange(RATE) / RATE
+    loudest = max(
+        front_end.spectrogram(np.sin(2 * np.pi * hertz * times).astype(np.float32), RATE, "full-scale").max()
+        for hertz in range(60, 1500, 20)
+    )
+    ceiling = front_end.ceilings["full-scale"]
+    assert ceiling - 0.05 * (ceiling - front_end.floors["full-scale"]) < loudest <= ceiling

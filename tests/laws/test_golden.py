@@ -1,0 +1,35 @@
+"""Nobody forgets to raise a revision: what a fresh run of the demo gives, beside the revision that it belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.clips.check import Check
+from pipeline.core import schema
+from pipeline.engines.local import LocalProcesses
+from pipeline.shards.derive import derive
+from pipeline.waveforms.shard import WaveformRecipe
+from tests.support.golden import assert_golden, golden
+from tests.support.project import Project
+
+CLIPS = {1: "625d2c528533fb97bc4c1be34d520fbb0e365b8032264523b939169c87fcaf41"}
+WAVEFORMS = {
+    "pcm16": {1: "5d445964670ac4ad14ad9b36970e884667b01d69af210bbb37f299585276c1f5"},
+    "float32": {1: "e8e9b1cb03c90e75804f41e16f07e96510693cca28a32f068f0d8541bbb22618"},
+    "flac": {1: "cfaf3c5563297d67316a6d5cf7f30f058a49986443faddc7686cdfb3fa0458d1"},
+}
+
+
+@golden
+def test_accepted_clips(staged_once: Project) -> None:
+    assert_golden(staged_once.root / schema.CLIPS, "subsample", Check.REVISION, CLIPS)
+
+
+@golden
+@pytest.mark.parametrize("encoding", WAVEFORMS)
+def test_waveforms(staged_once: Project, tmp_path: Path, encoding: str) -> None:
+    recipe = WaveformRecipe(16_000, encoding)
+    derive(recipe, staged_once.root / schema.CLIPS, tmp_path / "waveforms", LocalProcesses(1))
+    assert_golden(tmp_path / "waveforms", f"encoding: {encoding}", recipe.REVISION, WAVEFORMS[encoding])

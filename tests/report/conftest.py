@@ -1,0 +1,23 @@
+"""One project with a report, for all tests of the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.project import Project
+
+
+@pytest.fixture(scope="session")
+def reported_once(staged_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return the project after all its stages, without dvc: look, don't touch."""
+    project = staged_once.copy(tmp_path_factory.mktemp("reported") / "project")
+    project.stage("report")
+    return project
+
+
+@pytest.fixture
+def reported(reported_once: Project, tmp_path: Path) -> Project:
+    """Return a project of its own after all its stages."""
+    return reported_once.copy(tmp_path / "reported")

@@ -1,0 +1,82 @@
+"""The data card: a head that YAML reads, and a text in which nothing of a table is live Markdown or HTML."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from ruamel.yaml import YAML
+
+from pipeline.report import card, numbers
+from tests.support.materials import ABOUT, ODD, material
+
+STRATA = ("gender", "age")
+# What DVC's own dependency reads Markdown with; tables and strikethrough are GitHub's.
+MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+LIVE = (
+    "[a link](https://example.org)",
+    "![a picture](x.png)",
+    "*strong* **words** __and__ _more_ ~~less~~",
+    "`code` ``and``",
+    "a | cell | more",
+    "# a heading",
+    "<b>bold</b> &amp; <!-- gone -->",
+    "<https://example.org>",
+    "line one\n\n# line two",
+    "a\\|b \\*c",
+    "[a][b]",
+)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_the_card_has_a_head_that_yaml_reads_and_no_html(name: str) -> None:
+    text = card.render(numbers.summarise(ODD[name], STRATA, "proportional"), ABOUT)
+    _, head, body = text.split("---\n", 2)
+    said = YAML(typ="safe").load(head)
+    assert said["license"] == "cc0-1.0"
+    assert said["pretty_name"].startswith(ABOUT.title)
+    assert said["size_categories"] == ["n<1K"]
+    assert "<" not in body
+    for line in body.splitlines():  # a | in a cell would end it
+        assert not line.startswith("|") or len(re.findall(r"(?<!\\)\|", line)) in (3, 4, 5)
+
+
+def shown(text: str) -> str:
+    """Return what a reader of Markdown sees of a text in the middle of a line, with its markup."""
+    return str(MARKDOWN.renderInline(f"x {html.escape(card.plain(text))} y"))
+
+
+@pytest.mark.parametrize("text", LIVE)
+def test_markup_in_a_title_a_citation_or_a_level_is_shown_and_does_nothing(text: str) -> None:
+    about = replace(ABOUT, title=text, citation=text, facts=(("archive etag", text),), parameters=(("where", text),))
+    made = material()
+    for frame in (made.population, made.eligible, made.sample):
+        frame["age"] = text
+    body = card.render(numbers.summarise(made, STRATA, "proportional"), about).split("---\n", 2)[2]
+    page = MARKDOWN.render(body)
+    page = page.replace("<code>stratify.allocation</code>", "stratify.allocation")  # the template's own
+    assert set(re.findall(r"<([a-z0-9]+)", page)) == {
+        *("h1", "h2", "p", "ul", "li"),
+        *("table", "thead", "tbody", "tr", "th", "td"),
+    }
+    said = " ".join(text.split())
+    assert html.unescape(page).count(said) == 6  # the title stands there twice
+
+
+@given(st.text())
+def test_any_text_is_shown_as_it_is(text: str) -> None:
+    said = " ".join(text.split()).replace("\0", "\N{REPLACEMENT CHARACTER}")  # as CommonMark has it
+    assert html.unescape(shown(text)) == " ".join(f"x {said} y".split(" "))
+
+
+@pytest.mark.parametrize(
+    "address", ["https://example.org", "HTTP://example.org", "www.example.org", "ftp://example.org"]
+)
+def test_an_address_does_not_become_a_link_by_itself(address: str) -> None:
+    assert card.plain(f"see {address}") != f"see {address}"
+    assert html.unescape(shown(address)) == f"x {address} y"

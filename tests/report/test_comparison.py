@@ -1,0 +1,61 @@
+"""The sample beside its population: counted again by pandas; shares add up; nothing falls off the table."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pandas as pd
+import pytest
+
+from pipeline.report import comparison, numbers
+from tests.support.materials import ODD, material
+
+
+def test_columns_and_strata_are_counted_as_pandas_counts_them() -> None:
+    made = material(90)
+    report = numbers.summarise(made, ("gender", "age"), "proportional")
+    for column in report.columns:
+        for level in column.levels:
+            assert level.population == (made.population[column.name] == level.name).sum()
+            assert level.eligible == (made.eligible[column.name] == level.name).sum()
+            assert level.sample == (made.sample[column.name] == level.name).sum()
+            assert level.exact == pytest.approx(len(made.sample) * level.eligible / len(made.eligible))
+    for stratum in report.strata:
+        exact = Fraction(len(made.sample) * stratum.eligible, len(made.eligible))
+        assert stratum.deviation == pytest.approx(float((made.sample["stratum"] == stratum.name).sum() - exact))
+    assert report.metrics["largest_deviation_clips"] == pytest.approx(
+        max(abs(stratum.deviation) for stratum in report.strata), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("allocation", ["proportional", "equal", 0.5])
+def test_exact_shares_of_strata_and_of_levels_add_up_to_the_sample(allocation: str | float) -> None:
+    made = material(90)
+    report = numbers.summarise(made, ("gender", "age"), allocation)
+    assert sum(stratum.exact for stratum in report.strata) == pytest.approx(len(made.sample))
+    for column in report.columns:
+        assert sum(level.exact for level in column.levels) == pytest.approx(len(made.sample))
+
+
+def test_without_strata_the_report_still_compares_the_documented_columns() -> None:
+    report = numbers.summarise(ODD["one stratum"], (), "proportional")
+    assert [column.name for column in report.columns] == ["age", "gender", "accent"]
+    assert report.metrics["strata"] == 1
+
+
+def test_rare_values_of_a_column_are_summed_up() -> None:
+    made = ODD["a hundred strata"]
+    (column,) = numbers.summarise(made, ("age",), "proportional").columns
+    assert column.levels[-1].name == f"{column.rarer} others"
+    assert sum(level.population for level in column.levels) == len(made.population)
+    assert sum(level.sample for level in column.levels) == len(made.sample)
+
+
+def test_a_missing_value_is_a_level_of_its_own() -> None:
+    (column,) = numbers.summarise(ODD["no ages"], ("age",), "proportional").columns
+    assert [(level.name, level.population) for level in column.levels] == [(comparison.MISSING, 60)]
+
+
+def test_values_outside_of_the_vocabulary_are_named_with_their_counts() -> None:
+    clips = pd.DataFrame({"age": ["twenties", "12", None, "12"], "gender": ["male", "Male", "f", None], "accent": None})
+    assert comparison.outside_vocabulary(clips) == (("age", "12", 2), ("gender", "Male", 1), ("gender", "f", 1))

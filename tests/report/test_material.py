@@ -1,0 +1,200 @@
+"""What a report reads: the same as the careful readers do, and one error that names the file where it is damaged."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.__main__ import main
+from pipeline.core import schema
+from pipeline.core.errors import ShardError, TableError
+from pipeline.report import material
+from pipeline.snapshot import tables
+from tests.support.project import REAL_TABLES, Project
+
+COLUMNS = ["text", "age", "gender", "accent", "up_votes", "down_votes", "table"]
+KAGGLE = "filename,text,up_votes,down_votes,age,gender,accent,duration"
+MOZILLA = "client_id\tpath\tsentence\tup_votes\tdown_votes\tage\tgender\taccents\tlocale\tsegment"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    schema.TABLES.mkdir(parents=True)
+    return schema.TABLES
+
+
+def same(named: list[str], snapshot_format: str) -> pd.DataFrame:
+    """Return what is read of tables, once it is what `read_clips` says of them."""
+    read = material.read_population(named, COLUMNS, snapshot_format)
+    careful = tables.read_clips(named, layout=snapshot_format)
+    pd.testing.assert_frame_equal(read[COLUMNS], careful[COLUMNS])
+    return read
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        ["cv-a/x.mp3,one two,1,2,teens,male,us,"],
+        ["cv-a/x.mp3,,0,0,,,,", "", "cv-a/y.mp3,null,007,2,NA,nan,None,"],
+        ['cv-a/x.mp3,"a, b",1,2,"te""ens",,us,', 'cv-a/y.mp3,"two\nlines",1,2,,,,'],
+        ["cv-a/x.mp3,  spaces  ,1,2,\u00e5ge,\u202e,💥,"],
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_table_of_kaggle_is_read_as_the_careful_reader_does(
+    folder: Path, rows: list[str], end: str, mark: str
+) -> None:
+    (folder / "cv-a.csv").write_text(mark + end.join([KAGGLE, *rows, ""]), encoding="utf-8", newline="")
+    assert len(same(["a"], "kaggle-v1")) == len([row for row in rows if row])
+
+
+@pytest.mark.parametrize("accent", ["accent", "accents"])
+def test_a_table_of_a_later_release_is_read_as_the_careful_reader_does(folder: Path, accent: str) -> None:
+    rows = ['s\ta.mp3\tan "unbalanced quote\t1\t2\ttwenties\tmale\t\ten\t', "s\tb\t'x' \"\t1\t2\t\t\tus\ten\t"]
+    header = MOZILLA.replace("accents", accent)
+    (folder / "validated.tsv").write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+    assert list(same(["validated"], "mozilla-tsv")["text"]) == ['an "unbalanced quote', "'x' \""]
+
+
+def test_the_tables_of_the_demo_are_read_as_the_careful_reader_does(
+    staged_once: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(staged_once.root)
+    assert len(same(["valid-train", "valid-dev", "valid-test"], "kaggle-v1")) > 400
+
+
+@pytest.mark.skipif(not REAL_TABLES.is_dir(), reason="the tables of the snapshot are not beside this checkout")
+def test_the_real_tables_are_read_as_the_careful_reader_does(folder: Path) -> None:
+    for path in REAL_TABLES.glob("*.csv"):
+        shutil.copy(path, folder)
+    named = sorted(tables.find_tables(path.name for path in folder.iterdir()))
+    assert len(same(named, "kaggle-v1")) > 1000
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"filename,text\n",
+        KAGGLE.encode() + b"\ncv-a/x.mp3,one\n",
+        KAGGLE.encode() + b"\ncv-a/x.mp3,\xff,1,2,,,,\n",
+        KAGGLE.encode() + b"\ncv-a/x.mp3,a,many,2,,,,\n",
+    ],
+)
+def test_a_damaged_table_is_an_error_that_names_file_and_line(folder: Path, damaged: bytes) -> None:
+    (folder / "cv-a.csv").write_bytes(damaged)
+    with pytest.raises(TableError, match=r"^cv-a.csv, line [12]: "):
+        material.read_population(["a"], COLUMNS, "kaggle-v1")
+
+
+HEADER = b"rank,clip_id,reason,detail\n"
+
+
+@pytest.mark.parametrize(
+    ("damaged", "line"),
+    [
+        (b"", 1),
+        (b"rank,clip_id\n", 1),
+        (HEADER + b"1,a/b,missing\n", 2),
+        (HEADER + b"1,a/b,missing,x\n2,a/c,boredom,x\n", 3),
+        (HEADER + b'1,a/b,missing,"x\n', 1),  # the quote is never closed
+        (HEADER + b"1,a/b,missing,\xff\n", 2),
+    ],
+)
+def test_a_damaged_list_of_rejected_clips_is_an_error_that_names_the_line(
+    tmp_path: Path, damaged: bytes, line: int
+) -> None:
+    path = tmp_path / "rejected.csv"
+    path.write_bytes(damaged)
+    with pytest.raises(TableError, match=f"rejected.csv, line {line}: "):
+        material.read_rejected(path)
+
+
+def test_details_are_read_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "rejected.csv"
+    path.write_bytes(HEADER + b'1,a/b,missing,"NA, and ""more"""\n7,null,too_long,\n')
+    assert material.read_rejected(path)[["clip_id", "detail"]].to_numpy().tolist() == [
+        ["a/b", 'NA, and "more"'],
+        ["null", ""],
+    ]
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path: Path) -> None:
+    """Turn bits in the middle of the data."""
+    data = bytearray(path.read_bytes())
+    for place in range(len(data) // 3, len(data) // 3 + 40):
+        data[place] ^= 0xFF
+    path.write_bytes(data)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+FILES = [
+    *("data/rejected.csv", "data/sample.parquet", "data/ranking.parquet", "data/snapshot/receipt.json"),
+    *("data/clips/part-00000.parquet", "data/waveforms/part-00000.parquet", "data/waveforms/part-00003.parquet"),
+    "data/snapshot/tables/cv-valid-train.csv",
+]
+
+
+@pytest.mark.parametrize("damage", [cut, empty, remove])
+@pytest.mark.parametrize("name", FILES)
+def test_damaged_inputs_end_in_one_message_and_leave_the_report_as_it_was(
+    name: str,
+    damage: Callable[[Path], None],
+    reported: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(reported.root)
+    damage(reported.root / name)
+    before = reported.outputs()
+    if (status := main(["report"])) == 0:
+        pytest.fail(f"{name} was taken as it is")
+    assert status in (1, 2)
+    said = capsys.readouterr().err
+    assert said.startswith("report: ")
+    assert Path(name).name in said or str(Path(name).parent) in said or "valid-train" in said
+    assert "Traceback" not in said
+    assert reported.outputs() == before
+
+
+@pytest.mark.parametrize("name", ["data/waveforms/part-00000.parquet", "data/clips/part-00000.parquet"])
+def test_flipped_bits_of_a_shard_end_in_one_message_or_are_in_nothing_that_is_read(
+    name: str, reported: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(reported.root)
+    flip(reported.root / name)
+    before = {path: data for path, data in reported.outputs().items() if path.startswith("reports/")}
+    if main(["report"]):
+        assert name in capsys.readouterr().err
+    assert {path: data for path, data in reported.outputs().items() if path.startswith("reports/")} == before
+
+
+def test_waveforms_of_another_sample_are_not_reported_on(reported: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(reported.root)
+    last = max(schema.WAVEFORMS.glob("*.parquet"))
+    last.unlink()
+    with pytest.raises(ShardError, match="holds other clips than"):
+        material.load(["valid-train"], ["gender"], "kaggle-v1")
+
+
+def test_a_file_without_a_column_is_an_error_that_names_both(staged_once: Project) -> None:
+    with pytest.raises(ShardError, match=r"sample.parquet: has no column pitch"):
+        material.read_columns(staged_once.root / schema.SAMPLE, ["clip_id", "pitch"])

@@ -1,0 +1,55 @@
+"""Sentences: which texts are one, how often each occurs, and which are in two splits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import combinations
+
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.report import sentences
+from pipeline.sampling.splits import normalise
+
+TEXTS = (
+    st.none()
+    | st.sampled_from(["One  two", "one two", "ONE\ttwo", "\N{ANGSTROM SIGN}", "\u00e5", "a\u030a", "", " "])
+    | st.text()
+)
+
+
+def test_a_sentence_leaks_whatever_its_case_and_spaces() -> None:
+    texts = pd.Series(["One  two", "one two", "three", None, None])
+    splits = pd.Series(["train", "dev", "train", "dev", "train"])
+    by_split = sentences.by_split(texts, splits)
+    (leak,) = sentences.leaks(by_split)
+    assert (leak.first, leak.second, leak.first_sentences, leak.second_sentences, leak.shared) == (
+        "dev",
+        "train",
+        1,
+        2,
+        1,
+    )
+    assert sentences.repeated(by_split) == 1
+
+
+@given(st.lists(st.tuples(TEXTS, st.none() | st.sampled_from(["dev", "test", "train"])), max_size=30))
+def test_sentences_are_counted_as_sets_count_them(rows: list[tuple[str | None, str | None]]) -> None:
+    texts, splits = (pd.Series([row[place] for row in rows], dtype="str") for place in (0, 1))
+    spoken = [(normalise(text), split) for text, split in rows if text is not None]
+    assert sorted(sentences.occurrences(texts)) == sorted(Counter(sentence for sentence, _ in spoken).values())
+    of = {name: {sentence for sentence, split in spoken if split == name} for _, name in rows if name is not None}
+    by_split = sentences.by_split(texts, splits)
+    assert {name: len(numbers) for name, numbers in by_split.items()} == {name: len(each) for name, each in of.items()}
+    assert {(leak.first, leak.second): leak.shared for leak in sentences.leaks(by_split)} == {
+        (one, other): len(of[one] & of[other]) for one, other in combinations(sorted(of), 2)
+    }
+    everywhere = Counter(sentence for each in of.values() for sentence in each)
+    assert sentences.repeated(by_split) == sum(count > 1 for count in everywhere.values())
+
+
+@given(st.lists(TEXTS, max_size=20))
+def test_every_word_of_every_text_is_counted(texts: list[str | None]) -> None:
+    counts = sentences.words(pd.Series(texts, dtype="str"))
+    assert sorted(counts) == sorted(len(text.split()) for text in texts if text is not None)

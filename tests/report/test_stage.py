@@ -1,0 +1,35 @@
+"""The stage loads what it uses and nothing else, and says in one message what it cannot use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.core import schema
+from pipeline.core.errors import SnapshotError
+from pipeline.report import stage
+from tests.support.project import Project, environment
+
+UNUSED = ("matplotlib", "scipy", "requests", "kaggle", "soundfile", "soxr", "librosa", "dvc")
+
+
+def test_a_report_is_made_without_what_draws_decodes_or_talks_to_a_network(reported: Project) -> None:
+    code = (
+        "import sys, pipeline.__main__\n"
+        "status = pipeline.__main__.main(['report'])\n"
+        f"sys.exit(status or ' '.join(set({UNUSED!r}) & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=reported.root, env=environment(), text=True, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("damaged", ["", "[]", "{}", '{"format": "kaggle-v1", "source": 1, "validators": {}}'])
+def test_a_damaged_receipt_is_named(reported: Project, monkeypatch: pytest.MonkeyPatch, damaged: str) -> None:
+    monkeypatch.chdir(reported.root)
+    schema.RECEIPT.write_text(damaged)
+    with pytest.raises(SnapshotError, match=r"receipt.json: is damaged"):
+        stage.run()

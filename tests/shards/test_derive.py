@@ -1,0 +1,266 @@
+"""A folder of shards is derived from another by a recipe: the same bytes, whatever was there before."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.core.errors import ShardError
+from pipeline.engines.local import LocalProcesses
+from pipeline.shards import sealed
+from pipeline.shards.derive import DerivedSeal, Recipe, derive, expected_seal, make_shard, row_digests
+from pipeline.shards.folder import shard_name
+from pipeline.shards.sealed import Seal, Shard
+from tests.support.seals import seal
+
+SOURCE = pa.schema([("clip_id", pa.string()), ("value", pa.int32()), ("note", pa.string())])
+HERE = LocalProcesses(1)
+
+
+@dataclass(frozen=True)
+class Times(Recipe):
+    """Multiply; what is not asked for again is not computed again."""
+
+    factor: int = 2
+
+    NAME: ClassVar[str] = "times"
+    REVISION: ClassVar[int] = 1
+    INPUTS: ClassVar[tuple[str, ...]] = ("clip_id", "value")
+    COPIED: ClassVar[tuple[str, ...]] = ("clip_id", "note")
+    ROW_GROUP_ROWS: ClassVar[int] = 4
+
+    @property
+    def columns(self) -> pa.Schema:
+        return pa.schema([("clip_id", pa.string()), ("product", pa.int64()), ("note", pa.string())])
+
+    def settings(self) -> dict[str, Any]:
+        return {"factor": self.factor}
+
+    def versions(self) -> dict[str, str]:
+        return {"multiplication": "1"}
+
+    def rows(self, source: pa.Table) -> pa.Table:
+        assert source.column_names == ["clip_id", "value"]
+        products = [value * self.factor for value in source["value"].to_pylist()]
+        if -1 in products:
+            raise ShardError("no product may be -1")
+        return pa.table({"product": pa.array(products, pa.int64())})
+
+
+@dataclass(frozen=True)
+class Revised(Times):
+    REVISION: ClassVar[int] = 2
+
+
+def write_source(folder: Path, shards: Sequence[Sequence[int]], note: str = "") -> Path:
+    folder.mkdir(exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    for number, values in enumerate(shards):
+        rows = [{"clip_id": f"clip {place}", "value": value, "note": note} for place, value in enumerate(values)]
+        with sealed.writing(folder / shard_name(number), SOURCE) as writer:
+            for start in range(0, len(rows), 3):
+                writer.write(pa.Table.from_pylist(rows[start : start + 3], schema=SOURCE))
+            writer.seal(seal(sealed.fingerprint([number, *values])))
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def products(folder: Path) -> list[list[int]]:
+    paths = sorted(folder.glob("part-*.parquet"))
+    return [Shard(path, DerivedSeal).read_all()["product"].to_pylist() for path in paths]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_source(tmp_path / "source", [range(10), range(7)])
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "target"
+
+
+def test_each_shard_has_the_rows_of_its_source(source: Path, target: Path) -> None:
+    done = derive(Times(), source, target, HERE)
+    assert (done.rows, done.shards, done.computed) == (17, 2, 17)
+    assert products(target) == [[2 * value for value in range(10)], [2 * value for value in range(7)]]
+    assert Shard(target / shard_name(0), DerivedSeal).rows_of_groups == [4, 4, 2]
+    assert not list(target.parent.glob(".*"))
+
+
+def test_what_is_right_stays_and_the_seal_says_why(source: Path, target: Path) -> None:
+    derive(Times(), source, target, HERE)
+    before = {path.name: path.stat().st_ino for path in target.iterdir()}
+    assert derive(Times(), source, target, HERE).computed == 0
+    assert {path.name: path.stat().st_ino for path in target.iterdir()} == before
+    made = Shard(target / shard_name(0), DerivedSeal).seal
+    assert (made.recipe, made.revision, made.settings) == ("times", 1, {"factor": 2})
+    assert made.snapshot == "demo"
+    assert made.decoder["machine"] == f"{platform.system()} {platform.machine()}"
+    assert made.decoder["pyarrow"] == pa.__version__
+
+
+@pytest.mark.parametrize("other", [Times(3), Revised()])
+def test_another_setting_or_revision_makes_all_again(source: Path, target: Path, other: Times) -> None:
+    derive(Times(), source, target, HERE)
+    assert derive(other, source, target, HERE).computed == 17
+    fresh = target.with_name("fresh")
+    derive(other, source, fresh, HERE)
+    assert contents(target) == contents(fresh)
+
+
+def test_another_kind_of_machine_makes_all_again_and_says_so(
+    source: Path, target: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(platform, "machine", lambda: "arm9000")
+        derive(Times(), source, target, HERE)
+    assert derive(Times(), source, target, HERE).computed == 17
+    (said,) = caplog.messages
+    assert "arm9000" in said
+    assert "dvc pull" in said
+    assert Shard(target / shard_name(0), DerivedSeal).seal.decoder["machine"].endswith(platform.machine())
+
+
+def test_only_rows_whose_inputs_changed_are_computed_again(tmp_path: Path, target: Path) -> None:
+    source = write_source(tmp_path / "source", [range(10)])
+    derive(Times(), source, target, HERE)
+    write_source(source, [[*range(10), 77, 78]])
+    assert derive(Times(), source, target, HERE).computed == 2
+    write_source(source, [[*range(9), 50, 77, 78]])
+    assert derive(Times(), source, target, HERE).computed == 3  # row groups begin at 0, 4 and 8
+    write_source(source, [[*range(9), 50, 77, 78]], note="another")
+    assert derive(Times(), source, target, HERE).computed == 0
+    assert Shard(target / shard_name(0), DerivedSeal).read_all()["note"].to_pylist() == ["another"] * 12
+
+
+shards = st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=11), min_size=1, max_size=3)
+
+
+@given(histories=st.lists(st.tuples(shards, st.sampled_from([Times(), Times(3), Revised()])), max_size=3), last=shards)
+@settings(max_examples=40, deadline=None)
+def test_whatever_was_made_before_the_bytes_are_the_same(
+    tmp_path_factory: pytest.TempPathFactory, histories: list[tuple[list[list[int]], Times]], last: list[list[int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("history")
+    for values, recipe in histories:
+        derive(recipe, write_source(folder / "source", values), folder / "used", HERE)
+    derive(Times(), write_source(folder / "source", last), folder / "used", HERE)
+    derive(Times(), folder / "source", folder / "fresh", HERE)
+    assert contents(folder / "used") == contents(folder / "fresh")
+
+
+def test_a_damaged_shard_is_made_again(source: Path, target: Path) -> None:
+    derive(Times(), source, target, HERE)
+    whole = contents(target)
+    damaged = bytearray(whole[shard_name(0)])
+    damaged[8] ^= 1
+    (target / shard_name(0)).write_bytes(damaged)
+    assert derive(Times(), source, target, HERE).computed == 10
+    assert contents(target) == whole
+
+
+def test_a_damaged_source_is_an_error_that_changes_nothing(source: Path, target: Path) -> None:
+    derive(Times(), source, target, HERE)
+    before = contents(target)
+    damaged = bytearray((source / shard_name(1)).read_bytes())
+    damaged[8] ^= 1
+    (source / shard_name(1)).write_bytes(damaged)
+    with pytest.raises(ShardError, match=r"part-00001\.parquet: (is damaged|cannot be read)"):
+        derive(Times(5), source, target, HERE)
+    assert contents(target) == before
+
+
+def test_what_was_done_before_an_error_is_kept_for_the_next_run(tmp_path: Path, target: Path) -> None:
+    source = write_source(tmp_path / "source", [[1, 2], [-1]])
+    with pytest.raises(ShardError, match="no product may be -1"):
+        derive(Times(1), source, target, HERE)
+    assert not target.exists()
+    write_source(source, [[1, 2], [3]])
+    assert derive(Times(1), source, target, HERE).computed == 1
+    assert products(target) == [[1, 2], [3]]
+
+
+@dataclass(frozen=True)
+class Backwards:
+    """An engine that makes the last shard first."""
+
+    def prepare(self, function: Callable[..., Any], tasks: int) -> None:
+        pass
+
+    @contextmanager
+    def start(self, function: Callable[..., Any], tasks: int) -> Any:  # noqa: ARG002
+        with _Late() as executor:
+            yield executor, tasks
+
+
+class _Late(Executor):
+    def __init__(self) -> None:
+        self._calls: list[tuple[Future[Any], Any, Any]] = []
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **_: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._calls.append((future, function, arguments))
+        if len(self._calls) == 2:
+            for waiting, call, its in reversed(self._calls):
+                waiting.set_result(call(*its))
+        return future
+
+
+def test_any_executor_gives_the_same_bytes(source: Path, target: Path) -> None:
+    derive(Times(), source, target, Backwards())
+    derive(Times(), source, target.with_name("here"), HERE)
+    assert contents(target) == contents(target.with_name("here"))
+
+
+def test_a_fingerprint_knows_all_that_a_shard_was_made_from() -> None:
+    source = seal("a")
+    sources = [
+        source,
+        replace(source, fingerprint="b"),
+        replace(source, content_sha256="c"),
+        replace(source, title="d"),
+    ]
+    seals = [expected_seal(Times(), each) for each in sources]
+    seals += [expected_seal(recipe, source) for recipe in (Times(3), Revised())]
+    assert len({made.fingerprint for made in seals}) == len(seals)
+    assert expected_seal(Times(), replace(source, footer_sha256="e")) == seals[0]
+
+
+def test_digests_tell_rows_apart_whatever_their_type() -> None:
+    rows = pa.table(
+        {
+            "text": ["a", "a", None, "a", "a"],
+            "bytes": pa.array([b"x", b"x", b"x", b"y", b"x"]),
+            "samples": pa.array([[1, 2], [1, 2], [1, 2], [1, 2], [1]], pa.list_(pa.int16())),
+            "audio": pa.array(
+                [{"bytes": b"f", "path": "p"}] * 5, pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+            ),
+        }
+    )
+    digests = row_digests(rows)
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 4
+    assert row_digests(rows.slice(3)) == digests[3:]
+
+
+def test_make_shard_counts_what_it_computed(source: Path, tmp_path: Path) -> None:
+    made, again = tmp_path / "made.parquet", tmp_path / "again.parquet"
+    assert make_shard(Times(), source / shard_name(0), made, tmp_path / "nothing.parquet") == 10
+    assert make_shard(Times(), source / shard_name(0), again, made) == 0
+    assert made.read_bytes() == again.read_bytes()
+    assert isinstance(Shard(made, Seal).seal, Seal)
