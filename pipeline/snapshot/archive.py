@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 import struct
 import zipfile
 import zlib
@@ -81,22 +82,26 @@ class LocalFile:
     @property
     def size_bytes(self) -> int:
         """The file's size."""
-        try:
-            size_bytes = self.path.stat().st_size
-        except OSError as error:
-            raise SnapshotError(f"{self.path}: {error.strerror}. The snapshot's archive should be there.") from None
-        if not self.path.is_file():  # a pipe would be waited for without end
-            raise SnapshotError(f"{self.path}: is no regular file. The snapshot's archive should be there.")
-        return size_bytes
+        return self._require_regular()
 
     def sha256(self) -> str:
         """Return the digest of all of it."""
-        assert self.size_bytes is not None  # a regular file
+        self._require_regular()
         try:
             with self.path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise SnapshotError(f"{self.path}: {error.strerror}") from None
+
+    def _require_regular(self) -> int:
+        """Return its size, unless it is not there, or a pipe, which would be waited for without end."""
+        try:
+            status = self.path.stat()
+        except OSError as error:
+            raise SnapshotError(f"{self.path}: {error.strerror}. The snapshot's archive should be there.") from None
+        if not stat.S_ISREG(status.st_mode):
+            raise SnapshotError(f"{self.path}: is no regular file. The snapshot's archive should be there.")
+        return status.st_size
 
     def read(self, offset: int, length: int) -> bytes:
         """Read from the file, opened for each read so that threads do not share a position."""

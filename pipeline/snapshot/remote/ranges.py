@@ -5,7 +5,6 @@ Bytes from a network are evidence against a clip only where `fetch_member` says 
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from dataclasses import dataclass, field
 
@@ -197,13 +196,13 @@ def fetch_member(file: RemoteFile, member: Member) -> bytes:
         try:
             return read_member(reading, member)
         except Misplaced as misplaced:
-            failed.add(b"")  # no digest: only makes the next connection a new one
+            failed.add(b"")  # no evidence: only makes the next connection a new one
             raise Transient(misplaced.detail, remedy=remedy) from None
         except Rejected as rejected:
-            digest = reading.digest.digest()
-            if digest in failed:
+            received = b"".join(reading.received)
+            if received in failed:
                 raise
-            failed.add(digest)
+            failed.add(received)
             raise Transient(rejected.detail, remedy=remedy) from None
 
     return file.client.patiently(attempt, member.name)
@@ -211,11 +210,11 @@ def fetch_member(file: RemoteFile, member: Member) -> bytes:
 
 @dataclass(frozen=True)
 class _Reading:
-    """One attempt to read a member, as `Bytes`, with a digest of all that was received."""
+    """One attempt to read a member, as `Bytes`, which keeps all that was received."""
 
     file: RemoteFile
     fresh: bool
-    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+    received: list[bytes] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -227,7 +226,7 @@ class _Reading:
 
     def read(self, offset: int, length: int) -> bytes:
         data = self.file.read_once(offset, length, fresh=self.fresh)
-        self.digest.update(data)
+        self.received.append(data)
         return data
 
 
