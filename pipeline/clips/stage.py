@@ -51,6 +51,8 @@ def run() -> str:
     tally = Tally(wanted.max_rejected)
     archive = _Archive(partial(reopen_snapshot, description, runtime, receipt), runtime.connections)
     with archive as pool, progress("clips", wanted.clips, "clips") as bar:
+        if not description.source.is_remote:
+            archive.open()
 
         def fetch(member: Member) -> bytes:
             data = archive.snapshot.read(member)
@@ -71,9 +73,9 @@ def run() -> str:
 
 
 class _Archive(ThreadPoolExecutor):
-    """Threads that fetch clips. The snapshot is opened on the caller's thread when the first clip is asked for.
+    """Threads that fetch clips. A remote snapshot is opened, on the caller's thread, when the first clip is asked for.
 
-    So a run that finds all its clips on this disk needs no archive, and no network.
+    So a run that finds all its clips on this disk needs no network.
     """
 
     def __init__(self, reopen: Callable[[], Snapshot], connections: int) -> None:
@@ -87,10 +89,14 @@ class _Archive(ThreadPoolExecutor):
         assert self._snapshot is not None
         return self._snapshot
 
-    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Start a job, with the snapshot open."""
+    def open(self) -> None:
+        """Open the snapshot, and verify that it is the one that `download` opened, unless that is done."""
         if self._snapshot is None:
             self._snapshot = self._reopen()
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Start a job, with the snapshot open."""
+        self.open()
         return super().submit(*args, **kwargs)
 
     def __exit__(self, *_: object) -> None:
