@@ -25,7 +25,7 @@ from ruamel.yaml import YAML
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package is not installed, it lies here
 
 from pipeline.core import schema
-from pipeline.snapshot import tables
+from pipeline.snapshot import formats
 from pipeline.snapshot.receipt import read_receipt
 from tests.support.fake_kaggle import FakeKaggle
 
@@ -177,7 +177,7 @@ def main() -> None:
         run(root, "stratify")
         print("\n| | requests | MB | over directory, tables and clips | seconds |\n|---|---|---|---|---|")
         needed = directory + sum(
-            len(data) for name, data in table_files().items() if tables.FORMATS["kaggle-v1"].table_of(name)
+            len(data) for name, data in table_files().items() if formats.FORMATS["kaggle-v1"].table_of(name)
         )
         for clips in CLIPS:
             take(root, clips)

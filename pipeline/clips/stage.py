@@ -1,4 +1,4 @@
-"""subsample: the first good clips of the ranking, fetched and checked; each refused one with its reason."""
+"""subsample: the first good clips of the ranking, fetched and checked; each rejected one with its reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.core.errors import SampleError
 from pipeline.core.params import Subsample, load_params, load_runtime
 from pipeline.core.progress import progress
 from pipeline.sampling import shares
-from pipeline.snapshot import tables
+from pipeline.snapshot import formats
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import describe
 from pipeline.snapshot.receipt import read_members, read_receipt
@@ -43,7 +43,7 @@ def run() -> str:
     runtime = load_runtime()
     receipt = read_receipt()
     description = describe(params.snapshot)
-    index = tables.index_clips(read_members(), receipt.format)
+    index = formats.index_clips(read_members(), receipt.format)
     candidates = Candidates(order, index, wanted.exclude, receipt.format)
     seal = wanted_seal(params, description, receipt.source_identity())
     clips = ClipShards(candidates, Check(wanted.seconds), params.shards.clips, seal)

@@ -19,7 +19,7 @@ from pipeline.sampling.order import Order, make_order
 from pipeline.sampling.shares import Shares
 from pipeline.shards.folder import existing_shards
 from pipeline.shards.sealed import Shard
-from pipeline.snapshot import tables
+from pipeline.snapshot import formats, tables
 from pipeline.snapshot.description import describe
 from pipeline.snapshot.receipt import Receipt, read_members, read_receipt
 
@@ -69,7 +69,7 @@ def report(params: Params | None = None) -> str:
 def _walk(params: Params, receipt: Receipt, order: Order) -> Estimate:
     """Go down the ranking as `subsample` will, accepting every clip whose size does not rule it out."""
     format_name, wanted = receipt.format, params.subsample
-    index = tables.index_clips(read_members(), format_name)
+    index = formats.index_clips(read_members(), format_name)
     estimated = pd.Series(tables.estimated_seconds(order.ranking["clip_id"].to_pylist(), index, format_name))
     seconds = estimated.fillna(estimated.mean()).fillna(0.0).tolist()
     candidates = Candidates(order.ranking, index, wanted.exclude, format_name)

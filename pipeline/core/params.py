@@ -111,7 +111,7 @@ class Stratify(Settings):
 
 
 class Subsample(Settings):
-    """How many clips, and which of them are refused. Either `clips` or `hours` is given."""
+    """How many clips, and which of them are rejected. Either `clips` or `hours` is given."""
 
     clips: Annotated[int, Field(ge=1)] | None = None
     hours: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
@@ -152,7 +152,7 @@ class Params(Settings):
     stratify: Stratify
     subsample: Subsample
     waveforms: Waveforms
-    features: Features
+    features: Features = Features(f0_hz=(65, 500))
     shards: Shards
 
 

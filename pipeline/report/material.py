@@ -28,7 +28,7 @@ from pipeline.core.schema import Reason
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
-from pipeline.snapshot import tables
+from pipeline.snapshot import formats, tables
 
 SHIPPED_SPLITS = ("valid-train", "valid-dev", "valid-test")
 
@@ -85,7 +85,7 @@ def load(drawn_from: Sequence[str], strata: Sequence[str], snapshot_format: str)
     strata
         The columns that strata are made of.
     snapshot_format
-        One of `pipeline.snapshot.tables.FORMATS`.
+        One of `pipeline.snapshot.formats.FORMATS`.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def load(drawn_from: Sequence[str], strata: Sequence[str], snapshot_format: str)
         A CSV file cannot be read: file and line.
     """
     columns = list(dict.fromkeys([*_COUNTED, *strata]))
-    served = tables.find_tables((path.name for path in schema.TABLES.iterdir()), snapshot_format)
+    served = formats.find_tables((path.name for path in schema.TABLES.iterdir()), snapshot_format)
     shipped = [table for table in SHIPPED_SPLITS if table in served]
     clips = read_population(drawn_from, columns, snapshot_format)
     sample = read_columns(schema.SAMPLE, ["clip_id", "stratum", *columns]).to_pandas()
@@ -134,12 +134,12 @@ def read_population(tables_named: Iterable[str], columns: Sequence[str], snapsho
     What `pipeline.snapshot.tables.read_clips` says of them, without its checks: `stratify` has made them.
     """
     named = list(tables_named)
-    form = tables.FORMATS[snapshot_format]
+    form = formats.FORMATS[snapshot_format]
     served = {form.table_of(path.name): path for path in schema.TABLES.iterdir()}
     try:
         read = [_read_table(form, served[table], columns).assign(table=table) for table in named]
     except (KeyError, ValueError, StopIteration, csv.Error, pa.ArrowException):
-        return tables.read_clips(named, layout=snapshot_format)  # which says in which line the fault is
+        return tables.read_clips(named, format_name=snapshot_format)  # which says in which line the fault is
     return pd.concat(read, ignore_index=True)
 
 
@@ -199,7 +199,7 @@ def _rejected_row(row: list[str]) -> tuple[str, ...]:
     return tuple(row)
 
 
-def _read_table(form: tables.Format, path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def _read_table(form: formats.Format, path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read columns of a table, whatever the release calls them; an empty text is a missing value."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = next(csv.reader(file, **form.dialect))

@@ -11,7 +11,7 @@ from pipeline.core import atomic, schema
 from pipeline.core.errors import Rejected, SnapshotError
 from pipeline.core.params import load_params, load_runtime
 from pipeline.core.progress import progress
-from pipeline.snapshot import tables
+from pipeline.snapshot import formats
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import describe
 from pipeline.snapshot.receipt import Receipt, write_members, write_receipt
@@ -25,8 +25,8 @@ def run() -> str:
     opened = open_snapshot(description, load_runtime())
     try:
         members = opened.members
-        found = tables.find_tables(members["name"].to_pylist(), description.format)
-        clips = tables.index_clips(members, description.format)
+        found = formats.find_tables(members["name"].to_pylist(), description.format)
+        clips = formats.index_clips(members, description.format)
         rows = members.filter(pc.is_in(members["name"], pa.array(found.values()))).to_pylist()
         wanted = [_require_bounded(Member(**row)) for row in rows]
         with atomic.replacing_folder(schema.SNAPSHOT) as folder:
@@ -46,8 +46,8 @@ def run() -> str:
 
 
 def _require_bounded(member: Member) -> Member:
-    if member.size_bytes > tables.LARGEST_TABLE_BYTES:
-        gigabytes = tables.LARGEST_TABLE_BYTES >> 30
+    if member.size_bytes > formats.LARGEST_TABLE_BYTES:
+        gigabytes = formats.LARGEST_TABLE_BYTES >> 30
         raise SnapshotError(f"the table {member.name} has {member.size_bytes} bytes; at most {gigabytes} GiB are read")
     return member
 

@@ -13,7 +13,7 @@ from pipeline.__main__ import main
 from pipeline.core import schema
 from pipeline.core.errors import ShardError, TableError
 from pipeline.report import material
-from pipeline.snapshot import tables
+from pipeline.snapshot import formats, tables
 from tests.support.project import REAL_TABLES, Project
 
 COLUMNS = ["text", "age", "gender", "accent", "up_votes", "down_votes", "table"]
@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def same(named: list[str], snapshot_format: str) -> pd.DataFrame:
     """Return what is read of tables, once it is what `read_clips` says of them."""
     read = material.read_population(named, COLUMNS, snapshot_format)
-    careful = tables.read_clips(named, layout=snapshot_format)
+    careful = tables.read_clips(named, format_name=snapshot_format)
     pd.testing.assert_frame_equal(read[COLUMNS], careful[COLUMNS])
     return read
 
@@ -74,7 +74,7 @@ def test_the_tables_of_the_demo_are_read_as_the_careful_reader_does(
 def test_the_real_tables_are_read_as_the_careful_reader_does(folder: Path) -> None:
     for path in REAL_TABLES.glob("*.csv"):
         shutil.copy(path, folder)
-    named = sorted(tables.find_tables(path.name for path in folder.iterdir()))
+    named = sorted(formats.find_tables(path.name for path in folder.iterdir()))
     assert len(same(named, "kaggle-v1")) > 1000
 
 

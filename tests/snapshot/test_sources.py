@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.core.params import Runtime
-from pipeline.snapshot import tables
+from pipeline.snapshot import formats
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import ArchiveSource, Description, DirectorySource
 from pipeline.snapshot.receipt import ArchiveIdentity, Identity, Receipt
@@ -73,7 +73,7 @@ def single(doubled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def clips_of(found: Opened) -> dict[str, bytes]:
-    rows = tables.index_clips(found.members).to_pylist()
+    rows = formats.index_clips(found.members).to_pylist()
     return {row["key"]: found.snapshot.read(Member(**{k: v for k, v in row.items() if k != "key"})) for row in rows}
 
 
@@ -84,7 +84,7 @@ def test_folders_doubled_and_single_hold_the_same_clips(doubled: Path, single: P
     listed = [
         {table: hashlib.sha256((root / name).read_bytes()).hexdigest() for table, name in found.items()}
         for root in (doubled, single)
-        for found in [tables.find_tables(opened(directory(root)).members["name"].to_pylist())]
+        for found in [formats.find_tables(opened(directory(root)).members["name"].to_pylist())]
     ]
     assert listed[0] == listed[1]
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError, SnapshotError, TableError
-from pipeline.snapshot import tables
+from pipeline.snapshot import formats, tables
 from tests.support.project import REAL_TABLES
 
 HEADER = "filename,text,up_votes,down_votes,age,gender,accent,duration\n"
@@ -98,7 +98,7 @@ def test_a_cell_as_long_as_a_book_is_refused_in_little_memory(tmp_path: Path, en
 
 def test_a_table_that_is_absurdly_long_is_not_read(tmp_path: Path) -> None:
     write(tmp_path, HEADER)
-    os.truncate(tmp_path / "cv-valid-dev.csv", tables.LARGEST_TABLE_BYTES + 1)  # a hole takes no room
+    os.truncate(tmp_path / "cv-valid-dev.csv", formats.LARGEST_TABLE_BYTES + 1)  # a hole takes no room
     with pytest.raises(TableError, match="at most 1 GiB"):
         read(tmp_path)
 
@@ -142,10 +142,10 @@ def test_an_empty_table_has_no_clips(tmp_path: Path) -> None:
 def test_folders_may_be_doubled_or_not(root: str, doubled: bool) -> None:
     folder = "cv-valid-dev/cv-valid-dev" if doubled else "cv-valid-dev"
     names = [f"{root}cv-valid-dev.csv", f"{root}{folder}/sample-000003.mp3", f"{root}README.txt"]
-    assert tables.find_tables(names) == {"valid-dev": f"{root}cv-valid-dev.csv"}
-    index = tables.index_clips(members(names))
+    assert formats.find_tables(names) == {"valid-dev": f"{root}cv-valid-dev.csv"}
+    index = formats.index_clips(members(names))
     assert index["name"].to_pylist() == [names[1]]
-    assert index["key"].to_pylist() == tables.clip_keys(["valid-dev/sample-000003"])
+    assert index["key"].to_pylist() == formats.clip_keys(["valid-dev/sample-000003"])
 
 
 def members(names: list[str]) -> pa.Table:
@@ -156,11 +156,11 @@ def members(names: list[str]) -> pa.Table:
 def test_a_clip_that_lies_in_both_places_is_an_error() -> None:
     names = ["cv-valid-dev/a.mp3", "cv-valid-dev/cv-valid-dev/a.mp3"]
     with pytest.raises(SnapshotError, match="valid-dev/a more than once"):
-        tables.index_clips(members(names))
+        formats.index_clips(members(names))
 
 
 def test_a_duration_is_estimated_from_the_size() -> None:
-    index = tables.index_clips(members(["cv-valid-dev/a.mp3"]))
+    index = formats.index_clips(members(["cv-valid-dev/a.mp3"]))
     seconds = tables.estimated_seconds(["valid-dev/b", "valid-dev/a"], index)
     assert np.isnan(seconds[0])
     assert seconds[1] == 1
@@ -182,10 +182,10 @@ def test_later_releases_have_tabs_speakers_and_one_folder_of_clips(tmp_path: Pat
     names = [
         f"cv-corpus-17.0/en/{name}" for name in ("validated.tsv", "clip_durations.tsv", "clips/common_voice_en_2.mp3")
     ]
-    found = tables.find_tables(names, "mozilla-tsv")
+    found = formats.find_tables(names, "mozilla-tsv")
     assert found == {"validated": names[0], "clip_durations": names[1]}
-    index = tables.index_clips(members(names), "mozilla-tsv")
-    assert index["key"].to_pylist() == tables.clip_keys(clips["clip_id"][1:], "mozilla-tsv")
+    index = formats.index_clips(members(names), "mozilla-tsv")
+    assert index["key"].to_pylist() == formats.clip_keys(clips["clip_id"][1:], "mozilla-tsv")
     seconds = tables.estimated_seconds(clips["clip_id"], index, "mozilla-tsv", tmp_path)
     assert np.isnan(seconds[0])
     assert seconds[1] == 4.512
@@ -234,9 +234,9 @@ def test_tables_that_share_clips_cannot_be_drawn_from_together(tmp_path: Path) -
 
 def test_no_table_or_one_twice_is_an_error() -> None:
     with pytest.raises(SnapshotError, match="holds no table"):
-        tables.find_tables(["README.txt"])
+        formats.find_tables(["README.txt"])
     with pytest.raises(SnapshotError, match="valid-dev more than once"):
-        tables.find_tables(["cv-valid-dev.csv", "copy/cv-valid-dev.csv"])
+        formats.find_tables(["cv-valid-dev.csv", "copy/cv-valid-dev.csv"])
 
 
 @pytest.mark.skipif(not REAL_TABLES.is_dir(), reason="the real tables are not here")
