@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What a user's own uv is told must not change this environment.
 unexport UV_COMPILE_BYTECODE UV_CONSTRAINT UV_EXCLUDE_NEWER UV_NO_BINARY UV_OVERRIDE UV_PYTHON UV_SYSTEM_PYTHON VIRTUAL_ENV
 
-.PHONY: repro test test-fast check bench lock clean
+.PHONY: repro test test-fast check bench notebooks lock clean
 
 repro: $(READY)
 	@python -m pipeline.commands.rwlock
@@ -31,6 +31,10 @@ check: $(READY)
 bench: $(READY)
 	python benchmarks/speed.py $(if $(PEERS),--peers $(PEERS))
 
+# The unit that follows, in a browser. It reads data/, so the sample is made first if need be.
+notebooks: repro
+	jupyter lab notebooks
+
 # A virtual environment of exactly the locked versions, made anew when the lock is newer. pip installs uv, by its entry in
 # the lock, and uv installs the rest in a few seconds. Where that fails (no wheel of uv for this machine, or an index that
 # only pip is configured for), pip installs everything.
@@ -50,7 +54,7 @@ $(READY): requirements.lock
 # The ranges are in pyproject.toml.
 lock: $(READY)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	  --extra make --group dev pyproject.toml --output-file requirements.lock
+	  --extra make --group dev --group notebooks pyproject.toml --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -36,6 +36,7 @@ from pipeline.shards.folder import shard_name  # noqa: E402
 from pipeline.shards.sealed import Seal  # noqa: E402
 from pipeline.snapshot import tables  # noqa: E402
 from pipeline.snapshot.receipt import FolderIdentity, Receipt, write_receipt  # noqa: E402
+from pipeline.views.features.recipe import FeatureRecipe  # noqa: E402
 from pipeline.waveforms.shard import WaveformRecipe  # noqa: E402
 
 RATE, SECONDS = 48_000, 4.4
@@ -76,12 +77,12 @@ def write_ranking(clips: int) -> pa.Table:
 
 
 def write_shards(sample: pa.Table) -> None:
-    """Write shards of clips, and of their waveforms with the recipe that the stage uses."""
+    """Write shards of clips, of their waveforms and of their features, with the recipes that the stages use."""
     noise = np.random.default_rng(0).standard_normal(round(RATE * SECONDS)).astype(np.float32) / 20
     buffer = io.BytesIO()
     soundfile.write(buffer, noise, RATE, format="MP3")
     mp3 = buffer.getvalue()
-    recipe = WaveformRecipe(16_000, "pcm16")
+    waveforms, features = WaveformRecipe(16_000, "pcm16"), FeatureRecipe((65, 500))
     for number, start in enumerate(range(0, sample.num_rows, SHARD)):
         rows = sample.slice(start, SHARD)
         rows = rows.append_column("mp3", pa.array([mp3] * rows.num_rows)).select(schema.CLIPS_SCHEMA.names)
@@ -90,7 +91,9 @@ def write_shards(sample: pa.Table) -> None:
             for group in range(0, rows.num_rows, 64):
                 writer.write(rows.slice(group, 64).cast(schema.CLIPS_SCHEMA))
             writer.seal(Seal(snapshot="generated", title="", license="", fingerprint=sealed.fingerprint(path.name)))
-        derive.make_shard(recipe, path, schema.WAVEFORMS / path.name, schema.WAVEFORMS / path.name)
+        source = schema.WAVEFORMS / path.name
+        derive.make_shard(waveforms, path, source, source)
+        derive.make_shard(features, source, schema.FEATURES / path.name, schema.FEATURES / path.name)
 
 
 def measured(checkout: Path) -> dict[str, float]:

@@ -74,7 +74,7 @@ def column_table(material: Material, name: str, compared: Sequence[Stratum]) -> 
     each = {stratum.name: float(stratum.exact) / stratum.eligible for stratum in compared}
     together = material.eligible.groupby([name, "stratum"], dropna=False).size().reset_index(name="clips")
     exact: dict[str, float] = defaultdict(float)
-    for value, stratum, clips in zip(_named(together[name]), together["stratum"], together["clips"], strict=True):
+    for value, stratum, clips in zip(named(together[name]), together["stratum"], together["clips"], strict=True):
         exact[value] += clips * each[stratum]
     population, eligible, sample = (
         counted(frame[name]) for frame in (material.population, material.eligible, material.sample)
@@ -107,8 +107,9 @@ def outside_vocabulary(clips: pd.DataFrame) -> tuple[tuple[str, str, int], ...]:
 def counted(values: pd.Series) -> Counter[str]:
     """Return how often each value occurs, by its name; a missing one is `MISSING`."""
     counts = values.value_counts(dropna=False)
-    return Counter(dict(zip(_named(counts.index.to_series()), counts.tolist(), strict=True)))
+    return Counter(dict(zip(named(counts.index.to_series()), counts.tolist(), strict=True)))
 
 
-def _named(values: pd.Series) -> pd.Series:
+def named(values: pd.Series) -> pd.Series:
+    """Return values as text, `MISSING` in the place of a missing one."""
     return values.astype("str").where(values.notna(), MISSING)

@@ -1,18 +1,23 @@
-"""Clips of the sample to look at and to listen to."""
+"""Clips of the sample to look at and to listen to: those at the head of the ranking, and those furthest out."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from pipeline.clips import originals
 from pipeline.report import sound
+from pipeline.report.material import Material
 from pipeline.report.sound import Sound
+from pipeline.report.voices import Outlier
 from pipeline.waveforms.reader import Clip, Waveforms
 
 _CLIPS = 6
-_MOST_PLAYER_BYTES = 1_200_000  # of all MP3s in the page, which base64 makes a third larger
+# Of all MP3s of a section, which base64 makes a third larger.
+_MOST_PLAYER_BYTES = 1_200_000
+_MOST_OUTLIER_BYTES = 600_000
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,19 @@ class Exhibit:
 
     clip: Clip
     sound: Sound
+    mp3: bytes | None
+
+
+@dataclass(frozen=True)
+class Furthest:
+    """A clip that is furthest out, what the tables say of it, and its MP3 for a player; None where there is no room."""
+
+    outlier: Outlier
+    clip_id: str
+    text: str | None
+    gender: str | None
+    age: str | None
+    duration_seconds: float
     mp3: bytes | None
 
 
@@ -40,3 +58,30 @@ def gather(waveforms: Waveforms, places: list[int]) -> list[Exhibit]:
         room -= len(mp3) if plays else 0
         exhibits.append(Exhibit(clip, sound.draw(clip.waveform, clip.sample_rate), mp3 if plays else None))
     return exhibits
+
+
+def gather_furthest(material: Material, outliers: Sequence[Outlier]) -> list[Furthest]:
+    """Read the MP3s of the clips that are furthest out, and what is known of each."""
+    places = sorted({outlier.place for outlier in outliers})
+    waveforms = material.waveforms
+    wanted = [(waveforms["clip_id"].iloc[place], waveforms["mp3_sha256"].iloc[place]) for place in places]
+    mp3s: dict[int, bytes] = {}
+    room = _MOST_OUTLIER_BYTES
+    for place, mp3 in zip(places, originals.read_mp3s(wanted), strict=True):
+        if len(mp3) <= room:
+            mp3s[place] = mp3
+            room -= len(mp3)
+    tables_say = material.sample[["text", "gender", "age"]].astype("object")
+    tables_say = tables_say.where(tables_say.notna(), None)
+    return [
+        Furthest(
+            outlier=outlier,
+            clip_id=waveforms["clip_id"].iloc[outlier.place],
+            text=tables_say["text"].iloc[outlier.place],
+            gender=tables_say["gender"].iloc[outlier.place],
+            age=tables_say["age"].iloc[outlier.place],
+            duration_seconds=float(waveforms["duration_seconds"].iloc[outlier.place]),
+            mp3=mp3s.get(outlier.place),
+        )
+        for outlier in outliers
+    ]

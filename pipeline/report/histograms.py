@@ -90,6 +90,12 @@ def histogram(
     )
 
 
+def median_of_finite(values: npt.NDArray[np.float64]) -> float | None:
+    """Return the median of the values that are finite, to six digits; None where there are none."""
+    finite = values[np.isfinite(values)]
+    return round(float(np.median(finite)), 6) if len(finite) else None
+
+
 def _edges(low: float, high: float, width: float) -> list[float]:
     """Return multiples of `width`, as they are read: the first is not above `low`, the last above `high`."""
     first, last = math.floor(low / width), math.floor(high / width) + 1

@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.report import axis, sound
-from pipeline.report.exhibits import Exhibit
+from pipeline.report.exhibits import Exhibit, Furthest
 from pipeline.report.histograms import Histogram
 from pipeline.report.numbers import Report
 
@@ -55,7 +55,7 @@ class About:
     extends: str
 
 
-def render(report: Report, about: About, exhibits: Sequence[Exhibit]) -> str:
+def render(report: Report, about: About, exhibits: Sequence[Exhibit], furthest: Sequence[Furthest]) -> str:
     """Return the page."""
     return (
         environment()
@@ -65,6 +65,7 @@ def render(report: Report, about: About, exhibits: Sequence[Exhibit]) -> str:
             numbers=report.metrics,
             about=about,
             exhibits=exhibits,
+            furthest=furthest,
             ticks=ticks,
             summary=summary,
             heights=heights,

@@ -29,11 +29,13 @@ from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.snapshot import formats, tables
+from pipeline.waveforms.reader import Waveforms
 
 SHIPPED_SPLITS = ("valid-train", "valid-dev", "valid-test")
 
 _COUNTED = ("text", *schema.VOCABULARY)  # columns that are looked at whatever the strata are
 _MEASURED = ["clip_id", "split", "num_samples", "duration_seconds", "peak_dbfs", "rms_dbfs", "clipped_samples"]
+_MEASURED += ["mp3_sha256"]
 
 Result = TypeVar("Result")
 
@@ -58,6 +60,8 @@ class Material:
         ``data/rejected.csv``.
     waveforms
         What the shards of waveforms say of each clip of the sample, in the same order.
+    features
+        The table of features, likewise.
     bytes_mp3
         What the sample's MP3s hold, in bytes.
     bytes_clips, bytes_waveforms
@@ -70,16 +74,19 @@ class Material:
     sample: pd.DataFrame
     rejected: pd.DataFrame
     waveforms: pd.DataFrame
+    features: pd.DataFrame
     bytes_mp3: int
     bytes_clips: int
     bytes_waveforms: int
 
 
-def load(drawn_from: Sequence[str], strata: Sequence[str], snapshot_format: str) -> Material:
+def load(clips: Waveforms, drawn_from: Sequence[str], strata: Sequence[str], snapshot_format: str) -> Material:
     """Read what the stages before wrote.
 
     Parameters
     ----------
+    clips
+        The sample's waveforms.
     drawn_from
         The tables that were drawn from.
     strata
@@ -90,30 +97,31 @@ def load(drawn_from: Sequence[str], strata: Sequence[str], snapshot_format: str)
     Raises
     ------
     ShardError
-        A Parquet file is damaged, or the waveforms are not those of the sample.
+        A Parquet file is damaged, or waveforms or features are not those of the sample.
     TableError
         A CSV file cannot be read: file and line.
     """
     columns = list(dict.fromkeys([*_COUNTED, *strata]))
     served = formats.find_tables((path.name for path in schema.TABLES.iterdir()), snapshot_format)
     shipped = [table for table in SHIPPED_SPLITS if table in served]
-    clips = read_population(drawn_from, columns, snapshot_format)
+    population = read_population(drawn_from, columns, snapshot_format)
     sample = read_columns(schema.SAMPLE, ["clip_id", "stratum", *columns]).to_pandas()
-    waveforms = _read_shards(schema.WAVEFORMS, lambda path: Shard(path, DerivedSeal).read_all(_MEASURED))
-    material = Material(
-        population=clips[columns],
-        shipped=_read_shipped(clips, shipped, snapshot_format),
+    read = _read_shards(schema.WAVEFORMS, lambda path: Shard(path, DerivedSeal).read_all(_MEASURED))
+    waveforms = pa.concat_tables(read).to_pandas()
+    if not waveforms["clip_id"].equals(sample["clip_id"]):
+        raise ShardError(f"{schema.WAVEFORMS}: holds other clips than {schema.SAMPLE}; make it again with: dvc repro")
+    return Material(
+        population=population[columns],
+        shipped=_read_shipped(population, shipped, snapshot_format),
         eligible=read_columns(schema.RANKING, list(dict.fromkeys([*columns, "stratum", "split"]))).to_pandas(),
         sample=sample,
         rejected=read_rejected(),
-        waveforms=pa.concat_tables(waveforms).to_pandas(),
+        waveforms=waveforms,
+        features=clips.features(),
         bytes_mp3=sum(_read_shards(schema.CLIPS, originals.mp3_bytes)),
         bytes_clips=_bytes_on_disk(schema.CLIPS),
         bytes_waveforms=_bytes_on_disk(schema.WAVEFORMS),
     )
-    if not material.waveforms["clip_id"].equals(sample["clip_id"]):
-        raise ShardError(f"{schema.WAVEFORMS}: holds other clips than {schema.SAMPLE}; make it again with: dvc repro")
-    return material
 
 
 def _read_shipped(clips: pd.DataFrame, shipped: Sequence[str], snapshot_format: str) -> pd.DataFrame:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.core import schema
 from pipeline.core.schema import Reason
-from pipeline.report import comparison, sentences
+from pipeline.report import comparison, sentences, voices
 from pipeline.report.comparison import Column, Stratum
-from pipeline.report.histograms import Histogram, histograms
+from pipeline.report.histograms import Histogram, histograms, median_of_finite
 from pipeline.report.material import SHIPPED_SPLITS, Material
 from pipeline.report.sentences import Leak
+from pipeline.report.voices import Voices
 from pipeline.sampling import shares
 
 
@@ -36,6 +36,7 @@ class Report:
     columns: tuple[Column, ...]
     strata: tuple[Stratum, ...]
     histograms: tuple[Histogram, ...]
+    voices: Voices
     shipped_leaks: tuple[Leak, ...]
     our_leaks: tuple[Leak, ...]
     splits: tuple[tuple[str, int, float], ...]  # name, clips, hours
@@ -62,6 +63,7 @@ def summarise(material: Material, strata: Sequence[str], allocation: shares.Allo
     metrics = {
         **_counts(material, compared),
         **_audio(material),
+        **voices.metrics(material),
         **_sentences(material),
         "outside_vocabulary": sum(count for _, _, count in outside),
         "leak_shipped_sentences": sentences.repeated(shipped),
@@ -77,6 +79,7 @@ def summarise(material: Material, strata: Sequence[str], allocation: shares.Allo
         columns=tuple(comparison.column_table(material, name, compared) for name in strata or tuple(schema.VOCABULARY)),
         strata=compared,
         histograms=histograms(material),
+        voices=voices.summarise(material),
         shipped_leaks=sentences.leaks(shipped, SHIPPED_SPLITS),
         our_leaks=sentences.leaks(ours),
         splits=tuple((str(name), len(each), float(each.sum()) / 3600) for name, each in seconds),
@@ -122,8 +125,8 @@ def _audio(material: Material) -> dict[str, Any]:
         "seconds_median": round(float(np.median(seconds)), 6),
         "seconds_mean": round(float(seconds.mean()), 6),
         "seconds_max": round(float(seconds.max()), 6),
-        "peak_dbfs_median": _median_of_finite(peak),
-        "rms_dbfs_median": _median_of_finite(rms),
+        "peak_dbfs_median": median_of_finite(peak),
+        "rms_dbfs_median": median_of_finite(rms),
         "silent_clips": int(np.isneginf(peak).sum()),
         "clipped_clips": int(np.count_nonzero(clipped)),
         "clipped_samples": int(clipped.sum()),
@@ -150,8 +153,3 @@ def _rejections(material: Material) -> tuple[Rejections, ...]:
     for reason, clip_id, detail in zip(rejected["reason"], rejected["clip_id"], rejected["detail"], strict=True):
         clips[reason].append((clip_id, detail))
     return tuple(Rejections(reason, tuple(each)) for reason, each in clips.items() if each)
-
-
-def _median_of_finite(values: npt.NDArray[np.float64]) -> float | None:
-    finite = values[np.isfinite(values)]
-    return round(float(np.median(finite)), 6) if len(finite) else None

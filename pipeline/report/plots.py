@@ -18,8 +18,10 @@ from pipeline.report.numbers import Report
 
 _TEMPLATE = "plot.svg.j2"
 _SAMPLE, _BEFORE, _POPULATION, _REJECTED = "#2f6db3", "#a9b8cd", "#dde3ec", "#b8573a"
+_GROUPS = {"sample": _SAMPLE, "eligible": _BEFORE}
 _MOST_STRATA = 30  # in one picture
 _WIDTH, _RIGHT, _ROOM = 900, 60, 24  # in pixels: of the picture, beside the longest bar, above and below
+_LEFT = 60  # beside the first bin of a histogram
 _MOST_LABEL = 44  # characters
 _CHARACTER = 6.7  # pixels of a label, nearly all of them
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, 2.2
@@ -74,7 +76,8 @@ def overview(report: Report) -> dict[str, str]:
         "deviation": partial(_deviation, report),
         "rejected": partial(_rejected, report),
         "disk_usage": partial(_disk_usage, report),
-        **{each.key: partial(_histogram, each) for each in report.histograms},
+        "pitch": partial(_pitch, report),
+        **{each.key: partial(_histogram, each) for each in (*report.histograms, *report.voices.histograms)},
     }
     template = html.environment().get_template(_TEMPLATE)
     return {name: _svg(template, draw()) for name, draw in drawn.items()}
@@ -176,33 +179,52 @@ def _panel(
     drawing.height = bottom + 30 + _ROOM
 
 
+def _pitch(report: Report) -> Drawing:
+    """Draw the histograms of pitch below each other, so that what is higher in one gender lies further to the right."""
+    drawing = Drawing("Pitch of each clip in the median, by gender as speakers said it (Hz)")
+    for gender, numbers in zip(report.voices.genders, report.voices.pitch, strict=True):
+        name = gender.name if len(gender.name) <= _MOST_LABEL else f"{gender.name[: _MOST_LABEL - 1]}…"
+        middle = f", median {gender.f0_quartiles_hz[1]:.0f} Hz" if gender.f0_quartiles_hz else ""
+        drawing.text(16, drawing.height, f"{name}: {gender.voiced:,} clips with a voice{middle}", kind="head")
+        drawing.height += _ROOM
+        _bins(drawing, numbers, 120)
+        drawing.height += _ROOM
+    return drawing
+
+
 def _histogram(numbers: Histogram) -> Drawing:
     """Draw the share of clips in each bin, the sample in front."""
     drawing = Drawing(f"{numbers.title} ({numbers.unit})")
+    drawing.text(16, drawing.height - 14, "clips (%)")
+    _bins(drawing, numbers, 280)
+    drawing.text((_LEFT + _WIDTH - _RIGHT) / 2, drawing.height - 4, drawing.title, "middle")
+    drawing.height += 20
+    if numbers.apart:
+        drawing.text(_LEFT, drawing.height, numbers.apart)
+        drawing.height += _ROOM
+    if len(numbers.counts) > 1:
+        drawing.legend({name: _GROUPS[name] for name in numbers.counts})
+    return drawing
+
+
+def _bins(drawing: Drawing, numbers: Histogram, height: float) -> None:
+    """Draw bars of so many pixels at most over an axis, with the axes' marks."""
     shares = numbers.shares()
     high = max(max(each) for each in shares.values()) or 1
-    left, top, bottom = 60.0, drawing.height, drawing.height + 280
-    step, scale = (_WIDTH - left - _RIGHT) / (len(numbers.edges) - 1), (bottom - top) / high
-    for mark in axis.marks(0, high, 6):
-        drawing.line(left, bottom - mark * scale, _WIDTH - _RIGHT, bottom - mark * scale, "#e3e6eb" if mark else "#888")
-        drawing.text(left - 8, bottom - mark * scale, axis.written(mark), "end")
+    bottom = drawing.height + height
+    step, scale = (_WIDTH - _LEFT - _RIGHT) / (len(numbers.edges) - 1), height / high
+    for mark in axis.marks(0, high, 6 if height > 200 else 3):
+        y = bottom - mark * scale
+        drawing.line(_LEFT, y, _WIDTH - _RIGHT, y, "#e3e6eb" if mark else "#888")
+        drawing.text(_LEFT - 8, y, axis.written(mark), "end")
     for percent, edge in html.ticks(numbers):
-        drawing.text(left + percent / 100 * (_WIDTH - left - _RIGHT), bottom + 14, edge, "middle")
-    colours = {"sample": _SAMPLE, "eligible": _BEFORE}
+        drawing.text(_LEFT + percent / 100 * (_WIDTH - _LEFT - _RIGHT), bottom + 14, edge, "middle")
     for name, values in reversed(shares.items()):
         slim = 0.55 if name == "sample" and len(shares) > 1 else 0.94
         for place, value in enumerate(values):
-            x = left + step * (place + (1 - slim) / 2)
-            drawing.bar(x, bottom - value * scale, step * slim, value * scale, colours[name])
-    drawing.text(16, top - 14, "clips (%)")
-    drawing.text((left + _WIDTH - _RIGHT) / 2, bottom + 34, drawing.title, "middle")
-    drawing.height = bottom + 34 + _ROOM
-    if numbers.apart:
-        drawing.text(left, drawing.height, numbers.apart)
-        drawing.height += _ROOM
-    if len(shares) > 1:
-        drawing.legend({name: colours[name] for name in shares})
-    return drawing
+            x = _LEFT + step * (place + (1 - slim) / 2)
+            drawing.bar(x, bottom - value * scale, step * slim, value * scale, _GROUPS[name])
+    drawing.height = bottom + 38
 
 
 def _of(shown: int, total: int, what: str) -> str:

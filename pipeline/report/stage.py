@@ -27,15 +27,16 @@ def run() -> str:
     params = load_params()
     receipt = read_receipt()
     waveforms = open_waveforms()
-    drawn = material.load(params.stratify.tables, params.stratify.strata, receipt.format)
+    drawn = material.load(waveforms, params.stratify.tables, params.stratify.strata, receipt.format)
     report = numbers.summarise(drawn, params.stratify.strata, params.stratify.allocation)
     places = exhibits.choose(drawn.sample)
+    furthest = exhibits.gather_furthest(drawn, report.voices.outliers)
     del drawn
     pa.default_memory_pool().release_unused()  # the tables have been counted: a third of what is in memory
     about = _about(params, waveforms, receipt)
     for name, svg in plots.overview(report).items():
         atomic.write_text(schema.PLOTS[name], svg)
-    atomic.write_text(schema.REPORT, html.render(report, about, exhibits.gather(waveforms, places)))
+    atomic.write_text(schema.REPORT, html.render(report, about, exhibits.gather(waveforms, places), furthest))
     atomic.write_text(schema.CARD, card.render(report, about))
     atomic.write_text(schema.METRICS, json.dumps(report.metrics, indent=2, allow_nan=False) + "\n")
     metrics = report.metrics

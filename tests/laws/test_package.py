@@ -61,6 +61,7 @@ def test_the_lock_pins_every_requirement_with_hashes_and_names_no_host() -> None
         *project["dependencies"],
         *project["optional-dependencies"]["make"],
         *PYPROJECT["dependency-groups"]["dev"],
+        *PYPROJECT["dependency-groups"]["notebooks"],
     ]
     assert names_of(wanted) | names_of(PYPROJECT["build-system"]["requires"]) <= pins(LOCK)
     for entry in re.split(r"\n(?=[a-z0-9])", LOCK):

@@ -13,7 +13,7 @@ from pipeline.audio.mel import MELS
 from pipeline.report import html, numbers
 from pipeline.report.material import Material
 from tests.support.browser import Page, chromium, find_chromium
-from tests.support.materials import ABOUT, ODD, SCRIPT, exhibit
+from tests.support.materials import ABOUT, ODD, SCRIPT, exhibit, furthest
 from tests.support.project import Project
 
 CHROMIUM = find_chromium()
@@ -25,7 +25,8 @@ STRATA = ("gender", "age")
 
 def rendered(made: Material, strata: tuple[str, ...] = STRATA) -> str:
     report = numbers.summarise(made, strata, "proportional")
-    return html.render(report, ABOUT, [exhibit(f"say {SCRIPT}"), exhibit(None, None, silent=True)])
+    exhibits = [exhibit(f"say {SCRIPT}"), exhibit(None, None, silent=True)]
+    return html.render(report, ABOUT, exhibits, [furthest(f"say {SCRIPT}"), furthest(None, None)])
 
 
 def test_the_same_outputs_give_the_same_bytes(reported: Project, reported_once: Project) -> None:
@@ -51,9 +52,9 @@ def test_every_picture_and_player_is_said_in_words(reported_once: Project) -> No
     assert all(re.search(r'alt="Mel spectrogram[^"]{25,}"', picture) for picture in spectrograms)
     assert all(re.search(r'role="img" aria-label="Waveform[^"]{30,}"', picture) for picture in waveforms)
     drawn = re.findall(r'<div role="img"[^>]*>', text)
-    assert len(drawn) == 4
+    assert len(drawn) == 9  # four of sound, pitch of three genders, speaking rate, share of speech
     assert all("Histogram" in picture for picture in drawn)
-    assert text.count("<details><summary>The numbers</summary>\n<table>") == 4
+    assert text.count("<details><summary>The numbers</summary>\n<table>") == 9
     assert all("aria-label" in player for player in re.findall(r"<audio[^>]*>", text))
 
 
@@ -274,8 +275,11 @@ def test_every_waveform_and_spectrogram_fills_its_field_and_shares_its_time(
 def test_every_player_has_the_duration_of_its_clip_and_plays(show: Callable[..., Page]) -> None:
     opened = show("the demo")
     durations = opened.run(DURATIONS)
-    said = opened.run("[...document.querySelectorAll('.clip > .quiet')].map(p => p.innerText.match(/([0-9.]+) s,/)[1])")
-    assert len(durations) == 6
+    said = opened.run(
+        "[...document.querySelectorAll('.outlier > .quiet, .clip > .quiet')]"
+        ".map(p => p.innerText.match(/([0-9.]+) s(,|$)/)[1])"
+    )
+    assert len(durations) == 5 + 6
     assert durations == pytest.approx([float(seconds) for seconds in said], abs=0.06)
     assert all(seconds > 0 for seconds in opened.run(PLAYED))
 

@@ -14,6 +14,7 @@ from pipeline.core import schema
 from pipeline.core.errors import ShardError, TableError
 from pipeline.report import material
 from pipeline.snapshot import formats, tables
+from pipeline.waveforms.reader import open_waveforms
 from tests.support.project import REAL_TABLES, Project
 
 COLUMNS = ["text", "age", "gender", "accent", "up_votes", "down_votes", "table"]
@@ -149,6 +150,7 @@ def remove(path: Path) -> None:
 FILES = [
     *("data/rejected.csv", "data/sample.parquet", "data/ranking.parquet", "data/snapshot/receipt.json"),
     *("data/clips/part-00000.parquet", "data/waveforms/part-00000.parquet", "data/waveforms/part-00003.parquet"),
+    *("data/features/part-00000.parquet", "data/features/part-00003.parquet"),
     "data/snapshot/tables/cv-valid-train.csv",
 ]
 
@@ -175,7 +177,7 @@ def test_damaged_inputs_end_in_one_message_and_leave_the_report_as_it_was(
     assert reported.outputs() == before
 
 
-@pytest.mark.parametrize("name", ["data/waveforms/part-00000.parquet", "data/clips/part-00000.parquet"])
+@pytest.mark.parametrize("name", [f"data/{name}/part-00000.parquet" for name in ("waveforms", "clips", "features")])
 def test_flipped_bits_of_a_shard_end_in_one_message_or_are_in_nothing_that_is_read(
     name: str, reported: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,7 +194,7 @@ def test_waveforms_of_another_sample_are_not_reported_on(reported: Project, monk
     last = max(schema.WAVEFORMS.glob("*.parquet"))
     last.unlink()
     with pytest.raises(ShardError, match="holds other clips than"):
-        material.load(["valid-train"], ["gender"], "kaggle-v1")
+        material.load(open_waveforms(), ["valid-train"], ["gender"], "kaggle-v1")
 
 
 def test_a_file_without_a_column_is_an_error_that_names_both(staged_once: Project) -> None:

@@ -9,9 +9,10 @@ import pandas as pd
 
 from pipeline.core.schema import REJECTED_COLUMNS, Reason
 from pipeline.report import sound
-from pipeline.report.exhibits import Exhibit
+from pipeline.report.exhibits import Exhibit, Furthest
 from pipeline.report.html import About
 from pipeline.report.material import Material
+from pipeline.report.voices import Outlier
 from pipeline.sampling.ranking import rank
 from pipeline.waveforms.reader import Clip
 
@@ -37,6 +38,7 @@ def material(
     strata: tuple[str, ...] = ("gender", "age"),
     levels: int = 3,
     ages: bool = True,
+    genders: int = 2,
     rejected: int = 3,
     silent: bool = False,
     text: str = "the sentence number",
@@ -47,9 +49,9 @@ def material(
     table["table"] = np.array(["valid-train", "valid-dev", "valid-test"], dtype=object)[numbers % 3]
     table["text"] = [f"{text} {number % 20}" for number in numbers]
     table["age"] = [f"age{number // 2 % levels}" if ages else None for number in numbers]
-    table["gender"] = [f"gender{number % 2}" for number in numbers]
+    table["gender"] = [f"gender{number % genders}" if genders else None for number in numbers]
     table["accent"] = None
-    table = table.astype({"age": "str", "accent": "str"}).assign(up_votes=1, down_votes=0)
+    table = table.astype({"age": "str", "gender": "str", "accent": "str"}).assign(up_votes=1, down_votes=0)
     table.loc[:, "age"] = table["age"].where(table["age"].notna(), None) if not ages else table["age"]
     ranked = rank(table, strata=strata, allocation="proportional", seed=1, splits=SPLITS)
     count = drawn if drawn is not None else max(1, clips // 2)
@@ -58,7 +60,8 @@ def material(
         columns=list(REJECTED_COLUMNS),
     )
     sample = ranked.head(count).assign(weight=1)
-    return Material(table, table[["table", "text"]], ranked, sample, rows, _waveforms(sample, silent), 1, 2, 3)
+    waveforms, features = _waveforms(sample, silent), _features(sample, silent)
+    return Material(table, table[["table", "text"]], ranked, sample, rows, waveforms, features, 1, 2, 3)
 
 
 def _waveforms(sample: pd.DataFrame, silent: bool) -> pd.DataFrame:
@@ -70,7 +73,25 @@ def _waveforms(sample: pd.DataFrame, silent: bool) -> pd.DataFrame:
         peak_dbfs=np.float32(level),
         rms_dbfs=np.float32(level - 14),
         clipped_samples=0,
+        mp3_sha256="0" * 64,
     )
+
+
+def _features(sample: pd.DataFrame, silent: bool) -> pd.DataFrame:
+    numbers = np.full(len(sample), np.nan) if silent else np.arange(len(sample), dtype=np.float64)
+    columns = {
+        "f0_median_hz": 100 + numbers,
+        "words_per_second": 2 + numbers / 10,
+        "speech_start_seconds": 0.1 + numbers * 0,
+        "speech_end_seconds": 0.9 + numbers / 100,
+    }
+    return pd.DataFrame({name: values.astype(np.float32) for name, values in columns.items()})
+
+
+def furthest(text: str | None, mp3: bytes | None = b"ID3") -> Furthest:
+    """Return a clip that is furthest out, whose sentence is as given."""
+    outlier = Outlier("Lowest pitch", f"70 Hz; the median of {SCRIPT} is 100 Hz", 0)
+    return Furthest(outlier, f"valid-train/{SCRIPT}", text, None, None, 0.5, mp3)
 
 
 def exhibit(text: str | None, mp3: bytes | None = b"ID3", *, silent: bool = False) -> Exhibit:
@@ -109,6 +130,8 @@ ODD = {
     "one stratum": material(strata=()),
     "a hundred strata": material(400, levels=100),
     "no ages": material(ages=False),
+    "no genders": material(genders=0),
+    "seven genders": material(genders=7),
     "digital silence": material(silent=True),
     "script in the sentences": material(text=SCRIPT),
 }
