@@ -6,7 +6,6 @@ import importlib.util
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,14 +39,13 @@ def run() -> ModuleType:
 
 
 @pytest.fixture
-def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give kernels an environment in which whoever asks the network gets no answer."""
     for name, value in environment(JUPYTER_PLATFORM_DIRS="1").items():
         monkeypatch.setenv(name, value)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # the port that discards, where nobody listens
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    yield
 
 
 def outputs(notebook: Any) -> list[Any]:
