@@ -56,7 +56,7 @@ class DaskCluster:
             return
         with lease() as terms, self._client() as client:
             workers = self._fitting(client, terms)
-            executor = Tasks(_Sealed(client.get_executor(pure=False, retries=_RETRIES)), terms, self._explain)
+            executor = Tasks(_Packing(client.get_executor(pure=False, retries=_RETRIES)), terms, self._explain)
             with self._watched(client, executor):
                 yield executor, 2 * sum(worker["nthreads"] for worker in workers.values())
 
@@ -128,10 +128,8 @@ class DaskCluster:
             return answers
 
         sees = ask(os.path.exists, str(terms.lease))
-        if (PACKAGE.parent / "pyproject.toml").is_file() and all(answer is True for answer in sees.values()):
-            ask(site.addsitedir, str(PACKAGE.parent))  # they may have been started in another folder
         found = {}
-        for worker, answer in ask(misfit, terms).items():
+        for worker, answer in ask(*_packed(misfit, terms)).items():
             if sees.get(worker) is False:
                 folder = terms.lease.parent
                 found[worker] = f"{folder} is not the folder of this run there; it has to be shared, with the same path"
@@ -190,15 +188,26 @@ class DaskCluster:
         return error
 
 
-class _Sealed(Executor):
-    """Sends tasks as bytes: the scheduler unpickles what it passes on, and need not have this project."""
+class _Packing(Executor):
+    """Sends calls packed."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
-        task = pickle.dumps(partial(function, *arguments, **options))
-        return self._executor.submit(eval, "loads(task)()", {"loads": pickle.loads, "task": task})
+        return self._executor.submit(*_packed(function, *arguments, **options))
+
+
+def _packed(function: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[Any, ...]:
+    """Return a call of `function` as one of what every Python has.
+
+    The scheduler unpickles what it passes on and need not have this project, and a worker may have been started, or
+    started again by its nanny, in a folder where this project is not.
+    """
+    folders = [str(PACKAGE.parent)] if (PACKAGE.parent / "pyproject.toml").is_file() else []
+    names = {"addsitedir": site.addsitedir, "folders": folders, "loads": pickle.loads}
+    call = pickle.dumps(partial(function, *arguments, **options))
+    return eval, "(list(map(addsitedir, folders)), loads(call)())[1]", {**names, "call": call}
 
 
 def _distributed() -> ModuleType:
