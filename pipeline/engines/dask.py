@@ -75,7 +75,10 @@ class DaskCluster:
         with _muted(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # differing versions: those that matter are compared here
             try:
-                client = distributed.Client(self.address, timeout=self.connect_seconds, set_as_default=False)
+                client = _within(
+                    self.connect_seconds + self.silence_seconds,
+                    lambda: distributed.Client(self.address, timeout=self.connect_seconds, set_as_default=False),
+                )
             except (OSError, ValueError) as error:  # TimeoutError is an OSError, and so is a closed connection
                 raise WorkerError(
                     f"no Dask scheduler can be reached at {self.address} ({_first_line(error)}).\n"
@@ -96,7 +99,7 @@ class DaskCluster:
             There is none, or there are some that don't fit: names them.
         """
         try:
-            client.wait_for_workers(1, timeout=self.silence_seconds)
+            _within(2 * self.silence_seconds, lambda: client.wait_for_workers(1, timeout=self.silence_seconds))
             workers: Mapping[str, Any] = self._identity(client)["workers"]
             found = self._look(client, terms)
         except OSError as error:
@@ -176,15 +179,15 @@ class DaskCluster:
         finally:
             over.set()
 
-    def _explain(self, error: BaseException | None, shard: str) -> BaseException:
+    def _explain(self, error: BaseException | None, shards: str) -> BaseException:
         distributed = _distributed()
         if isinstance(error, distributed.scheduler.KilledWorker):
             return WorkerError(
-                f"workers died while they made {shard}, {error.allowed_failures + 1} of them, the last one "
+                f"workers died while they made {shards}, {error.allowed_failures + 1} of them, the last one "
                 f"{error.last_worker.address}; they were killed, or memory ran out.\n{KEPT}"
             )
         if error is None or isinstance(error, CancelledError | distributed.comm.CommClosedError):
-            return WorkerError(f"the Dask scheduler at {self.address} went away while {shard} was being made.\n{KEPT}")
+            return WorkerError(f"the Dask scheduler at {self.address} went away while it made {shards}.\n{KEPT}")
         return error
 
 
@@ -219,6 +222,20 @@ def _distributed() -> ModuleType:
             "pip install 'common-voice-sample[cluster]'"
         ) from None
     return distributed
+
+
+def _within(seconds: float, wait: Callable[[], Any]) -> Any:
+    """Return what `wait` returns, or raise TimeoutError: distributed waits for ever for a scheduler that is stopped."""
+    received: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            received.set_result(wait())
+        except Exception as error:  # noqa: BLE001  it is raised below
+            received.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return received.result(seconds)
 
 
 def _named(workers: list[str]) -> str:

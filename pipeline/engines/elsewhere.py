@@ -24,6 +24,7 @@ from pipeline.core import atomic, schema
 from pipeline.core.errors import WorkerError
 
 PACKAGE = Path(__file__).resolve().parents[1]
+_NAMED = 8  # shards in a message
 KEPT = "Shards that are done are kept; run it again to go on."
 
 
@@ -117,7 +118,8 @@ class Tasks(Executor):
     terms
         What a worker is asked for.
     explain
-        Takes an error (None for a call that was cancelled) and the name of a shard; returns the error to raise.
+        Takes an error (None for a call that was cancelled) and the names of the shards that were being made, since a
+        dead worker may have had several; returns the error to raise.
     """
 
     def __init__(
@@ -137,24 +139,28 @@ class Tasks(Executor):
         try:
             sent = self._executor.submit(call, self._terms, partial(function, *absolute, **options))
         except Exception as error:  # noqa: BLE001  it is raised by whoever asks for the result
-            self._end(future, error=self._explain(error, shard))
+            self._end(future, error=self._explain(error, self._being_made()))
         else:
-            sent.add_done_callback(partial(self._received, future, shard))
+            sent.add_done_callback(partial(self._received, future))
         return future
 
     def fail(self, why: str) -> None:
         """End all calls that are waited for with an error."""
-        with self._lock:
-            waiting = dict(self._waiting)
-        shards = " and ".join(sorted(waiting.values()))
-        for future in waiting:
-            self._end(future, error=WorkerError(f"{why} while {shards} were being made.\n{KEPT}"))
+        error = WorkerError(f"{why} while it made {self._being_made()}.\n{KEPT}")
+        for future in list(self._waiting):
+            self._end(future, error=error)
 
-    def _received(self, future: Future[Any], shard: str, sent: Future[Any]) -> None:
+    def _being_made(self) -> str:
+        with self._lock:
+            shards = sorted(self._waiting.values())
+        more = f" or {len(shards) - _NAMED} more" if len(shards) > _NAMED else ""
+        return " or ".join(shards[:_NAMED]) + more
+
+    def _received(self, future: Future[Any], sent: Future[Any]) -> None:
         if sent.cancelled():
-            self._end(future, error=self._explain(None, shard))
+            self._end(future, error=self._explain(None, self._being_made()))
         elif error := sent.exception():
-            self._end(future, error=self._explain(error, shard))
+            self._end(future, error=self._explain(error, self._being_made()))
         else:
             self._end(future, result=sent.result())
 

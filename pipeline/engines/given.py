@@ -77,9 +77,9 @@ def _nothing() -> None:
     """Do nothing, elsewhere."""
 
 
-def _explain(error: BaseException | None, shard: str) -> BaseException:
+def _explain(error: BaseException | None, shards: str) -> BaseException:
     if error is None:
-        return WorkerError(f"{shard} was cancelled by the executor.\n{KEPT}")
+        return WorkerError(f"the executor cancelled {shards}.\n{KEPT}")
     if isinstance(error, ImportError):
-        return WorkerError(f"{shard} could not be made, a worker cannot import what it needs ({error}).\n{KEPT}")
+        return WorkerError(f"a worker cannot import what it needs for {shards} ({error}).\n{KEPT}")
     return error

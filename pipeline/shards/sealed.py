@@ -132,7 +132,7 @@ class Shard(Generic[AnySeal]):
 
     def __init__(self, path: Path | str, kind: type[AnySeal], filesystem: pyarrow.fs.FileSystem = LOCAL) -> None:
         self.path = path
-        self._filesystem = filesystem
+        self.filesystem = filesystem
         with self._translating(), self._open() as file:
             footer = _Footer.read(file)
             self.metadata = pq.read_metadata(pa.BufferReader(footer.data))
@@ -189,7 +189,7 @@ class Shard(Generic[AnySeal]):
                 file,
                 metadata=self.metadata,
                 page_checksum_verification=True,
-                pre_buffer=not isinstance(self._filesystem, pyarrow.fs.LocalFileSystem),
+                pre_buffer=not isinstance(self.filesystem, pyarrow.fs.LocalFileSystem),
             ) as parquet,
         ):
             table = read(parquet)
@@ -199,7 +199,7 @@ class Shard(Generic[AnySeal]):
         return table
 
     def _open(self) -> pa.NativeFile:
-        return self._filesystem.open_input_file(str(self.path))
+        return self.filesystem.open_input_file(str(self.path))
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
@@ -207,7 +207,8 @@ class Shard(Generic[AnySeal]):
             yield
         except (OSError, ValueError, pa.ArrowException) as error:
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ShardError(f"{self.path}: cannot be read ({said}); {_REMEDY}") from None
+            remedy = f"; {_REMEDY}" if isinstance(self.filesystem, pyarrow.fs.LocalFileSystem) else ""
+            raise ShardError(f"{self.path}: cannot be read ({said}){remedy}") from None
 
 
 _REMEDY = "get it again with: dvc checkout or dvc pull"

@@ -106,7 +106,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_shard_changes_no_byte(
 def test_a_shard_that_kills_every_worker_is_named_and_the_next_run_goes_on(
     clips: Path, flag: Path, dask: DaskCluster
 ) -> None:
-    with pytest.raises(WorkerError, match=r"workers died while they made part-00002\.parquet, 2 of them") as caught:
+    with pytest.raises(WorkerError, match=r"workers died while they made .*part-00002\.parquet.*, 2 of them") as caught:
         made(Deadly(16_000, "pcm16", flag, once=False), clips, dask, "remote")
     assert str(caught.value).endswith("Shards that are done are kept; run it again to go on.")
     done = len(list(clips.with_name(".remote").glob("part-*.parquet")))
@@ -179,9 +179,11 @@ def test_a_scheduler_that_says_nothing_or_has_no_worker_ends_in_time(
         with pytest.raises(WorkerError, match=r"has no workers; start one on each machine with: dask worker 127"):
             engine.examined()
         empty.process.send_signal(signal.SIGSTOP)
-        with pytest.raises(WorkerError, match="no Dask scheduler can be reached"):
-            DaskCluster(empty.address, connect_seconds=0.5, silence_seconds=0.5).examined()
-        empty.process.send_signal(signal.SIGCONT)
+        try:
+            with pytest.raises(WorkerError, match="no Dask scheduler can be reached"):
+                DaskCluster(empty.address, connect_seconds=0.5, silence_seconds=0.5).examined()
+        finally:
+            empty.process.kill()
 
 
 def test_ctrl_c_is_one_line_and_cancels_what_is_queued(staged: Project, cluster: Cluster) -> None:

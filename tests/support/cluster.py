@@ -38,9 +38,10 @@ def running(workers: int, folder: Path) -> Iterator[Cluster]:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         assert address, "the cluster did not start"
-        yield Cluster(address, process)
-        assert process.stdin is not None
-        process.stdin.close()
+        try:
+            yield Cluster(address, process)
+        finally:
+            process.terminate()
 
 
 def main(workers: int) -> None:
