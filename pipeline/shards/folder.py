@@ -36,7 +36,7 @@ def shard_paths(folder: Path) -> list[Path]:
 
 
 def remote_shard_paths(folder: str, filesystem: pyarrow.fs.FileSystem) -> list[str]:
-    """Return the shards of a folder on another file system, as `shard_paths` does; ShardError also if that is silent."""
+    """Return the shards of a folder on another file system, as `shard_paths` does, or say why it cannot."""
     try:
         names = [info.base_name for info in filesystem.get_file_info(pyarrow.fs.FileSelector(folder))]
     except FileNotFoundError:

@@ -22,7 +22,7 @@ _SECONDS = {"connect_timeout": 10, "read_timeout": 30}  # for which a server may
 _RETRIES = 3
 _ADVICE = (  # in the order in which they are looked for: what a store says, and what to do about it
     ("no such bucket|bucket does not exist|nosuchbucket", "there is no such bucket; correct the URL"),
-    ("filenotfound", "there is no such folder; correct its name"),
+    ("filenotfound", "there is no such folder; correct its name, or AWS_ENDPOINT_URL"),
     (
         "credentials|token|access key|accesskey|signature|forbidden|denied|403",
         "set credentials that may read it, such as AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,9 +70,10 @@ class ObjectStore:
         """Return the keys of all objects that were put since the requests were cleared."""
         return sorted(request.path for request in self.requests if request.method == "PUT")
 
-    def _note(self, handler: Any, *_: Any) -> None:
-        start, _, stop = (handler.headers.get("Range") or "").removeprefix("bytes=").partition("-")
-        size = int(stop) - int(start) + 1 if start and stop else None
+    def note(self, handler: Any, *_: Any) -> None:
+        """Note a request that was answered."""
+        found = re.fullmatch(r"bytes=(\d+)-(\d+)", handler.headers.get("Range") or "")
+        size = int(found[2]) - int(found[1]) + 1 if found else None
         self.requests.append(Request(handler.command, handler.path, size))
         if self.puts_left is not None and handler.command == "PUT":
             self.puts_left -= 1
@@ -87,7 +89,7 @@ def serving() -> Iterator[ObjectStore]:
     with pytest.MonkeyPatch.context() as patch:
         server.start()
         store = ObjectStore(server, server.get_host_and_port()[1])
-        patch.setattr(WSGIRequestHandler, "log_request", lambda handler, *said: store._note(handler, *said))
+        patch.setattr(WSGIRequestHandler, "log_request", lambda *said: store.note(*said))
         for name, value in store.variables.items():
             patch.setenv(name, value)
         boto3.client("s3", endpoint_url=store.url).create_bucket(Bucket=BUCKET)

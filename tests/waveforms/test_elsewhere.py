@@ -129,7 +129,7 @@ def test_no_representation_has_a_secret() -> None:
 
 def test_what_is_not_there_says_so() -> None:
     assert "there is no such bucket; correct the URL" in error_of("s3://no-such-bucket/waveforms")
-    assert "there is no such folder; correct its name" in error_of(f"s3://{BUCKET}/nothing")
+    assert "there is no such folder; correct its name, or" in error_of(f"s3://{BUCKET}/nothing")
     assert "set them in the environment" in error_of(f"s3://{KEY}:{SECRET}@{BUCKET}/waveforms")
     assert "Protocol not known: nonsense" in error_of("nonsense://bucket/waveforms")
 
@@ -162,7 +162,8 @@ def s3_error(code: str) -> bytes:
 @pytest.mark.parametrize(
     ("status", "kind", "body", "advice"),
     [
-        (200, "text/html", Answering.body, "what answers is no object store; correct the URL or AWS_ENDPOINT_URL"),
+        (200, "text/html", Answering.body, "or AWS_ENDPOINT_URL"),
+        (200, "text/html", b"<!doctype html><meta><p>Sign in", "what answers is no object store; correct the URL or"),
         (403, "application/xml", s3_error("InvalidAccessKeyId"), "set credentials that may read it"),
         (403, "application/xml", s3_error("AccessDenied"), "set credentials that may read it"),
         (301, "application/xml", s3_error("PermanentRedirect"), "set AWS_DEFAULT_REGION to the region of the bucket"),
