@@ -29,6 +29,7 @@ _ADVICE = (  # in the order in which they are looked for: what a store says, and
     ),
     ("region|301|redirect|location constraint", "set AWS_DEFAULT_REGION to the region of the bucket"),
     ("pars|html|xml", "what answers is no object store; correct the URL or AWS_ENDPOINT_URL"),
+    ("errno 121|internal server error", "try again; if that changes nothing, correct the URL or AWS_ENDPOINT_URL"),
     ("time|connect|resolve", "see whether the network works and AWS_ENDPOINT_URL is right, then try again"),
 )
 
@@ -99,16 +100,17 @@ class _Ranged(pyarrow.fs.FSSpecHandler):  # type: ignore[misc]
         return [self._create_file_info(info["name"], info) for info in found]
 
     def open_input_file(self, path: str) -> pa.PythonFile:
-        """Open a file for reading anywhere in it."""
-        return pa.PythonFile(_Ranges(self.fs, path), mode="r")
+        """Open a file for reading anywhere in it; where its size is not known before, its library reads it."""
+        size = _asked(lambda: self.fs.info(path).get("size"))
+        file = _asked(lambda: self.fs.open(path, "rb")) if size is None else _Ranges(self.fs, path, size)
+        return pa.PythonFile(file, mode="r")
 
 
 class _Ranges(io.RawIOBase):
     """A file of which each read is one request; its size is that of the folder's listing, where that is kept."""
 
-    def __init__(self, filesystem: Any, path: str) -> None:
-        self._filesystem, self._path = filesystem, path
-        self._size = int(_asked(lambda: filesystem.info(path)["size"]))
+    def __init__(self, filesystem: Any, path: str, size: int) -> None:
+        self._filesystem, self._path, self._size = filesystem, path, size
         self._place = 0
 
     def readable(self) -> bool:

@@ -1,4 +1,4 @@
-"""A sample is shared through an object store: pushed, pulled on a new machine, grown, imported, read without a clone."""
+"""A sample is shared through an object store: pushed, pulled elsewhere, grown, imported, read without a clone."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ def test_a_push_that_was_cut_off_completes(shared: Project, store: ObjectStore, 
     first = blobs(store)
     store.requests.clear()
     shared.run("dvc", "push")
-    assert len(first) >= 4
+    assert first
+    assert not first & blobs(store)  # what arrived is not sent again
     pulled = clone(shared, tmp_path / "pulled")
     pulled.run("dvc", "pull")
     assert pulled.outputs() == shared.outputs()

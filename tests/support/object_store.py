@@ -70,7 +70,7 @@ class ObjectStore:
         """Return the keys of all objects that were put since the requests were cleared."""
         return sorted(request.path for request in self.requests if request.method == "PUT")
 
-    def note(self, handler: Any, *_: Any) -> None:
+    def note(self, handler: Any) -> None:
         """Note a request that was answered."""
         found = re.fullmatch(r"bytes=(\d+)-(\d+)", handler.headers.get("Range") or "")
         size = int(found[2]) - int(found[1]) + 1 if found else None
@@ -89,7 +89,7 @@ def serving() -> Iterator[ObjectStore]:
     with pytest.MonkeyPatch.context() as patch:
         server.start()
         store = ObjectStore(server, server.get_host_and_port()[1])
-        patch.setattr(WSGIRequestHandler, "log_request", lambda *said: store.note(*said))
+        patch.setattr(WSGIRequestHandler, "log_request", lambda handler, *_: store.note(handler))
         for name, value in store.variables.items():
             patch.setenv(name, value)
         boto3.client("s3", endpoint_url=store.url).create_bucket(Bucket=BUCKET)

@@ -163,7 +163,7 @@ def s3_error(code: str) -> bytes:
     ("status", "kind", "body", "advice"),
     [
         (200, "text/html", Answering.body, "or AWS_ENDPOINT_URL"),
-        (200, "text/html", b"<!doctype html><meta><p>Sign in", "what answers is no object store; correct the URL or"),
+        (200, "text/html", b"<!doctype html><meta><p>Sign in", "correct the URL or AWS_ENDPOINT_URL"),
         (403, "application/xml", s3_error("InvalidAccessKeyId"), "set credentials that may read it"),
         (403, "application/xml", s3_error("AccessDenied"), "set credentials that may read it"),
         (301, "application/xml", s3_error("PermanentRedirect"), "set AWS_DEFAULT_REGION to the region of the bucket"),
