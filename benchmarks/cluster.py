@@ -34,7 +34,11 @@ def main() -> None:
     bench.stages(project, "download", "stratify", "subsample")
     walls: dict[str, list[float]] = {"the bare bound": [], "local processes": [], "Dask workers": []}
     with LocalCluster(  # type: ignore[no-untyped-call]
-        n_workers=options.processes, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        n_workers=options.processes,
+        threads_per_worker=1,
+        dashboard_address=None,
+        host="127.0.0.1",
+        silence_logs="critical",
     ) as cluster:
         executors = {"local processes": "local", "Dask workers": cluster.scheduler_address.replace("tcp://", "dask://")}
         for _ in range(options.rounds):

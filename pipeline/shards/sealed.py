@@ -30,7 +30,7 @@ from pipeline.core.errors import ShardError
 _KEY = "pipeline"
 _BLANK = "0" * 64
 _BLOCK_BYTES = 1 << 20
-_TAIL_BYTES = 1 << 16  # read first, from the end: nearly every footer is shorter
+_TAIL_BYTES = 1 << 17  # read first, from the end: that of 512 waveforms has 74 kB
 _END = 8  # bytes: the footer's length, and b"PAR1" (https://parquet.apache.org/docs/file-format/)
 
 LOCAL = pyarrow.fs.LocalFileSystem()

@@ -69,7 +69,7 @@ def test_opening_reads_a_listing_and_the_footers(store: ObjectStore, here: Wavef
     assert sorted(request.path for request in footers) == [
         f"/{BUCKET}/waveforms/part-0000{n}.parquet" for n in range(4)
     ]
-    assert all(request.size_bytes and request.size_bytes <= 1 << 16 for request in footers)
+    assert all(request.size_bytes and request.size_bytes <= 1 << 17 for request in footers)
 
 
 def test_a_random_clip_is_one_request(store: ObjectStore, here: Waveforms) -> None:
