@@ -51,6 +51,7 @@ def findings() -> Iterator[Finding]:
     yield libraries()
     yield mp3()
     yield settings()
+    yield executor(load_runtime)
     yield disk(load_runtime)
     yield locks()
     yield remote()
@@ -130,6 +131,17 @@ def settings() -> Finding:
     except PipelineError as error:
         return Finding("failure", "settings", str(error), "Correct what it names.")
     return Finding("ok", "settings", f"snapshot {params.snapshot}, transfer {runtime.transfer}")
+
+
+def executor(runtime: Callable[[], Runtime]) -> Finding:
+    """Look at the workers that `executor` of configs/runtime.yaml asks for."""
+    from pipeline.engines import engine_for  # noqa: PLC0415
+
+    try:
+        found = engine_for(runtime()).examined()
+    except PipelineError as error:
+        return Finding("failure", "executor", str(error).replace("\n", "\n         "))
+    return Finding("ok", "executor", found)
 
 
 def disk(runtime: Callable[[], Runtime]) -> Finding:

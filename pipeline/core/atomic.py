@@ -7,26 +7,46 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from pipeline.core import schema
 from pipeline.core.errors import BusyError
 
 SUFFIX = ".tmp"
+_LEASE: ContextVar[Path | None] = ContextVar("lease", default=None)
+
+
+@contextmanager
+def leased(lease: Path) -> Iterator[None]:
+    """In this thread, share no temporary name with others, and replace no file once `lease` is gone.
+
+    For a worker on another machine: it may go on when its run has ended, or when its work was given to another worker.
+    """
+    token = _LEASE.set(lease)
+    try:
+        yield
+    finally:
+        _LEASE.reset(token)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path`; give it that name on success, remove it on failure.
 
-    One that a killed run left has the same name, and is written over.
+    One that a killed run left has the same name, and is written over; that of a worker elsewhere (`leased`) has a name
+    of its own, and is swept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}{SUFFIX}")
+    lease = _LEASE.get()
+    temporary = path.with_name(f".{path.name}{f'.{uuid.uuid4().hex}' if lease else ''}{SUFFIX}")
     try:
         yield temporary
+        if lease and not lease.exists():
+            raise BusyError(f"{path}: the run that asked for it has ended; it is not kept")
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeGuard, TypeVar, get_args
 
@@ -86,6 +87,18 @@ def _where(value: Any) -> Any:
     return {column: tuple(values) for column, values in sorted(value.items())}  # the order of keys means nothing
 
 
+def _executor(value: str) -> str:
+    if not _EXECUTOR.fullmatch(value):
+        raise PydanticCustomError(
+            "executor",
+            "should be local, dask://HOST:PORT of a running scheduler, "
+            "or MODULE:FUNCTION that returns a concurrent.futures.Executor",
+        )
+    return value
+
+
+_EXECUTOR = re.compile(r"local|dask://(\[[0-9A-Fa-f:]+\]|[^\s/:@]+):[0-9]{1,5}|[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
 Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False), AfterValidator(_unique)]
 Columns = Annotated[Names, AfterValidator(_columns)]
 Seconds = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]], Field(strict=False)]
@@ -163,6 +176,7 @@ class Runtime(Settings):
     """
 
     workers: Annotated[int, Field(ge=1)] | None = None
+    executor: Annotated[str, AfterValidator(_executor)] = "local"
     connections: Annotated[int, Field(ge=1, le=64)] = 16
     connect_timeout_seconds: Annotated[float, Field(gt=0)] = 10
     read_timeout_seconds: Annotated[float, Field(gt=0)] = 30

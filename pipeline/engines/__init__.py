@@ -6,11 +6,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.core.params import Runtime
+    from pipeline.engines.dask import DaskCluster
+    from pipeline.engines.given import GivenExecutor
     from pipeline.engines.local import LocalProcesses
 
 
-def engine_for(runtime: Runtime) -> LocalProcesses:
-    """Return the engine that configs/runtime.yaml asks for."""
-    from pipeline.engines.local import LocalProcesses  # noqa: PLC0415  each engine is imported by those who use it
+def engine_for(runtime: Runtime) -> LocalProcesses | DaskCluster | GivenExecutor:
+    """Return the engine that configs/runtime.yaml asks for. Each is imported by those who use it."""
+    # ruff: noqa: PLC0415
+    if runtime.executor == "local":
+        from pipeline.engines.local import LocalProcesses
 
-    return LocalProcesses(runtime.processes)
+        return LocalProcesses(runtime.processes)
+    if runtime.executor.startswith("dask://"):
+        from pipeline.engines.dask import DaskCluster
+
+        address = runtime.executor.removeprefix("dask://")
+        return DaskCluster(address, runtime.connect_timeout_seconds, runtime.read_timeout_seconds)
+    from pipeline.engines.given import GivenExecutor
+
+    return GivenExecutor(runtime.executor, 2 * runtime.processes)

@@ -57,6 +57,10 @@ class LocalProcesses:
             pool.shutdown(wait=False, cancel_futures=True)
             _end(others)
 
+    def examined(self) -> str:
+        """Say how many there may be."""
+        return f"{self.processes} processes on this machine"
+
 
 class _Here(Executor):
     """Calls right away, in this process."""

@@ -36,19 +36,25 @@ def shard_paths(folder: Path) -> list[Path]:
 
 
 def remote_shard_paths(folder: str, filesystem: pyarrow.fs.FileSystem) -> list[str]:
-    """Return the shards of a folder on another file system, as `shard_paths` does."""
-    selector = pyarrow.fs.FileSelector(folder, allow_not_found=True)
-    names = [info.base_name for info in filesystem.get_file_info(selector)]
+    """Return the shards of a folder on another file system, as `shard_paths` does, or say why it cannot."""
+    try:
+        names = [info.base_name for info in filesystem.get_file_info(pyarrow.fs.FileSelector(folder))]
+    except FileNotFoundError:
+        names = []
+    except OSError as error:
+        raise ShardError(f"{folder}: cannot be listed ({str(error).splitlines()[0]})") from None
     found = [name for name in names if name.startswith("part-") and name.endswith(".parquet")]
-    return [f"{folder}/{name}" for name in _in_order(folder, found)]
+    return [f"{folder}/{name}" for name in _in_order(folder, found, "correct its name, or see what was pushed there")]
 
 
-def _in_order(folder: Path | str, names: list[str]) -> list[str]:
+def _in_order(folder: Path | str, names: list[str], remedy: str = "") -> list[str]:
     if not names:
-        raise ShardError(f"{folder}: no shards there; make them with: dvc repro, or fetch them with: dvc pull {folder}")
+        remedy = remedy or f"make them with: dvc repro, or fetch them with: dvc pull {folder}"
+        raise ShardError(f"{folder}: no shards there; {remedy}")
     for number, name in enumerate(sorted(names)):
         if name != shard_name(number):
-            raise ShardError(f"{folder}: {shard_name(number)} is missing; fetch it with: dvc checkout or dvc pull")
+            remedy = remedy or "fetch it with: dvc checkout or dvc pull"
+            raise ShardError(f"{folder}: {shard_name(number)} is missing; {remedy}")
     return sorted(names)
 
 

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import pairwise, zip_longest
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.fs
 
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
-from pipeline.shards.folder import shard_paths
+from pipeline.shards.folder import remote_shard_paths, shard_paths
 from pipeline.shards.recipe import DerivedSeal, is_made_from
 from pipeline.shards.sealed import Shard
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     Mask = npt.NDArray[np.bool_] | pd.Series[bool]
 
+_CONNECTIONS = 16  # of opening a folder elsewhere
 _AUDIO_NAMES = frozenset(field.name for field in schema.AUDIO_COLUMNS.values())
 
 
@@ -74,15 +77,36 @@ class Clip:
     mp3_sha256: str
 
 
-def open_waveforms(folder: str | os.PathLike[str] = schema.WAVEFORMS) -> Waveforms:
+def open_waveforms(folder: str | os.PathLike[str] = schema.WAVEFORMS, *, filesystem: Any = None) -> Waveforms:
     """Open a folder of waveforms.
+
+    Parameters
+    ----------
+    folder
+        A folder of this machine, or a URL such as ``s3://bucket/waveforms`` (docs/remotes.md).
+    filesystem
+        Where `folder` is a path on another file system: one of pyarrow or of fsspec, such as
+        ``dvc.api.DVCFileSystem(url, rev="v1")``.
 
     Raises
     ------
     ShardError
-        There are no shards, one in their middle is missing, one is damaged, or they were made in different ways.
+        There are no shards, one in their middle is missing, one is damaged, they were made in different ways, or what
+        has them cannot be reached.
     """
-    return Waveforms(_Store([Shard(path, DerivedSeal) for path in shard_paths(Path(folder))]))
+    name = os.fspath(folder)
+    if filesystem is None and "://" not in name:
+        return Waveforms(_Store([Shard(path, DerivedSeal) for path in shard_paths(Path(name))]))
+    from pipeline.shards import places  # noqa: PLC0415  those who read from this machine need none of it
+
+    return Waveforms(_Store(_opened(*places.located(name, filesystem))))
+
+
+def _opened(folder: str, filesystem: pyarrow.fs.FileSystem) -> list[Shard[DerivedSeal]]:
+    """Open the shards of a folder elsewhere, several at a time: what takes its time is to wait for answers."""
+    paths = remote_shard_paths(folder, filesystem)
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        return list(pool.map(lambda path: Shard(path, DerivedSeal, filesystem), paths))
 
 
 class Waveforms:
@@ -243,11 +267,12 @@ class _Store:
 
     @cached_property
     def features(self) -> pd.DataFrame:
-        waveforms = Path(self._shards[0].path).parent
+        filesystem = self._shards[0].filesystem
+        waveforms = PurePath(self._shards[0].path).parent
         folder = waveforms.parent / schema.FEATURES.name
-        if not folder.is_dir():
+        if filesystem.get_file_info(folder.as_posix()).type != pyarrow.fs.FileType.Directory:
             raise ShardError(f"{folder}: no features there; make them with: dvc repro features, or dvc pull {folder}")
-        shards = [Shard(path, DerivedSeal) for path in shard_paths(folder)]
+        shards = _opened(folder.as_posix(), filesystem)
         pairs = zip_longest(shards, self._shards)
         if not all(made and source and is_made_from(made.seal, source.seal) for made, source in pairs):
             raise ShardError(f"{folder}: was made of other waveforms than {waveforms}; run: dvc repro features")

@@ -16,7 +16,7 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.commands import doctor
 from pipeline.core.errors import TransferError
-from pipeline.core.params import Runtime
+from pipeline.core.params import Runtime, load_runtime
 from pipeline.snapshot.remote import kaggle
 from tests.snapshot.remote.test_ranges import MemoryContent
 from tests.support.fake_kaggle import FakeKaggle
@@ -60,7 +60,7 @@ def test_a_failure_is_exit_status_1_and_a_warning_is_not(
 
 def test_every_thing_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = {finding.about for finding in with_stubs(monkeypatch)}
-    things = {"Python", "machine", "libraries", "MP3", "settings", "disk", "DVC lock", "DVC remote"}
+    things = {"Python", "machine", "libraries", "MP3", "settings", "executor", "disk", "DVC lock", "DVC remote"}
     assert looked == things | {"Kaggle client", "Kaggle credentials", "Kaggle"}
 
 
@@ -117,6 +117,16 @@ def test_wrong_settings_are_a_failure(project: Path) -> None:
     (project / "params.yaml").write_text("snapshot: 1\n")
     assert doctor.settings().status == "failure"
     assert "params.yaml" in doctor.settings().found
+
+
+def test_an_executor_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.executor(lambda: Runtime(workers=3)) == doctor.Finding(
+        "ok", "executor", "3 processes on this machine"
+    )
+    monkeypatch.setenv("PIPELINE_EXECUTOR", "no_such_module:executor")
+    finding = doctor.executor(load_runtime)
+    assert finding.status == "failure"
+    assert "cannot be imported" in finding.found
 
 
 def test_a_full_disk_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,10 @@ ORDER = (
     ("report",),
     ("commands",),
 )
-ALSO = {"sampling": {"snapshot"}}  # whose tables are what is put into an order
+ALSO = {
+    "sampling": {"snapshot"},  # whose tables are what is put into an order
+    "engines": {"audio", "shards"},  # whose versions and kind of machine a worker is compared by
+}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 CHANGES_NO_BYTE = "engines"
 

@@ -1,0 +1,85 @@
+"""An executor of the user's own, such as those of executorlib, mpi4py or parsl: ``executor: MODULE:FUNCTION``."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.core import interrupts
+from pipeline.core.errors import WorkerError
+from pipeline.engines.elsewhere import KEPT, Tasks, lease
+
+
+@dataclass(frozen=True)
+class GivenExecutor:
+    """What ``FUNCTION()`` of ``MODULE`` returns, and how many tasks it has in flight.
+
+    Its workers need the same folder under the same path, the same code and the same libraries; each task looks for
+    that before it begins.
+    """
+
+    name: str
+    in_flight: int
+
+    def prepare(self, function: Callable[..., Any], tasks: int) -> None:
+        """Do nothing: only the executor itself knows how its workers start."""
+
+    @contextmanager
+    def start(self, function: Callable[..., Any], tasks: int) -> Iterator[tuple[Executor, int]]:  # noqa: ARG002
+        """Get the executor, and shut it down with the block: what is queued is cancelled when that fails."""
+        if not tasks:
+            yield Executor(), 1
+            return
+        with lease() as terms:
+            executor = self._executor()
+            try:
+                yield Tasks(executor, terms, _explain), self.in_flight
+            except BaseException:
+                executor.shutdown(wait=False, cancel_futures=True)
+                raise
+            executor.shutdown()
+
+    def examined(self) -> str:
+        """Get the executor, let it do one task, and say what it is."""
+        with self.start(_nothing, 1) as (executor, _):
+            executor.submit(_nothing).result()
+        return f"{self.name} did a task"
+
+    def _executor(self) -> Executor:
+        module, _, function = self.name.partition(":")
+        try:
+            with interrupts.held():
+                make = getattr(importlib.import_module(module), function)
+        except ImportError as error:
+            raise WorkerError(f"{self._said} cannot be imported: {error}. Is it on PYTHONPATH?") from None
+        except AttributeError:
+            raise WorkerError(f"{self._said} is not there: the module {module} has no {function}") from None
+        try:
+            executor = make()
+        except Exception as error:
+            raise WorkerError(f"{self._said} failed: {type(error).__name__}: {error}") from error
+        if not isinstance(executor, Executor):
+            raise WorkerError(
+                f"{self._said} should return a concurrent.futures.Executor; it returned {type(executor).__name__}"
+            )
+        return executor
+
+    @property
+    def _said(self) -> str:
+        return f"executor {self.name} (configs/runtime.yaml or PIPELINE_EXECUTOR)"
+
+
+def _nothing() -> None:
+    """Do nothing, elsewhere."""
+
+
+def _explain(error: BaseException | None, shards: str) -> BaseException:
+    if error is None:
+        return WorkerError(f"the executor cancelled {shards}.\n{KEPT}")
+    if isinstance(error, ImportError):
+        return WorkerError(f"a worker cannot import what it needs for {shards} ({error}).\n{KEPT}")
+    return error

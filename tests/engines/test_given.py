@@ -1,0 +1,86 @@
+"""An executor of the user's own makes the same bytes; what is no executor is one message."""
+
+from __future__ import annotations
+
+import operator
+import os
+import shutil
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.errors import WorkerError
+from pipeline.core.params import Runtime
+from pipeline.engines import elsewhere, engine_for
+from pipeline.engines.given import GivenExecutor
+from pipeline.engines.local import LocalProcesses
+from pipeline.shards.derive import derive, map_shards
+from pipeline.waveforms.shard import WaveformRecipe
+from tests.support.project import Project
+
+HERE = __name__
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def threads() -> Executor:
+    return ThreadPoolExecutor(2)
+
+
+def processes() -> Executor:
+    return ProcessPoolExecutor(2, get_context("forkserver"))
+
+
+def failing() -> Executor:
+    raise OSError("no licence left")
+
+
+def nothing() -> None:
+    """Return no executor."""
+
+
+@pytest.mark.parametrize("function", ["threads", "processes"])
+def test_the_bytes_are_those_of_local_processes(function: str, staged_once: Project) -> None:
+    clips = Path(shutil.copytree(staged_once.root / "data/clips", Path("data/clips")))
+    recipe = WaveformRecipe(16_000, "pcm16")
+    derive(recipe, clips, Path("data/waveforms"), engine_for(Runtime(executor=f"{HERE}:{function}")))
+    derive(recipe, clips, Path("data/local"), LocalProcesses(1))
+    made = [{path.name: path.read_bytes() for path in Path("data", name).iterdir()} for name in ("waveforms", "local")]
+    assert made[0] == made[1]
+    assert sorted(os.listdir("data")) == ["clips", "local", "waveforms"]  # noqa: PTH208  the names alone
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("no_such_module:f", "cannot be imported: No module named 'no_such_module'"),
+        ("os:no_such_function", "is not there: the module os has no no_such_function"),
+        (f"{HERE}:failing", "failed: OSError: no licence left"),
+        (f"{HERE}:nothing", "should return a concurrent.futures.Executor; it returned NoneType"),
+        ("os:sep", "failed: TypeError: 'str' object is not callable"),
+    ],
+)
+def test_what_gives_no_executor_is_one_message(name: str, said: str) -> None:
+    with pytest.raises(WorkerError) as caught:
+        GivenExecutor(name, 2).examined()
+    assert str(caught.value).startswith(f"executor {name} (configs/runtime.yaml or PIPELINE_EXECUTOR) {said}")
+
+
+def test_a_worker_that_does_not_fit_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elsewhere, "facts", lambda: {"soxr": "0.0"})
+    with pytest.raises(WorkerError, match=r"does not fit this run: soxr is \d\S*, not 0\.0"):
+        GivenExecutor(f"{HERE}:processes", 2).examined()
+
+
+def test_an_executor_that_breaks_is_an_error_that_names_the_shards() -> None:
+    with (
+        pytest.raises(WorkerError, match="a worker process died while it made part-00000"),
+        GivenExecutor(f"{HERE}:processes", 2).start(operator.call, 1) as (executor, in_flight),
+    ):
+        list(map_shards(executor, operator.call, {"part-00000": (os.abort,)}, in_flight))

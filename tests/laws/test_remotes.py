@@ -1,0 +1,129 @@
+"""A sample is shared through an object store: pushed, pulled elsewhere, grown, imported, read without a clone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import s3fs
+
+from pipeline import open_waveforms
+from tests.support import object_store
+from tests.support.object_store import BUCKET, SECRET, ObjectStore
+from tests.support.project import Project
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def store() -> Iterator[ObjectStore]:
+    s3fs.S3FileSystem.clear_instance_cache()
+    with object_store.serving() as store:
+        yield store
+
+
+@pytest.fixture
+def shared(made: Project, store: ObjectStore) -> Project:
+    """Return a repository that has an object store for a remote, as docs/remotes.md says, and nothing in it yet."""
+    made.run("dvc", "remote", "add", "--default", "shelf", f"s3://{BUCKET}/sample")
+    made.run("dvc", "remote", "modify", "shelf", "endpointurl", store.url)
+    made.run("git", "commit", "--quiet", "--all", "--message=Share it")
+    return made
+
+
+def clone(project: Project, to: Path) -> Project:
+    project.run("git", "clone", "--quiet", str(project.root), str(to))
+    return Project(to)
+
+
+def commit(project: Project) -> None:
+    project.run("git", "commit", "--quiet", "--all", "--message=Grow it")
+
+
+def blobs(store: ObjectStore) -> set[str]:
+    return {path for path in store.objects() if not path.partition("?")[0].endswith(".dir")}
+
+
+def test_a_new_machine_pulls_all_or_only_waveforms_and_growth_pushes_what_is_new(
+    shared: Project, store: ObjectStore, tmp_path: Path
+) -> None:
+    shared.set(shards__clips=32, subsample__clips=64)
+    shared.run("dvc", "repro")
+    commit(shared)
+    shared.run("dvc", "push")
+    few = clone(shared, tmp_path / "few")
+    few.run("dvc", "pull", "data/waveforms")
+    assert sorted(path.name for path in (few.root / "data").iterdir() if path.name != ".gitignore") == [
+        *("demo", "waveforms")
+    ]
+    assert len(open_waveforms(few.root / "data/waveforms")) == 64
+
+    store.requests.clear()
+    shared.set(subsample__clips=128)
+    shared.run("dvc", "repro")
+    commit(shared)
+    shared.run("dvc", "push")
+    pushed = blobs(store)
+    shards = [path for folder in ("clips", "waveforms") for path in (shared.root / "data" / folder).glob("part-*")]
+    assert len(shards) == 8
+    assert len(pushed) == 4 + len({"sample.parquet", "rejected.csv", "report.html", "DATASET_CARD.md"} | plots(shared))
+
+    everything = clone(shared, tmp_path / "everything")
+    everything.run("dvc", "pull")
+    assert everything.outputs() == shared.outputs()
+    assert "Running stage" not in everything.run("dvc", "repro")
+
+
+def plots(project: Project) -> set[str]:
+    """Return the pictures that are not what they were before the last commit."""
+    before, after = (project.run("git", "show", f"{revision}:dvc.lock") for revision in ("HEAD~1", "HEAD"))
+    names = {path.name for path in (project.root / "reports/plots").iterdir()}
+    return {name for name in names if md5(before, name) != md5(after, name)}
+
+
+def md5(lock: str, name: str) -> str:
+    return lock.partition(f"/{name}\n")[2].splitlines()[1]
+
+
+def test_a_push_that_was_cut_off_completes(shared: Project, store: ObjectStore, tmp_path: Path) -> None:
+    store.goes_away_after(4)
+    failed = shared.try_run("dvc", "push", AWS_MAX_ATTEMPTS="1")
+    assert failed.returncode != 0
+    assert SECRET not in failed.stdout + failed.stderr
+    store.comes_back()
+    first = blobs(store)
+    store.requests.clear()
+    shared.run("dvc", "push")
+    assert first
+    assert not first & blobs(store)  # what arrived is not sent again
+    pulled = clone(shared, tmp_path / "pulled")
+    pulled.run("dvc", "pull")
+    assert pulled.outputs() == shared.outputs()
+
+
+def test_a_course_repository_imports_it_and_reads_it_without_a_clone(
+    shared: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared.run("dvc", "push")
+    shared.run("git", "tag", "v1")
+    course = Project(tmp_path / "course")
+    course.root.mkdir()
+    course.run("git", "init", "--quiet")
+    course.run("dvc", "init", "--quiet")
+    course.run("dvc", "import", "--rev", "v1", str(shared.root), "data/waveforms")
+    imported, here = (open_waveforms(folder) for folder in (course.root / "waveforms", shared.root / "data/waveforms"))
+    assert imported.about == here.about
+    assert len(imported) == len(here)
+
+    shutil.rmtree(shared.root / ".dvc/cache")
+    monkeypatch.chdir(tmp_path)
+    from dvc.api import DVCFileSystem
+
+    filesystem: Any = DVCFileSystem(str(shared.root), rev="v1")
+    read = open_waveforms("data/waveforms", filesystem=filesystem)
+    np.testing.assert_array_equal(read[70].waveform, here[70].waveform)
+    assert read.where(gender="female")[0].clip_id == here.where(gender="female")[0].clip_id

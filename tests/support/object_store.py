@@ -1,0 +1,98 @@
+"""A real S3 server on loopback that notes what it is asked, and can be taken away in the middle of something."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from werkzeug.serving import WSGIRequestHandler
+
+KEY, SECRET = "AKIATESTTESTTESTTEST", "a-secret-that-nobody-may-see"
+BUCKET = "shelf"
+
+
+class Request(NamedTuple):
+    """What was asked: the method, the path with its query, and the bytes of a range."""
+
+    method: str
+    path: str
+    size_bytes: int | None
+
+
+@dataclass
+class ObjectStore:
+    """An S3 server with one bucket."""
+
+    server: ThreadedMotoServer
+    port: int
+    requests: list[Request] = field(default_factory=list)
+    puts_left: int | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment variables of who uses it."""
+        return {
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ENDPOINT_URL": self.url,
+        }
+
+    def put(self, folder: Path, name: str) -> None:
+        """Store the files of a folder under a name."""
+        client = boto3.client("s3", endpoint_url=self.url, aws_access_key_id=KEY, aws_secret_access_key=SECRET)
+        for path in folder.iterdir():
+            client.put_object(Bucket=BUCKET, Key=f"{name}/{path.name}", Body=path.read_bytes())
+
+    def goes_away_after(self, puts: int) -> None:
+        """Stop to serve after so many more objects."""
+        self.puts_left = puts
+
+    def comes_back(self) -> None:
+        """Serve again, at the same place, with what was stored."""
+        self.server = ThreadedMotoServer("127.0.0.1", self.port, verbose=False)
+        self.server.start()
+
+    def objects(self) -> list[str]:
+        """Return the keys of all objects that were put since the requests were cleared."""
+        return sorted(request.path for request in self.requests if request.method == "PUT")
+
+    def note(self, handler: Any) -> None:
+        """Note a request that was answered."""
+        found = re.fullmatch(r"bytes=(\d+)-(\d+)", handler.headers.get("Range") or "")
+        size = int(found[2]) - int(found[1]) + 1 if found else None
+        self.requests.append(Request(handler.command, handler.path, size))
+        if self.puts_left is not None and handler.command == "PUT":
+            self.puts_left -= 1
+            if self.puts_left == 0:
+                self.puts_left = None
+                threading.Thread(target=self.server.stop).start()
+
+
+@contextmanager
+def serving() -> Iterator[ObjectStore]:
+    """Serve an empty bucket."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    with pytest.MonkeyPatch.context() as patch:
+        server.start()
+        store = ObjectStore(server, server.get_host_and_port()[1])
+        patch.setattr(WSGIRequestHandler, "log_request", lambda handler, *_: store.note(handler))
+        for name, value in store.variables.items():
+            patch.setenv(name, value)
+        boto3.client("s3", endpoint_url=store.url).create_bucket(Bucket=BUCKET)
+        store.requests.clear()
+        yield store
+        store.server.stop()
