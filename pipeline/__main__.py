@@ -72,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
         "--where", action="append", default=[], metavar="COLUMN=VALUE", help="such as gender=female; may be repeated"
     )
     export.add_argument("--force", action="store_true", help="write even if there are files, replacing same names")
+    verify = _add_command(commands, "verify", "say whether what lies in a folder is whole and consistent", _run_verify)
+    verify.add_argument("folder", type=Path, nargs="?", default=Path(), metavar="FOLDER", help="default: this project")
     return parser
 
 
@@ -117,6 +119,24 @@ def _run_export(options: argparse.Namespace) -> int:
     export = _imported("pipeline.commands.export")
     said = export.run(options.clips, options.to, file_format=options.format, where=options.where, force=options.force)
     print(f"export: {said}")
+    return 0
+
+
+def _run_verify(options: argparse.Namespace) -> int:
+    verdict = _imported("pipeline.commands.verify.audit").run(options.folder)
+    for problem in verdict.problems:
+        print(problem)
+    if verdict.unguarded:
+        names = ", ".join(map(str, verdict.unguarded))
+        print(
+            f"verify: no dvc.lock or SHA256SUMS here has a checksum of {names}: only the content was compared",
+            file=sys.stderr,
+        )
+    found = f"{verdict.files} files, {verdict.size_bytes / 1e6:.1f} MB"
+    if verdict.problems:
+        print(f"verify: {len(verdict.problems)} problems in {found}", file=sys.stderr)
+        return 1
+    print(f"verify: {found}, whole and consistent")
     return 0
 
 

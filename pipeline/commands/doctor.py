@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipeline.core import schema
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import Runtime, archive_folder, load_params, load_runtime
 
@@ -48,6 +49,7 @@ def findings() -> Iterator[Finding]:
     yield mp3()
     yield settings()
     yield disk(load_runtime)
+    yield outputs()
     yield remote()
     yield client(load_runtime)
     yield credentials()
@@ -116,6 +118,20 @@ def disk(runtime: Callable[[], Runtime]) -> Finding:
     if whole and free < _WHOLE_BYTES and not any(archive_folder().glob("*.zip")):
         return Finding("warning", "disk", found, "transfer: whole needs 13.6 GB; set transfer: ranges, or free some.")
     return Finding("ok", "disk", found)
+
+
+def outputs(folder: Path = schema.WAVEFORMS) -> Finding:
+    """Open the waveforms, if there are some: their footers only."""
+    if not folder.is_dir():
+        return Finding("ok", "waveforms", "none yet")
+    try:
+        from pipeline.waveforms.reader import open_waveforms  # noqa: PLC0415  as above
+
+        clips = open_waveforms(folder)
+    except (ImportError, PipelineError, OSError) as error:
+        found = " ".join(str(error).split())
+        return Finding("failure", "waveforms", found, "To see all that is damaged: python -m pipeline verify")
+    return Finding("ok", "waveforms", f"{len(clips)} clips; to check every byte: python -m pipeline verify")
 
 
 def remote() -> Finding:
