@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.core import interrupts
+from pipeline.core.terminal import printable, printable_lines
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -32,6 +33,7 @@ STAGES = {
     "stratify": Stage("sampling", "put all eligible clips into one fixed order"),
     "subsample": Stage("clips", "fetch and check the first good clips of that order"),
     "waveforms": Stage("waveforms", "decode them to mono waveforms in Parquet shards"),
+    "features": Stage("views.features", "measure them: pitch, timbre, level, words"),
     "report": Stage("report", "compare the sample with what it was drawn from"),
 }
 
@@ -71,9 +73,15 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--where", action="append", default=[], metavar="COLUMN=VALUE", help="such as gender=female; may be repeated"
     )
+    export.add_argument("--pictures", action="store_true", help="add a picture of each, its spectrogram, as PNG")
     export.add_argument("--force", action="store_true", help="write even if there are files, replacing same names")
     verify = _add_command(commands, "verify", "say whether what lies in a folder is whole and consistent", _run_verify)
     verify.add_argument("folder", type=Path, nargs="?", default=Path(), metavar="FOLDER", help="default: this project")
+    transcribe = _add_command(commands, "transcribe", "recognise what is said, and compare it", _run_transcribe)
+    transcribe.add_argument("--engine", choices=("whisper", "pocketsphinx"), default="whisper", help="default: whisper")
+    transcribe.add_argument(
+        "--model", metavar="NAME", help="of the engine (default: tiny.en), or a folder that has one"
+    )
     return parser
 
 
@@ -93,7 +101,7 @@ def _imported(module: str) -> Any:
 def _run_stage(options: argparse.Namespace) -> int:
     stage = _imported(f"pipeline.{STAGES[options.command].wing}.stage")
     with _imported("pipeline.core.atomic").alone(options.command):
-        print(f"{options.command}: {stage.run()}")
+        print(f"{options.command}: {printable_lines(stage.run())}")
     return 0
 
 
@@ -117,7 +125,14 @@ def _run_show(options: argparse.Namespace) -> int:
 
 def _run_export(options: argparse.Namespace) -> int:
     export = _imported("pipeline.commands.export")
-    said = export.run(options.clips, options.to, file_format=options.format, where=options.where, force=options.force)
+    said = export.run(
+        options.clips,
+        options.to,
+        file_format=options.format,
+        where=options.where,
+        pictures=options.pictures,
+        force=options.force,
+    )
     print(f"export: {said}")
     return 0
 
@@ -125,7 +140,7 @@ def _run_export(options: argparse.Namespace) -> int:
 def _run_verify(options: argparse.Namespace) -> int:
     verdict = _imported("pipeline.commands.verify.audit").run(options.folder)
     for problem in verdict.problems:
-        print(problem)
+        print(printable(str(problem)))
     if verdict.unguarded:
         names = ", ".join(map(str, verdict.unguarded))
         print(
@@ -140,6 +155,13 @@ def _run_verify(options: argparse.Namespace) -> int:
     return 0
 
 
+def _run_transcribe(options: argparse.Namespace) -> int:
+    transcribe = _imported("pipeline.commands.transcribe")
+    with _imported("pipeline.core.atomic").alone(options.command):
+        print(f"transcribe: {transcribe.run(options.engine, options.model)}")
+    return 0
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"should be a number of clips, 1 or more; got {text!r}")
@@ -149,7 +171,7 @@ def _count(text: str) -> int:
 def _failed(options: argparse.Namespace, error: BaseException, message: str, status: int) -> int:
     if options.verbose:
         traceback.print_exception(error)
-    print(f"{options.command}: {message}", file=sys.stderr)
+    print(f"{options.command}: {printable_lines(message)}", file=sys.stderr)
     return status
 
 

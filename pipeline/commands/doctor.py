@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipeline.commands.rwlock import RWLOCK, is_truncated
 from pipeline.core import schema
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import Runtime, archive_folder, load_params, load_runtime
+from pipeline.shards.derive import machine
 
 _PACKAGES = ("dvc", "kaggle", "numpy", "pandas", "pyarrow", "requests", "soundfile", "soxr")
 _OLDEST_PYTHON = (3, 11)
+_SAME_BYTES = "Linux x86_64"
 _LITTLE_BYTES = 2_000_000_000  # of free disk: room for a sample of some thousands of clips
 _WHOLE_BYTES = 13_600_000_000  # of Kaggle's archive
 
@@ -45,11 +48,13 @@ class Finding:
 def findings() -> Iterator[Finding]:
     """Yield everything that was found, in the order in which a run needs it."""
     yield python()
+    yield kind_of_machine()
     yield libraries()
     yield mp3()
     yield settings()
     yield disk(load_runtime)
     yield outputs()
+    yield locks()
     yield remote()
     yield client(load_runtime)
     yield credentials()
@@ -58,10 +63,32 @@ def findings() -> Iterator[Finding]:
 
 def python() -> Finding:
     """Look at Python's version."""
-    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    found = f"{platform.python_version()}"
     if sys.version_info < _OLDEST_PYTHON:
         return Finding("failure", "Python", found, "Install 3.11 or newer, and: make PYTHON=python3.11 repro")
     return Finding("ok", "Python", found)
+
+
+def kind_of_machine() -> Finding:
+    """Look at what decides about the last bit of a sample: the system and the processor."""
+    here = machine()
+    if here == _SAME_BYTES:
+        return Finding("ok", "machine", f"{here}: the same bytes as on every such PC whose processor has AVX")
+    return Finding(
+        "ok", "machine", f"{here}: the same sample, but a few in ten thousand of its values may differ by one step"
+    )
+
+
+def locks() -> Finding:
+    """Look whether a full disk left DVC's list of the files in use truncated."""
+    if is_truncated():
+        return Finding(
+            "failure",
+            "DVC lock",
+            f"{RWLOCK} is truncated, as a full disk leaves it",
+            "Run make repro, or remove the file.",
+        )
+    return Finding("ok", "DVC lock", "whole, or none")
 
 
 def libraries() -> Finding:
@@ -92,7 +119,9 @@ def mp3() -> Finding:
     except (ImportError, OSError, RuntimeError, ValueError, PipelineError) as error:
         return Finding("failure", "MP3", f"cannot be encoded and decoded ({error})", "Set soundfile up: make repro")
     if rate != 48_000 or not 47_000 <= len(waveform) <= 50_400:
-        return Finding("failure", "MP3", f"{len(waveform)} samples came at {rate} Hz", "Set soundfile up: make repro")
+        return Finding(
+            "failure", "MP3", f"{len(waveform)} samples were decoded, at {rate} Hz", "Set soundfile up: make repro"
+        )
     return Finding("ok", "MP3", f"encoded and decoded, libsndfile {sf.__libsndfile_version__}")
 
 

@@ -69,7 +69,7 @@ def report(params: Params | None = None) -> str:
 
 
 def _walk(params: Params, receipt: dict[str, Any], order: Order) -> Estimate:
-    """Go down the ranking as `subsample` will, taking every clip for good whose size does not speak against it."""
+    """Go down the ranking as `subsample` will, accepting every clip whose size does not rule it out."""
     format_name, wanted = receipt["format"], params.subsample
     index = tables.index_clips(pq.read_table(schema.MEMBERS_FILE), format_name)
     estimated = pd.Series(tables.estimated_seconds(order.ranking["clip_id"].to_pylist(), index, format_name))

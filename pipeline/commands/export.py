@@ -43,7 +43,15 @@ class FolderInUse(PipelineError):
         )
 
 
-def run(clips: int, folder: Path, *, file_format: str = "mp3", where: Sequence[str] = (), force: bool = False) -> str:
+def run(
+    clips: int,
+    folder: Path,
+    *,
+    file_format: str = "mp3",
+    where: Sequence[str] = (),
+    pictures: bool = False,
+    force: bool = False,
+) -> str:
     """Export the first `clips` clips of the ranking that are as `where` asks; return what to tell the user.
 
     Parameters
@@ -56,6 +64,8 @@ def run(clips: int, folder: Path, *, file_format: str = "mp3", where: Sequence[s
         Out of `FORMATS`.
     where
         Conditions such as ``gender=female``; ``age=?`` is a missing value. All of them have to hold.
+    pictures
+        Add ``sample-1.png …``, spectrograms of their first three seconds (`pipeline.views.pictures`).
     force
         Replace files of the same names; others stay.
 
@@ -88,6 +98,9 @@ def run(clips: int, folder: Path, *, file_format: str = "mp3", where: Sequence[s
     for name, data in zip(files, _files(chosen, table, file_format), strict=True):
         with atomic.replacing(folder / name) as temporary:
             temporary.write_bytes(data)
+    for number, png in enumerate(_pictures(chosen) if pictures else (), start=1):
+        with atomic.replacing(folder / f"sample-{number}.png") as temporary:
+            temporary.write_bytes(png)
     table.insert(0, "file", files)
     atomic.write_text(folder / TABLE, table.map(_as_text).to_csv(index=False, lineterminator="\n"))
     return f"{clips} clips and {TABLE} in {folder}"
@@ -98,6 +111,12 @@ def _files(clips: Waveforms, table: pd.DataFrame, file_format: str) -> Iterator[
     if file_format == "mp3":
         return originals.read_mp3s(zip(table["clip_id"], table["mp3_sha256"], strict=True))
     return (encoded(clip, file_format) for clip in clips)
+
+
+def _pictures(clips: Waveforms) -> Iterator[bytes]:
+    from pipeline.views import pictures  # noqa: PLC0415  who exports audio alone needs neither scipy nor pillow
+
+    return (pictures.png(picture) for some, _ in pictures.batches(clips, processes=1) for picture in some)
 
 
 def _as_text(cell: object) -> object:

@@ -1,8 +1,8 @@
 """DVC's list of the files in use, which a full disk can leave truncated.
 
-DVC rewrites ``.dvc/tmp/rwlock`` in place (`dvc.rwlock._edit_rwlock`, DVC 3.67). If the disk is full at that moment, half
-of it stays, and every later `dvc repro` ends with "JSON structure is corrupted". The list names running processes only,
-so it can be removed where there are none. ``make repro`` runs this module first.
+DVC rewrites ``.dvc/tmp/rwlock`` in place (`dvc.rwlock._edit_rwlock`, DVC 3.67). If the disk is full at that moment, the
+file is cut off, and every later `dvc repro` ends with "JSON structure is corrupted". The list names running processes
+only, so it can be removed where there are none. ``make repro`` runs this module first.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pipeline.clips import originals
 from pipeline.commands import drawing
 from pipeline.core import atomic, schema
 from pipeline.core.errors import SampleError
+from pipeline.core.terminal import printable
 from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
 
 _FIRST_VALUES = 8
@@ -68,8 +69,3 @@ def described(clip: Clip, mp3_bytes: int) -> str:
         **{name: "(missing)" if value is None else value for name, value in spoken.items()},
     }
     return "\n".join(f"{name:<12}  {printable(str(value))}" for name, value in rows.items())
-
-
-def printable(text: str) -> str:
-    """Return a text of a table as one line that a terminal shows and does not obey: control characters as escapes."""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

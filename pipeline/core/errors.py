@@ -11,6 +11,7 @@
     ├── SampleError              what was asked for cannot be drawn from what is there
     ├── ShardError               a Parquet shard is missing, damaged or of another kind
     ├── WorkerError              a worker process died
+    ├── MissingPackage           an extra that is not installed
     └── BusyError                another run is at work on the same output
 
     Rejected                     one clip is no good: ends up as a row with its reason, never ends a run
@@ -36,7 +37,7 @@ class ParameterError(PipelineError):
     Parameters
     ----------
     source
-        The file (or the command line) that they came from.
+        The file (or the command line) that they are from.
     problems
         One line for each: the path of the key, what was found, what is allowed.
     """
@@ -82,7 +83,7 @@ class SnapshotChanged(SnapshotError):
 
 
 class TransferError(SnapshotError):
-    """The snapshot could not be reached, or what came over the network was not it."""
+    """The snapshot could not be reached, or what was received is not it."""
 
 
 class SampleError(PipelineError):
@@ -95,6 +96,14 @@ class ShardError(PipelineError):
 
 class WorkerError(PipelineError):
     """A worker process died."""
+
+
+class MissingPackage(PipelineError, ImportError):
+    """A package that only speech to text needs (the extra `asr` of pyproject.toml) is not installed."""
+
+    def __init__(self, package: str) -> None:
+        packages = " ".join(dict.fromkeys([package, "jiwer", "whisper-normalizer"]))
+        super().__init__(f"{package} is not installed; what is needed here comes with: pip install {packages}")
 
 
 class BusyError(PipelineError):

@@ -90,6 +90,7 @@ Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=
 Columns = Annotated[Names, AfterValidator(_columns)]
 Seconds = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]], Field(strict=False)]
 SecondsRange = Annotated[Seconds, AfterValidator(_range)]
+Hertz = Annotated[float, Field(ge=20, le=2000)]  # of a voice
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -132,6 +133,12 @@ class Waveforms(Settings):
     encoding: Literal["pcm16", "float32", "flac"]
 
 
+class Features(Settings):
+    """What is measured of the waveforms."""
+
+    f0_hz: Annotated[tuple[Hertz, Hertz], Field(strict=False), AfterValidator(_range)]
+
+
 class Shards(Settings):
     """How the outputs are cut into files."""
 
@@ -145,6 +152,7 @@ class Params(Settings):
     stratify: Stratify
     subsample: Subsample
     waveforms: Waveforms
+    features: Features
     shards: Shards
 
 
@@ -227,9 +235,9 @@ def _sentence(model: type[Settings], problem: ErrorDetails) -> str:
         case "missing":
             return f"{path}: missing"
         case "secret":
-            return f"{path}: {problem['msg']}"  # what came is not to be seen
+            return f"{path}: {problem['msg']}"  # the value is not to be shown
     said = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    return f"{path}: {said}; came {problem['input']!r}"
+    return f"{path}: {said}; got {problem['input']!r}"
 
 
 def _section(model: type[Settings], location: list[int | str]) -> type[Settings]:

@@ -1,24 +1,25 @@
-"""How far a long job is, on stderr: a bar on a terminal, a plain line now and then elsewhere.
+"""How far a long job is, on stderr: a bar on a terminal, a plain line every ten seconds elsewhere.
 
-Says nothing of a job that is done at once. May be told of progress by many threads.
+Nothing is shown of a job that is done at once. Thread-safe.
 """
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Never, TextIO
 
 from tqdm import tqdm
 
 _LINE_SECONDS = 10.0
+_LINE = "{desc}: {n_fmt}/{total_fmt}, {rate_fmt}{postfix}, {remaining} left"
 
 
 class Progress:
-    """So many of `total` units are done, and so many bytes have come.
+    """So many of `total` units are done, and so many bytes were received.
 
     Parameters
     ----------
@@ -32,87 +33,65 @@ class Progress:
         How many were there before.
     stream
         Where to write.
-    clock
-        Seconds, as `time.monotonic` gives them.
     """
 
     def __init__(
-        self,
-        label: str,
-        total: float | None,
-        unit: str,
-        done: float = 0,
-        *,
-        stream: TextIO | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        self, label: str, total: float | None, unit: str, done: float = 0, *, stream: TextIO | None = None
     ) -> None:
-        self.label, self.total, self.unit = label, total, unit
-        self._stream, self._clock = stream or sys.stderr, clock
-        self._before = self._done = done
-        self._bytes = 0
+        stream = stream or sys.stderr
+        on_terminal = stream.isatty()
         self._lock = threading.Lock()
-        self._begun = self._spoke = clock()
-        self._bar: tqdm[Never] | None = None
-        if self._stream.isatty():
-            self._bar = tqdm(
-                desc=label,
-                total=total,
-                initial=done,
-                unit=unit if unit == "B" else f" {unit}",
-                unit_scale=unit == "B",
-                delay=1,
-                file=self._stream,
-                leave=False,
-            )
+        self._bytes = 0
+        self._bar: tqdm[Never] = tqdm(
+            desc=label,
+            total=total,
+            initial=done,
+            unit=unit if unit == "B" else f" {unit}",
+            unit_scale=unit == "B",
+            file=stream if on_terminal else _Lines(stream),
+            leave=not on_terminal,
+            delay=1 if on_terminal else _LINE_SECONDS,
+            mininterval=0.1 if on_terminal else _LINE_SECONDS,
+            maxinterval=_LINE_SECONDS,
+            miniters=0,
+            bar_format=None if on_terminal else _LINE,
+        )
+
+    def expect(self, total: float) -> None:
+        """Say how many units there are."""
+        with self._lock:
+            self._bar.total = total
 
     def update(self, count: float, size_bytes: int = 0) -> None:
-        """Count more units, and the bytes that came for them."""
+        """Count more units, and the bytes that were received for them."""
         with self._lock:
-            self._done, self._bytes = self._done + count, self._bytes + size_bytes
-            self._show()
+            if size_bytes:
+                self._bytes += size_bytes
+                seconds = max(self._bar.format_dict["elapsed"], 1e-9)
+                traffic = f"{self._bytes / 1e6:.1f} MB, {self._bytes / seconds / 1e6:.1f} MB/s"
+                self._bar.set_postfix_str(traffic, refresh=False)
+            self._bar.update(count)
 
     def reach(self, done: float) -> None:
         """Say how many units are done by now, whatever was counted before."""
-        with self._lock:
-            self._done = done
-            self._show()
+        self.update(done - self._bar.n)
 
     def close(self) -> None:
-        """Say the end of what was spoken of, and remove the bar."""
-        if self._bar is not None:
-            self._bar.close()
-        elif self._spoke > self._begun:
-            self._say()
+        """Write the last line of what was shown, or remove the bar."""
+        self._bar.close()
 
-    def _show(self) -> None:
-        if self._bar is not None:
-            self._bar.total = self.total
-            if self._bytes:
-                self._bar.set_postfix_str(self._traffic(), refresh=False)
-            self._bar.update(self._done - self._bar.n)
-        elif self._clock() - self._spoke >= _LINE_SECONDS:
-            self._spoke = self._clock()
-            self._say()
 
-    def _say(self) -> None:
-        """Write a line such as ``clips: 1200 of 5000, 44.1 MB, 3.2 MB/s, 1:40 left``."""
-        seconds = max(self._clock() - self._begun, 1e-9)
-        if self.unit == "B":
-            of = f" of {self.total / 1e6:.1f}" if self.total else ""
-            parts = [f"{self._done / 1e6:.1f}{of} MB", f"{(self._done - self._before) / seconds / 1e6:.1f} MB/s"]
-        else:
-            of = f" of {self.total:g}" if self.total else ""
-            parts = [f"{self._done:g}{of} {self.unit}", f"{(self._done - self._before) / seconds:.1f} {self.unit}/s"]
-        if self._bytes:
-            parts.append(self._traffic())
-        if self.total and self.total > self._done > self._before:
-            left = round(seconds * (self.total - self._done) / (self._done - self._before))
-            parts.append(f"{left // 60}:{left % 60:02} left")
-        print(f"{self.label}: {', '.join(parts)}", file=self._stream, flush=True)
+class _Lines(io.TextIOBase):
+    """Turns what would overwrite a line of a terminal into a line of its own."""
 
-    def _traffic(self) -> str:
-        seconds = max(self._clock() - self._begun, 1e-9)
-        return f"{self._bytes / 1e6:.1f} MB, {self._bytes / seconds / 1e6:.1f} MB/s"
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        line = text.strip()
+        if line:
+            print(line, file=self._stream, flush=True)
+        return len(text)
 
 
 @contextmanager

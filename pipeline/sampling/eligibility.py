@@ -43,7 +43,7 @@ def eligible(
     Returns
     -------
     rows : pandas.DataFrame
-        In the order in which they came.
+        In their order.
     taken : dict
         For each filter in use, in the order in which they are applied, the number of rows that it took of those
         that the filters before it had left.

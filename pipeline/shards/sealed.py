@@ -96,11 +96,12 @@ def writing(
 ) -> Iterator[Writer]:
     """Write one shard, which takes its name once it is whole and sealed.
 
-    `metadata` stands beside the seal; `options` are Parquet's. The Arrow schema is not stored beside Parquet's own: it
-    would say everything twice.
+    `metadata` stands beside the seal; `options` are Parquet's. Unless they ask for it, the Arrow schema is not stored
+    beside Parquet's own: it would say everything twice.
     """
     with atomic.replacing(path) as temporary:
-        with pq.ParquetWriter(temporary, columns, store_schema=False, write_page_checksum=True, **options) as parquet:
+        options = {"store_schema": False, "write_page_checksum": True, **options}
+        with pq.ParquetWriter(temporary, columns, **options) as parquet:
             yield Writer(parquet, metadata)
         with temporary.open("r+b") as file:
             footer = _Footer.read(file)

@@ -185,7 +185,7 @@ class Waveforms:
         return (self[start : start + clips] for start in range(0, len(self), clips))
 
     def samples(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Stream the waveforms alone: as ``clip.waveform``, for a third less processor time than the clips."""
+        """Stream the waveforms alone: as ``clip.waveform``, in a little less time than whole clips."""
         return map(self._store.samples, self._rows.tolist())
 
     def metadata(self) -> pd.DataFrame:
@@ -264,7 +264,7 @@ class _Store:
             self._rows = None  # before the next one is read
             shard, number = self._groups[group]
             table = shard.read(number)
-            self._samples = (group, _waveforms(table[self._audio_name].combine_chunks()))
+            self._samples = (group, waveforms_of(table[self._audio_name].combine_chunks()))
             self._rows = (group, table.drop_columns([self._audio_name]).to_pylist())
         return Clip(waveform=self.samples(row), **self._rows[1][row - int(self._starts[group])])
 
@@ -273,14 +273,14 @@ class _Store:
         if self._samples is None or self._samples[0] != group:
             self._samples = None
             shard, number = self._groups[group]
-            self._samples = (group, _waveforms(shard.read(number, [self._audio_name])[0].combine_chunks()))
+            self._samples = (group, waveforms_of(shard.read(number, [self._audio_name])[0].combine_chunks()))
         return self._samples[1][row - int(self._starts[group])]
 
     def _group_of(self, row: int) -> int:
         return int(np.searchsorted(self._starts, row, side="right")) - 1
 
 
-def _waveforms(column: pa.Array) -> list[npt.NDArray[np.float32]]:
+def waveforms_of(column: pa.Array) -> list[npt.NDArray[np.float32]]:
     """Return the audio of each row, float32 in −1…1, whatever it is stored as."""
     if pa.types.is_struct(column.type):
         from pipeline.audio import decode  # noqa: PLC0415  the decoder is loaded only where there is something to decode

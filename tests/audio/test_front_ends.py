@@ -7,19 +7,10 @@ import numpy.typing as npt
 import pytest
 
 from pipeline.audio.front_ends import FRONT_ENDS, REFERENCES
+from tests.support.waveforms import voice
 
 SAMPLES = [1, 99, 512, 1023, 16_000, 48_000]
 RATE = 16_000
-
-
-def voice(samples: int, rate: int = RATE) -> npt.NDArray[np.float32]:
-    """Harmonics that fade in and out over noise 60 dB below, with a second half 40 dB quieter."""
-    times = np.arange(samples) / rate
-    harmonics = sum(np.sin(2 * np.pi * 140 * number * times) / number for number in range(1, 20))
-    noise = np.random.default_rng(samples).standard_normal(samples) * 1e-3
-    loudness = np.where(times < times.max(initial=0) / 2, 0.3, 0.003) * np.sin(2 * np.pi * 3 * times) ** 2
-    waveform: npt.NDArray[np.float32] = (harmonics * loudness + noise * 0.3).astype(np.float32)
-    return waveform
 
 
 def whisper_by_its_definition(waveform: npt.NDArray[np.float32], mels: int) -> npt.NDArray[np.float64]:

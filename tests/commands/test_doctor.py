@@ -60,7 +60,7 @@ def test_a_failure_is_exit_status_1_and_a_warning_is_not(
 
 def test_every_thing_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = {finding.about for finding in with_stubs(monkeypatch)}
-    things = {"Python", "libraries", "MP3", "settings", "disk", "waveforms", "DVC remote"}
+    things = {"Python", "machine", "libraries", "MP3", "settings", "disk", "waveforms", "DVC lock", "DVC remote"}
     assert looked == things | {"Kaggle client", "Kaggle credentials", "Kaggle"}
 
 
@@ -74,6 +74,21 @@ def test_an_old_python_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 1))
     assert doctor.python().status == "failure"
     assert "3.11" in doctor.python().remedy
+
+
+def test_the_kind_of_machine_says_whether_the_bytes_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "machine", lambda: "Linux x86_64")
+    assert "the same bytes" in doctor.kind_of_machine().found
+    monkeypatch.setattr(doctor, "machine", lambda: "Darwin arm64")
+    assert "may differ by one step" in doctor.kind_of_machine().found
+
+
+def test_a_lock_that_a_full_disk_truncated_is_found(project: Path) -> None:
+    assert doctor.locks().status == "ok"
+    (project / ".dvc/tmp").mkdir(parents=True)
+    (project / ".dvc/tmp/rwlock").write_text('{"/data/clips": {"wri')
+    assert doctor.locks().status == "failure"
+    assert "make repro" in doctor.locks().remedy
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

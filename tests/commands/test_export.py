@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from PIL import Image
 
 from pipeline import Waveforms, open_waveforms
 from pipeline.__main__ import main
 from pipeline.commands import export
 from pipeline.core.errors import ParameterError, SampleError
+from pipeline.views import pictures
 from tests.support.project import Project
 
 
@@ -137,3 +139,14 @@ def test_the_command_line_knows_the_formats() -> None:
     with pytest.raises(SystemExit) as caught:
         main(["export", "--clips", "1", "--to", "x", "--format", "ogg"])
     assert caught.value.code == 2
+
+
+def test_pictures_are_pngs_beside_the_clips(tmp_path: Path) -> None:
+    assert main(["export", "--clips", "3", "--to", str(tmp_path), "--pictures"]) == 0
+    names = [f"sample-{number}.{kind}" for number in (1, 2, 3) for kind in ("mp3", "png")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "samples.csv"])
+    drawn, _ = pictures.spectrograms(open_waveforms().head(3))
+    for number, picture in enumerate(drawn, start=1):
+        with Image.open(tmp_path / f"sample-{number}.png") as image:
+            assert image.size == (94, 128)
+        assert (tmp_path / f"sample-{number}.png").read_bytes() == pictures.png(picture)

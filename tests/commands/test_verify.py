@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -18,9 +18,8 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.commands.verify import agreement, audit, recorded
 from pipeline.core.errors import ParameterError
-from pipeline.engines.local import LocalProcesses
 from pipeline.shards import sealed
-from pipeline.shards.derive import DerivedSeal, Recipe, derive
+from pipeline.shards.derive import DerivedSeal
 from pipeline.shards.sealed import Shard
 from tests.support.project import Project
 
@@ -38,34 +37,6 @@ def flip(path: Path, dice: random.Random) -> None:
     data[dice.randrange(len(data))] ^= dice.randrange(1, 256)
     path.unlink()
     path.write_bytes(data)
-
-
-@dataclass(frozen=True)
-class Lengths(Recipe):
-    """How long each waveform is: a table of features small enough for a test."""
-
-    NAME: ClassVar[str] = "features"
-    REVISION: ClassVar[int] = 1
-    INPUTS: ClassVar[tuple[str, ...]] = ("num_samples",)
-    COPIED: ClassVar[tuple[str, ...]] = ("clip_id", "rank", "split")
-    ROW_GROUP_ROWS: ClassVar[int] = 16
-
-    @property
-    def columns(self) -> pa.Schema:
-        return pa.schema([("clip_id", pa.string()), ("rank", pa.int64()), ("split", pa.string()), ("n", pa.int32())])
-
-    def settings(self) -> dict[str, Any]:
-        return {}
-
-    def versions(self) -> dict[str, str]:
-        return {}
-
-    def rows(self, source: pa.Table) -> pa.Table:
-        return pa.table({"n": source["num_samples"]})
-
-
-def add_features(project: Project) -> None:
-    derive(Lengths(), project.root / "data/waveforms", project.root / "data/features", LocalProcesses(1))
 
 
 def rewrite(path: Path, **columns: Any) -> None:
@@ -187,9 +158,8 @@ def test_without_checksums_it_says_which_files_have_none(staged: Project, capsys
 
 @pytest.fixture
 def unlocked(staged: Project) -> Project:
-    """A project with features and without a dvc.lock: only what the outputs say of each other can tell."""
+    """A project without a dvc.lock: only what the outputs say of each other can tell."""
     (staged.root / "dvc.lock").unlink()
-    add_features(staged)
     assert problems(staged.root) == {}
     return staged
 

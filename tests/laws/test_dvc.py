@@ -59,13 +59,13 @@ def test_comments_and_the_order_of_keys_mean_nothing(made: Project) -> None:
     assert made.outputs() == before
 
 
-def test_a_larger_sample_runs_three_stages_and_keeps_full_shards(made: Project) -> None:
+def test_a_larger_sample_runs_four_stages_and_keeps_full_shards(made: Project) -> None:
     made.set(shards__clips=32, subsample__clips=80)
     made.run("dvc", "repro")
-    before = {folder: shards(made, folder) for folder in ("clips", "waveforms")}
+    before = {folder: shards(made, folder) for folder in ("clips", "waveforms", "features")}
     made.set(subsample__clips=120)
     output = made.run("dvc", "repro")
-    assert ran(output) == ["subsample", "waveforms", "report"]
+    assert ran(output) == ["subsample", "waveforms", "features", "report"]
     assert "120 waveforms in 4 shards; 40 decoded now" in output
     for folder, shards_before in before.items():
         after = shards(made, folder)

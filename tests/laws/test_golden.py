@@ -10,6 +10,7 @@ from pipeline.clips.check import Check
 from pipeline.core import schema
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards.derive import derive
+from pipeline.views.features.recipe import FeatureRecipe
 from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.golden import assert_golden, golden
 from tests.support.project import Project
@@ -20,6 +21,7 @@ WAVEFORMS = {
     "float32": {1: "e8e9b1cb03c90e75804f41e16f07e96510693cca28a32f068f0d8541bbb22618"},
     "flac": {1: "cfaf3c5563297d67316a6d5cf7f30f058a49986443faddc7686cdfb3fa0458d1"},
 }
+FEATURES = {1: "184d7ef1503d244c54769dc383d3f6ca48e9a750d066d501cd924e7dcb09e715"}
 
 
 @golden
@@ -33,3 +35,8 @@ def test_waveforms(staged_once: Project, tmp_path: Path, encoding: str) -> None:
     recipe = WaveformRecipe(16_000, encoding)
     derive(recipe, staged_once.root / schema.CLIPS, tmp_path / "waveforms", LocalProcesses(1))
     assert_golden(tmp_path / "waveforms", f"encoding: {encoding}", recipe.REVISION, WAVEFORMS[encoding])
+
+
+@golden
+def test_features(staged_once: Project) -> None:
+    assert_golden(staged_once.root / schema.FEATURES, "features", FeatureRecipe.REVISION, FEATURES)

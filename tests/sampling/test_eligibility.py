@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import pandas as pd
 import pytest
@@ -13,7 +14,7 @@ from pipeline.commands import estimate
 from pipeline.core.errors import ParameterError, SampleError
 from pipeline.sampling.eligibility import eligible, unknown_values
 from tests.sampling.test_ranking import clip_tables
-from tests.support.project import Project
+from tests.support.project import ROOT, Project
 
 LAW = settings(max_examples=60, deadline=None)
 COLUMNS = ("accent", "age", "up_votes")
@@ -92,3 +93,14 @@ def test_values_that_no_row_has_together_name_the_filters(staged: Project) -> No
     staged.set(stratify__where={"gender": [None]})
     with pytest.raises(SampleError, match=r"require\.gender \d+, .*where\.gender \d+"):
         staged.stage("stratify")
+
+
+def test_the_courses_sample_is_the_experiment_that_the_docs_have(made: Project) -> None:
+    (command,) = re.findall(r"^dvc exp run (?:.*\\\n)+.*", (ROOT / "docs/sampling.md").read_text(), flags=re.MULTILINE)
+    command = command.replace("\\\n", " ").replace("subsample.clips=9000", "subsample.clips=5")
+    made.run(*shlex.split(command))
+    sample = pd.read_parquet(made.root / "data/sample.parquet")
+    assert len(sample) == 5
+    assert set(sample["accent"]) == {"us"}
+    assert not set(sample["age"]) & {"seventies", "eighties"}
+    assert sample["up_votes"].min() >= 3

@@ -66,7 +66,7 @@ class Page:
         if self._session:
             message["sessionId"] = self._session
         os.write(self._to, json.dumps(message).encode() + b"\0")
-        answer = self._until(lambda came: came.get("id") == self._number)
+        answer = self._until(lambda received: received.get("id") == self._number)
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error']['message']}")
         return answer["result"]
@@ -74,14 +74,16 @@ class Page:
     def open(self, path: Path) -> None:
         """Open a file and wait until it and its pictures are loaded."""
         self.call("Page.navigate", url=path.resolve().as_uri())
-        self._until(lambda came: came.get("method") == "Page.loadEventFired")
+        self._until(lambda received: received.get("method") == "Page.loadEventFired")
 
     def run(self, script: str) -> Any:
         """Evaluate JavaScript, wait for the promise if it is one, and return the value."""
-        came = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True)
-        if "exceptionDetails" in came:
-            raise RuntimeError(came["exceptionDetails"].get("exception", {}).get("description", str(came)))
-        return came["result"].get("value")
+        received = self.call(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
+        )
+        if "exceptionDetails" in received:
+            raise RuntimeError(received["exceptionDetails"].get("exception", {}).get("description", str(received)))
+        return received["result"].get("value")
 
     def resize(self, width: int, height: int = 900, *, phone: bool = False) -> None:
         """Give the page so many CSS pixels."""
@@ -94,8 +96,8 @@ class Page:
 
     def screenshot(self, path: Path, *, whole: bool = True) -> None:
         """Write a PNG of the whole page, or of what can be seen of it."""
-        came = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(came["data"]))
+        received = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        path.write_bytes(base64.b64decode(received["data"]))
 
     def requested(self) -> list[str]:
         """Return the addresses of all that the page asked for."""
@@ -111,11 +113,11 @@ class Page:
         while True:
             while b"\0" in self._rest:
                 message, self._rest = self._rest.split(b"\0", 1)
-                came = json.loads(message)
-                if "method" in came:
-                    self.events.append(came)
-                if wanted(came):
-                    return came  # type: ignore[no-any-return]
+                received = json.loads(message)
+                if "method" in received:
+                    self.events.append(received)
+                if wanted(received):
+                    return received  # type: ignore[no-any-return]
             ready, _, _ = select.select([self._from], [], [], max(0, deadline - time.monotonic()))
             data = os.read(self._from, 1 << 20) if ready else b""
             if not data:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.project import ROOT
 
-_DECODE = ("soundfile", "soxr", "numpy", "pyarrow")
+_DECODE = ("soundfile", "soxr", "numpy", "scipy", "pyarrow")
 
 
 def of_the_locked_machine() -> bool:

@@ -195,7 +195,7 @@ class WholeCopy:
                 self._facts_of(self._part).unlink()
                 raise Transient("the archive changed while it was downloaded, or cannot be resumed")
             if pin is not None:
-                bar.total = pin.size_bytes
+                bar.expect(pin.size_bytes)
                 self._refuse_without_room(pin.size_bytes - start)
                 atomic.write_text(self._facts_of(self._part), json.dumps(pin.facts()) + "\n")
             with self._part.open("ab") as file:

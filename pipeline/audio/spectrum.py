@@ -1,0 +1,168 @@
+"""What a waveform's short-term spectra say of it, frame by frame: MFCCs, spectral shape, zero crossings, level. Pure.
+
+Each measurement is defined as in librosa 0.11, whose functions give the same when they are called with the same frames
+(tests/audio/test_spectrum.py compares them). Unlike librosa's, sums use no BLAS and logarithms are this package's own:
+the bytes do not depend on the number of threads, nor on which kernels a processor has. One transform of a frame serves
+all that is read off it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+from pipeline.audio import mel
+from pipeline.audio.logarithms import exp2, log2
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+
+WINDOW_SECONDS = 0.032  # 512 samples at 16 kHz: two or three periods of a voice
+HOP_SECONDS = 0.010  # 160 samples at 16 kHz
+MEL_BANDS = 40  # as many as 512 samples at 16 kHz resolve: each of them holds a frequency of the transform
+MFCCS = 20
+ROLLOFF = 0.85  # of the magnitudes of a frame lie below its rolloff frequency
+TOP_DB = 80.0  # a clip's band levels are cut this far below its highest
+
+_AMIN = 1e-10  # power below which a level is not told from silence, as in librosa
+_SILENT = 1e-10  # a sample no further from 0 has no sign, as in librosa
+_DB_PER_OCTAVE = 10 * math.log10(2)
+_BLOCK_FRAMES = 256  # what fits in a processor's cache
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Measurements of a waveform's frames, the first of which is centred on the first sample.
+
+    Attributes
+    ----------
+    mel_db
+        Levels of `MEL_BANDS` mel bands, float64 of shape (frames, bands), in dB relative to a power of 1; from
+        `TOP_DB` below the highest of the clip, and from −100.
+    mfcc
+        float64 of shape (frames, MFCCS).
+    centroid_hz, bandwidth_hz, rolloff_hz
+        Mean and standard deviation of the frequency, weighted by magnitude; frequency below which `ROLLOFF` of the
+        magnitudes lie. float64 of shape (frames,), 0 in a frame of digital silence.
+    flatness
+        Geometric over arithmetic mean of the power, 0…1; 1 in a frame of digital silence.
+    zcr
+        Changes of sign for each sample of a frame, 0…1.
+    rms
+        Root of the mean square of a frame's samples, relative to full scale.
+    """
+
+    mel_db: Float64
+    mfcc: Float64
+    centroid_hz: Float64
+    bandwidth_hz: Float64
+    rolloff_hz: Float64
+    flatness: Float64
+    zcr: Float64
+    rms: Float64
+
+
+def frame_sizes(sample_rate: int) -> tuple[int, int]:
+    """Return the length of a frame, which is even, and the step between two, both in samples."""
+    return max(2, round(WINDOW_SECONDS * sample_rate) // 2 * 2), max(1, round(HOP_SECONDS * sample_rate))
+
+
+def analyse(waveform: Float32, sample_rate: int) -> Frames:
+    """Measure the frames of a waveform of shape (n,), n ≥ 0, sampled at `sample_rate` Hz: ``1 + n // step`` of them.
+
+    Frames reach beyond both ends of the waveform, where there are zeros (for the zero crossings: the first and the
+    last sample over and over, so that an end is no crossing).
+    """
+    window, hop = frame_sizes(sample_rate)
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(waveform, window // 2), window)[::hop]
+    blocks = [_measure(frames[at : at + _BLOCK_FRAMES], sample_rate) for at in range(0, len(frames), _BLOCK_FRAMES)]
+    power, centroid, bandwidth, rolloff, flatness = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    mel_db = _DB_PER_OCTAVE * log2(np.maximum(power, _AMIN))
+    np.maximum(mel_db, mel_db.max() - TOP_DB, out=mel_db)
+    mfcc = scipy.fft.dct(mel_db, type=2, norm="ortho")[:, :MFCCS]
+    crossings, level = _zero_crossings(waveform, window, hop), _rms(waveform, window, hop)
+    return Frames(mel_db, mfcc, centroid, bandwidth, rolloff, flatness, crossings, level)
+
+
+def _measure(frames: Float32, sample_rate: int) -> tuple[Float64, ...]:
+    """Return mel powers (frames, bands), centroid, bandwidth, rolloff and flatness of frames (frames, window)."""
+    window = frames.shape[1]
+    spectrum = scipy.fft.rfft(frames * _hann(window))
+    power = np.square(spectrum.real)
+    power += np.square(spectrum.imag)
+    return (_mel(power, sample_rate, window), *_shape(power, sample_rate, window), _flatness(power))
+
+
+def _mel(power: Float32, sample_rate: int, window: int) -> Float64:
+    """Sum the power in each mel band, float64 of (frames, bands)."""
+    energy = np.zeros((len(power), MEL_BANDS))
+    for bands, weights, starts in _alternate_bands(sample_rate, window):
+        energy[:, bands] = np.add.reduceat(power * weights, starts, axis=1)
+    return energy
+
+
+@lru_cache
+def _alternate_bands(sample_rate: int, window: int) -> list[tuple[Int64, Float32, Int64]]:
+    """Return the even and the odd mel bands: numbers, weights of all frequencies, and where each band starts.
+
+    A band ends where the next but one begins, so that one row of weights holds half of the bands, and sums over
+    stretches of it take the place of a product with a matrix. A band that holds no frequency is left out.
+    """
+    filters = mel.filters(sample_rate, window, MEL_BANDS).astype(np.float32)
+    halves = []
+    for parity in (0, 1):
+        bands = np.arange(parity, MEL_BANDS, 2)
+        bands = bands[filters[bands].any(axis=1)]
+        halves.append((bands, filters[bands].sum(axis=0), (filters[bands] > 0).argmax(axis=1)))
+    return [half for half in halves if len(half[0])]
+
+
+def _shape(power: Float32, sample_rate: int, window: int) -> tuple[Float64, Float64, Float64]:
+    """Return centroid, bandwidth and rolloff, in Hz, of power (frames, frequencies)."""
+    step_hz = sample_rate / window
+    magnitude = np.sqrt(power).astype(np.float64)
+    below = np.cumsum(magnitude, axis=1)
+    total = below[:, -1].copy()
+    rolloff = np.count_nonzero(below < ROLLOFF * total[:, None], axis=1)
+    total[total == 0] = 1
+    bins = np.arange(power.shape[1], dtype=np.float64)
+    magnitude *= bins
+    centroid = magnitude.sum(axis=1) / total
+    magnitude *= bins
+    variance = magnitude.sum(axis=1) / total - np.square(centroid)
+    return centroid * step_hz, np.sqrt(np.maximum(variance, 0)) * step_hz, rolloff * step_hz
+
+
+def _flatness(power: Float32) -> Float64:
+    """Return geometric over arithmetic mean; the former out of a product of mantissas and a sum of exponents."""
+    audible = np.maximum(power, np.float32(_AMIN))
+    mantissa, exponent = np.frexp(audible)
+    product = np.multiply.reduce(mantissa, axis=1, dtype=np.float64)  # ≥ 2**−frequencies: no frame is near 2**−1022
+    logarithm = (log2(product) + exponent.sum(axis=1)) / power.shape[1]
+    mean: Float64 = audible.mean(axis=1, dtype=np.float64)
+    return exp2(logarithm) / mean
+
+
+def _zero_crossings(waveform: Float32, window: int, hop: int) -> Float64:
+    padded = np.pad(waveform, window // 2, mode="edge" if len(waveform) else "constant")
+    negative = padded < -_SILENT
+    crossings = (negative[1:] != negative[:-1]).astype(np.float32)  # a sum of so few is exact
+    counts: Float32 = np.lib.stride_tricks.sliding_window_view(crossings, window - 1)[::hop].sum(axis=1)
+    return counts.astype(np.float64) / window
+
+
+def _rms(waveform: Float32, window: int, hop: int) -> Float64:
+    squares = np.square(np.pad(waveform, window // 2), dtype=np.float64)
+    means: Float64 = np.lib.stride_tricks.sliding_window_view(squares, window)[::hop].mean(axis=1)
+    return np.sqrt(means)
+
+
+@lru_cache
+def _hann(window: int) -> Float32:
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)).astype(np.float32)

@@ -1,0 +1,101 @@
+"""Transcripts of all waveforms: made, and compared with the sentences that were read."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.core import schema
+from pipeline.core.errors import ShardError
+from pipeline.core.params import load_runtime
+from pipeline.engines import engine_for
+from pipeline.shards.derive import DerivedSeal, derive
+from pipeline.shards.folder import shard_paths
+from pipeline.shards.sealed import Shard
+from pipeline.views.normalisation import word_error_rate
+from pipeline.views.transcripts.engines import SAMPLE_RATE, Model, find_model
+from pipeline.views.transcripts.recipe import recipe_for
+from pipeline.waveforms.reader import Waveforms, open_waveforms
+
+_WORST = 10
+_TRIED = 3  # clips that are recognised to say how long all of them will take
+
+log = logging.getLogger(__name__)
+
+
+def run(engine: str, model: str | None = None) -> str:
+    """Write ``data/transcripts/``; return the word error rate, and the clips that differ most from their sentence.
+
+    Parameters
+    ----------
+    engine
+        A key of `pipeline.views.transcripts.engines.ENGINES`.
+    model
+        Its name, or for Whisper a folder; the engine's default where it is None.
+
+    Raises
+    ------
+    MissingPackage, EngineError, ParameterError
+        The engine or the model cannot be had.
+    ShardError
+        There are no waveforms, or they are damaged or not of 16,000 Hz.
+    """
+    clips = open_waveforms()
+    if clips.sample_rate != SAMPLE_RATE:
+        raise ShardError(
+            f"speech is recognised at {SAMPLE_RATE} Hz, and these waveforms have {clips.sample_rate} Hz; "
+            f"make them with: dvc repro -S waveforms.sample_rate={SAMPLE_RATE}"
+        )
+    found = find_model(engine, model)
+    recipe = recipe_for(clips.about["settings"]["encoding"], found)
+    recipe.versions()
+    runtime = load_runtime()
+    _say_how_long(clips, found, runtime.processes)
+    made = derive(recipe, schema.WAVEFORMS, schema.TRANSCRIPTS, engine_for(runtime))
+    table = read_transcripts(schema.TRANSCRIPTS)
+    return "\n".join([f"{made.rows} clips, {made.computed} recognised now", *summary(clips.metadata(), table)])
+
+
+def read_transcripts(folder: Path) -> pd.DataFrame:
+    """Return all transcripts, in the order of the ranking."""
+    shards = [Shard(path, DerivedSeal).read_all() for path in shard_paths(folder)]
+    frame: pd.DataFrame = pa.concat_tables(shards).to_pandas()
+    return frame
+
+
+def summary(clips: pd.DataFrame, transcripts: pd.DataFrame) -> list[str]:
+    """Return lines that say the word error rate, and which clips differ most from their sentence. Pure.
+
+    Parameters
+    ----------
+    clips
+        `clip_id` and `text`, the sentence.
+    transcripts
+        `clip_id`, `text`, as recognised, and `wer`.
+    """
+    both = clips[["clip_id", "text"]].merge(transcripts, on="clip_id", suffixes=("", "_heard"), validate="one_to_one")
+    sentences = [None if pd.isna(text) else text for text in both["text"]]
+    rate = word_error_rate(sentences, both["text_heard"].tolist())
+    if rate is None:
+        return ["no sentence has words to compare with"]
+    worst = both[both["wer"] > 0].sort_values("wer", ascending=False, kind="stable").head(_WORST)
+    return [
+        f"word error rate {rate:.3f}",
+        *(["clips that differ most from their sentence:"] if len(worst) else []),
+        *(f"  {row.wer:5.2f}  {row.clip_id}  {row.text!r}, heard {row.text_heard!r}" for row in worst.itertuples()),
+    ]
+
+
+def _say_how_long(clips: Waveforms, model: Model, processes: int) -> None:
+    """Load the model before workers do, so that a failure is one message, and say how long it will take."""
+    recogniser = model.load()
+    begun = time.perf_counter()
+    for clip in clips.head(_TRIED):
+        recogniser.recognise(clip.waveform)
+    each = (time.perf_counter() - begun) / max(1, min(_TRIED, len(clips)))
+    minutes = max(1, round(each * len(clips) / processes / 60))
+    log.warning("transcripts: %.1f s a clip, about %d min for all %d if all are new", each, minutes, len(clips))

@@ -1,0 +1,13 @@
+"""Text for a terminal, which shows what stands in tables and names, and does not obey it."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    """Return `text` as one line, with control characters, such as those of escape sequences, as escapes."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return `text` with its lines, each of them `printable`."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -1,0 +1,100 @@
+"""What the table says of clips: their waveforms and sentences → numbers. Pure.
+
+A clip's numbers do not depend on the clips that are measured together with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.audio import pitch, spectrum, speech
+from pipeline.views.features import columns
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Numbers = dict[str, float | int | None]
+
+_QUANTILES = {"p05": 0.05, "median": 0.5, "p95": 0.95}
+
+LEAST_SAMPLE_RATE = 8000  # Hz: a telephone's; below, there is no spectrum to speak of
+
+
+def measure(
+    waveforms: Sequence[Float32], sample_rate: int, texts: Sequence[str | None], f0_hz: tuple[float, float]
+) -> pa.Table:
+    """Return `columns.MEASURED`, a row for each clip.
+
+    Null is what there is nothing to measure of: pitch where no frame has a voice (and its share of frames in a clip
+    shorter than three periods of the lowest pitch), the spectrum of digital silence, the bounds of speech where there
+    is none, the words of a clip without a sentence.
+
+    Parameters
+    ----------
+    waveforms
+        float32 of shape (n,), n ≥ 0, in −1…1 as far as that was kept.
+    sample_rate
+        In Hz, `LEAST_SAMPLE_RATE` or more.
+    texts
+        The sentence of each clip.
+    f0_hz
+        Lowest and highest pitch that is looked for.
+    """
+    rows = []
+    for waveform, text, heard in zip(waveforms, texts, pitch.pitches(waveforms, sample_rate, f0_hz), strict=True):
+        frames = spectrum.analyse(waveform, sample_rate)
+        row = {**_of_pitch(heard), **_of_frames(frames, silent=not waveform.any())}
+        bounds = speech.bounds(frames.mel_db, heard.voiced(len(frames.rms)), heard.step_seconds)
+        rows.append({**row, **_of_speech(bounds, text)})
+    return pa.Table.from_pylist(rows, schema=columns.MEASURED)
+
+
+def words_in(text: str) -> int:
+    """Return how many words a sentence has: what stands between spaces and has a letter or a digit."""
+    return sum(any(character.isalnum() for character in word) for word in text.split())
+
+
+def _of_pitch(heard: pitch.Pitch) -> Numbers:
+    voiced = np.sort(heard.hertz[~np.isnan(heard.hertz)])
+    numbers: Numbers = {"voiced_fraction": len(voiced) / len(heard.hertz) if len(heard.hertz) else None}
+    if len(voiced):
+        numbers |= {"f0_mean_hz": voiced.mean(), "f0_std_hz": voiced.std()}
+        numbers |= {f"f0_{name}_hz": _quantile(voiced, share) for name, share in _QUANTILES.items()}
+    return numbers
+
+
+def _quantile(ascending: Float64, share: float) -> float:
+    """Return a quantile as numpy does by default, which takes many times as long: linear between two values."""
+    place = share * (len(ascending) - 1)
+    below = int(place)
+    above = min(below + 1, len(ascending) - 1)
+    return float(ascending[below] + (ascending[above] - ascending[below]) * (place - below))
+
+
+def _of_frames(frames: spectrum.Frames, *, silent: bool) -> Numbers:
+    """Return mean and standard deviation over the frames; of silence, only of what needs no spectrum."""
+    measured = {"rms": frames.rms, "zcr": frames.zcr}
+    if not silent:
+        measured |= {f"mfcc_{number:02}": frames.mfcc[:, number] for number in range(spectrum.MFCCS)}
+        measured |= {"flatness": frames.flatness, "centroid_hz": frames.centroid_hz}
+        measured |= {"bandwidth_hz": frames.bandwidth_hz, "rolloff_hz": frames.rolloff_hz}
+    table = np.stack(list(measured.values()), axis=1)
+    statistics = {"mean": table.mean(axis=0).tolist(), "std": table.std(axis=0).tolist()}
+    return {
+        "_".join([name.removesuffix("_hz"), statistic] + ["hz"] * name.endswith("_hz")): value
+        for statistic, values in statistics.items()
+        for name, value in zip(measured, values, strict=True)
+    }
+
+
+def _of_speech(bounds: tuple[float, float] | None, text: str | None) -> Numbers:
+    numbers: Numbers = {"words": words_in(text) if text is not None else None}
+    if bounds:
+        start, end = bounds
+        numbers |= {"speech_start_seconds": start, "speech_end_seconds": end}
+        if text is not None:
+            numbers["words_per_second"] = words_in(text) / (end - start)
+    return numbers

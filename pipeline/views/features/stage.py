@@ -1,0 +1,27 @@
+"""features: every shard of waveforms becomes a shard of measurements; what is still right stays."""
+
+from __future__ import annotations
+
+from pipeline.core import schema
+from pipeline.core.errors import ShardError
+from pipeline.core.params import load_params, load_runtime
+from pipeline.engines import engine_for
+from pipeline.shards.derive import DerivedSeal, derive
+from pipeline.shards.folder import shard_paths
+from pipeline.shards.sealed import Shard
+from pipeline.views.features.measure import LEAST_SAMPLE_RATE
+from pipeline.views.features.recipe import FeatureRecipe, FlacFeatureRecipe
+
+
+def run() -> str:
+    """Write ``data/features/``; return what to tell the user."""
+    params = load_params()
+    settings = Shard(shard_paths(schema.WAVEFORMS)[0], DerivedSeal).seal.settings
+    if settings["sample_rate"] < LEAST_SAMPLE_RATE:
+        raise ShardError(
+            f"{schema.WAVEFORMS} has waveforms of {settings['sample_rate']} Hz, and features need {LEAST_SAMPLE_RATE} "
+            "Hz or more; set waveforms.sample_rate in params.yaml and run: dvc repro"
+        )
+    recipe = (FlacFeatureRecipe if settings["encoding"] == "flac" else FeatureRecipe)(params.features.f0_hz)
+    derived = derive(recipe, schema.WAVEFORMS, schema.FEATURES, engine_for(load_runtime()))
+    return f"features of {derived.rows} clips in {derived.shards} shards; {derived.computed} measured now"

@@ -1,0 +1,1 @@
+"""Speech to text, for who wants it: what an engine recognises in each clip, compared with its sentence."""

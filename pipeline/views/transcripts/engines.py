@@ -1,0 +1,247 @@
+"""Engines that recognise English speech: Whisper by faster-whisper, and pocketsphinx, whose model is in its wheel.
+
+An engine hears each clip as if it were the first: nothing that it adapts to goes from one clip to the next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.audio import decode
+from pipeline.core.errors import MissingPackage, ParameterError, PipelineError
+
+SAMPLE_RATE = 16_000  # Hz, that all of these models were trained on
+
+_WHISPER_FILES = ("config.json", "model.bin", "tokenizer.json")
+_WHISPER_OPTIONS = {
+    "language": "en",
+    "beam_size": 5,
+    "temperature": 0.0,  # no other ones are tried, which would be drawn at random
+    "condition_on_previous_text": False,
+    "word_timestamps": True,
+}
+_BLOCK_BYTES = 1 << 20
+
+
+class EngineError(PipelineError):
+    """An engine, or its model, cannot be had."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word, and when it was said, in seconds from the beginning of the clip."""
+
+    word: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was recognised in a clip; empty where that is nothing."""
+
+    text: str
+    words: tuple[Word, ...]
+
+
+class Recogniser(Protocol):
+    """A model that is loaded."""
+
+    def recognise(self, waveform: npt.NDArray[np.float32]) -> Heard:
+        """Return what is said in a waveform of shape (n,), float32 in −1…1, at `SAMPLE_RATE`."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of an engine.
+
+    Attributes
+    ----------
+    engine
+        A key of `ENGINES`.
+    name
+        As the user gave it; of a folder, its own name.
+    folder
+        Where it lies on this machine.
+    sha256
+        Of all its files.
+    """
+
+    engine: str
+    name: str
+    folder: Path
+    sha256: str
+
+    def load(self) -> Recogniser:
+        """Load the model, or return the one that this process has loaded.
+
+        Raises
+        ------
+        EngineError
+            It cannot be loaded.
+        """
+        return _loaded(self)
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the packages that recognise."""
+        return {name: version(name) for name in ENGINES[self.engine].packages}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How an engine's models are found and loaded.
+
+    Attributes
+    ----------
+    packages
+        Whose versions a transcript depends on.
+    default_model
+        Its name.
+    find
+        Name of a model → its folder.
+    load
+        Its folder → a recogniser.
+    options
+        What changes what is recognised.
+    """
+
+    packages: tuple[str, ...]
+    default_model: str
+    find: Callable[[str], Path]
+    load: Callable[[Path], Recogniser]
+    options: dict[str, Any]
+
+
+def find_model(engine: str, name: str | None = None) -> Model:
+    """Find a model on this disk, or fetch it.
+
+    Raises
+    ------
+    MissingPackage
+        The engine is not installed.
+    ParameterError
+        There is no such model.
+    EngineError
+        The model is not there and cannot be fetched, or is incomplete.
+    """
+    name = name or ENGINES[engine].default_model
+    folder = ENGINES[engine].find(name)
+    return Model(engine, Path(name).name if Path(name).is_dir() else name, folder, _sha256(folder))
+
+
+class _Whisper:
+    def __init__(self, folder: Path) -> None:
+        whisper_model = _imported("faster_whisper", "faster-whisper").WhisperModel
+        # One thread: the order of sums, and so the text, could depend on their number. Workers are processes.
+        self._model = whisper_model(
+            str(folder), device="cpu", compute_type="int8", cpu_threads=1, num_workers=1, local_files_only=True
+        )
+
+    def recognise(self, waveform: npt.NDArray[np.float32]) -> Heard:
+        if not len(waveform):
+            return Heard("", ())
+        segments = list(self._model.transcribe(waveform, **_WHISPER_OPTIONS)[0])
+        words = (word for segment in segments for word in segment.words or ())
+        text = " ".join(segment.text.strip() for segment in segments)
+        return Heard(text, tuple(Word(word.word.strip(), float(word.start), float(word.end)) for word in words))
+
+
+class _PocketSphinx:
+    def __init__(self, folder: Path) -> None:
+        decoder = _imported("pocketsphinx", "pocketsphinx").Decoder
+        self._decoder = decoder(
+            hmm=str(folder / "en-us"),
+            lm=str(folder / "en-us.lm.bin"),
+            dict=str(folder / "cmudict-en-us.dict"),
+            samprate=SAMPLE_RATE,
+            cmn="batch",
+            loglevel="FATAL",
+        )
+
+    def recognise(self, waveform: npt.NDArray[np.float32]) -> Heard:
+        if not len(waveform):
+            return Heard("", ())
+        self._decoder.reinit_feat()  # forgets the noise of the clip before
+        self._decoder.start_utt()
+        self._decoder.process_raw(decode.to_pcm16(waveform)[0].tobytes(), full_utt=True)
+        self._decoder.end_utt()
+        hypothesis = self._decoder.hyp()
+        rate = self._decoder.config["frate"]  # frames a second
+        words = (
+            # A second pronunciation is called word(2), silence and noise <sil> and [NOISE].
+            Word(segment.word.partition("(")[0], segment.start_frame / rate, (segment.end_frame + 1) / rate)
+            for segment in self._decoder.seg() or ()
+            if segment.word[0] not in "<["
+        )
+        return Heard(hypothesis.hypstr if hypothesis else "", tuple(words))
+
+
+def _find_whisper(name: str) -> Path:
+    fetch = _imported("faster_whisper.utils", "faster-whisper").download_model
+    folder = Path(name)
+    if not folder.is_dir():
+        try:
+            folder = Path(fetch(name))
+        except ValueError as error:
+            problem = f"--model {name}: neither a folder nor a model of faster-whisper ({error})"
+            raise ParameterError("the command line", [problem]) from None
+        except Exception as error:  # noqa: BLE001  the hub's client lets errors of other libraries through
+            said = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise EngineError(
+                f"the model {name} is not on this disk and could not be fetched ({said}).\n"
+                "Check the network, or give the folder of a model that is there: --model FOLDER"
+            ) from None
+    missing = [file for file in _WHISPER_FILES if not (folder / file).is_file()]
+    if missing:
+        raise EngineError(f"{folder} is no whole model of faster-whisper: it lacks {', '.join(missing)}")
+    return folder
+
+
+def _find_pocketsphinx(name: str) -> Path:
+    package = _imported("pocketsphinx", "pocketsphinx")
+    if name != "en-us":
+        raise ParameterError("the command line", [f"--model {name}: pocketsphinx has one model here, en-us"])
+    return Path(package.get_model_path()) / "en-us"
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: Model) -> Recogniser:
+    try:
+        return ENGINES[model.engine].load(model.folder)
+    except (RuntimeError, ValueError, OSError) as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise EngineError(f"the model in {model.folder} cannot be loaded by {model.engine} ({said})") from None
+
+
+def _imported(module: str, package: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise MissingPackage(package) from None
+
+
+def _sha256(folder: Path) -> str:
+    """Return the SHA-256 of the files of a model: of their names and contents, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+ENGINES = {
+    "whisper": Engine(("faster-whisper", "ctranslate2"), "tiny.en", _find_whisper, _Whisper, _WHISPER_OPTIONS),
+    "pocketsphinx": Engine(("pocketsphinx",), "en-us", _find_pocketsphinx, _PocketSphinx, {"cmn": "batch"}),
+}

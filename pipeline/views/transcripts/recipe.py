@@ -1,0 +1,91 @@
+"""The recipe of transcripts: recognise a waveform, compare with its sentence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from pipeline.shards.derive import Recipe
+from pipeline.views.normalisation import word_error_rates
+from pipeline.views.transcripts.engines import ENGINES, Model
+from pipeline.waveforms.reader import waveforms_of
+
+_WORD = pa.struct([("word", pa.string()), ("start", pa.float32()), ("end", pa.float32())])  # seconds
+_COLUMNS = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("rank", pa.int64()),
+        ("text", pa.string()),  # as recognised; that of the waveforms is the sentence
+        ("words", pa.list_(_WORD)),
+        ("wer", pa.float32()),  # null where the sentence has no words
+        ("engine", pa.string()),
+        ("model", pa.string()),
+        ("model_sha256", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class TranscriptRecipe(Recipe):
+    """What a model recognises in waveforms that are stored as lists of samples."""
+
+    model: Model
+
+    NAME: ClassVar[str] = "transcripts"
+    REVISION: ClassVar[int] = 1
+    INPUTS: ClassVar[tuple[str, ...]] = ("waveform", "text")
+    COPIED: ClassVar[tuple[str, ...]] = ("clip_id", "rank")
+    ROW_GROUP_ROWS: ClassVar[int] = 16  # as many waveforms are in memory
+    columns = _COLUMNS
+
+    def settings(self) -> dict[str, Any]:
+        """Return the engine, its options and the model, but not where it lies."""
+        options = ENGINES[self.model.engine].options
+        return {
+            "engine": self.model.engine,
+            "options": options,
+            "model": self.model.name,
+            "model_sha256": self.model.sha256,
+        }
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of what recognises and what compares."""
+        return {**self.model.versions(), **{name: version(name) for name in ("jiwer", "whisper-normalizer")}}
+
+    def rows(self, source: pa.Table) -> pa.Table:
+        """Recognise clips.
+
+        Raises
+        ------
+        EngineError
+            The model cannot be loaded.
+        """
+        recogniser = self.model.load()
+        heard = [recogniser.recognise(samples) for samples in waveforms_of(source[self.INPUTS[0]].combine_chunks())]
+        texts = [each.text for each in heard]
+        columns = {
+            "text": texts,
+            "words": [[asdict(word) for word in each.words] for each in heard],
+            "wer": word_error_rates(source["text"].to_pylist(), texts),
+            "engine": [self.model.engine] * len(heard),
+            "model": [self.model.name] * len(heard),
+            "model_sha256": [self.model.sha256] * len(heard),
+        }
+        return pa.table(
+            [pa.array(values, _COLUMNS.field(name).type) for name, values in columns.items()], list(columns)
+        )
+
+
+@dataclass(frozen=True)
+class FlacTranscriptRecipe(TranscriptRecipe):
+    """The same of waveforms that are stored as FLAC."""
+
+    INPUTS: ClassVar[tuple[str, ...]] = ("audio", "text")
+
+
+def recipe_for(encoding: str, model: Model) -> TranscriptRecipe:
+    """Return the recipe for waveforms of an encoding."""
+    return FlacTranscriptRecipe(model) if encoding == "flac" else TranscriptRecipe(model)

@@ -1,0 +1,126 @@
+"""Pitch is right on sounds whose pitch is known, absent where there is none, and a clip's own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.audio.pitch import Pitch, pitches
+from tests.support.voices import Float32, demo_voices, noise, pulses, tone, with_click, with_noise
+
+RANGE = (65.0, 500.0)
+HERTZ = np.geomspace(70, 450, 14).round(2).tolist()
+
+
+def pitch_of(waveform: Float32, sample_rate: int = 16_000) -> Pitch:
+    return pitches([waveform], sample_rate, RANGE)[0]
+
+
+@pytest.mark.parametrize("sound", [tone, pulses])
+@pytest.mark.parametrize("sample_rate", [8000, 16_000, 22_050, 48_000])
+def test_every_frame_of_a_periodic_sound_is_within_a_hundredth_at_20_db(
+    sound: Callable[[float, int], Float32], sample_rate: int
+) -> None:
+    sounds = [with_noise(sound(hertz, sample_rate), 20) for hertz in HERTZ]
+    for hertz, pitch in zip(HERTZ, pitches(sounds, sample_rate, RANGE), strict=True):
+        assert np.abs(pitch.hertz / hertz - 1).max() < 0.01, hertz
+
+
+def test_a_glide_is_followed() -> None:
+    times = np.arange(32_000) / 16_000
+    phase = 2 * np.pi * (100 * times + 50 * times**2)  # 100 Hz at the start, 300 Hz after two seconds
+    glide = sum(np.cos(harmonic * phase) / harmonic for harmonic in range(1, 12)) / 4
+    pitch = pitch_of(np.asarray(glide, dtype=np.float32))
+    assert np.abs(pitch.hertz / (100 + 100 * pitch.seconds) - 1).max() < 0.01
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16_000, 48_000])
+def test_noise_has_no_voice(sample_rate: int) -> None:
+    assert np.isnan(pitch_of(noise(20, sample_rate=sample_rate), sample_rate).hertz).all()
+
+
+@pytest.mark.parametrize("silence", [np.zeros(16_000), np.full(16_000, 0.25)], ids=["zero", "an offset"])
+def test_silence_has_no_voice(silence: Float32) -> None:
+    pitch = pitch_of(silence.astype(np.float32))
+    assert len(pitch.hertz) == 95
+    assert np.isnan(pitch.hertz).all()
+
+
+def test_half_of_the_power_is_what_a_voice_has_to_have() -> None:
+    """The autocorrelation at its period is the share of the power that is periodic; the threshold is .45."""
+    voice = pulses(150, seconds=3)
+    assert not np.isnan(pitch_of(with_noise(voice, 4)).hertz).any()  # .72
+    assert np.isnan(pitch_of(with_noise(voice, -4)).hertz).all()  # .28
+
+
+def test_quiet_frames_beside_a_voice_are_silent() -> None:
+    voice, hum = pulses(150), tone(100) / 500
+    hertz = pitch_of(np.concatenate([hum, voice, hum])).hertz
+    assert np.isnan(hertz[:90]).all()
+    assert np.nanmax(np.abs(hertz / 150 - 1)) < 0.01
+
+
+def test_a_click_does_not_silence_a_voice() -> None:
+    """Praat takes the loudest sample for the reference, and would find 3 % of it silent."""
+    voice = np.concatenate([np.zeros(16_000, dtype=np.float32), pulses(150) / 40])
+    hertz = pitch_of(with_click(voice, 0.5)).hertz
+    assert np.isnan(hertz[:90]).all()
+    assert not np.isnan(hertz[100:]).any()
+
+
+@pytest.mark.parametrize("factor", [2.0**-10, 2.0**10])
+def test_loudness_changes_nothing(factor: float) -> None:
+    voice = demo_voices(1)[0]
+    assert np.array_equal(pitch_of(voice).hertz, pitch_of(voice * np.float32(factor)).hertz, equal_nan=True)
+
+
+def test_an_offset_changes_next_to_nothing() -> None:
+    voice = demo_voices(1)[0]
+    pitch, shifted = pitch_of(voice).hertz, pitch_of(voice + np.float32(0.3)).hertz
+    assert np.mean(np.isnan(pitch) == np.isnan(shifted)) > 0.98
+    assert np.nanmedian(shifted) == pytest.approx(np.nanmedian(pitch), rel=0.01)
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16_000, 44_100])
+def test_a_clip_shorter_than_three_periods_has_no_frames(sample_rate: int) -> None:
+    window = math.ceil(3 * sample_rate / RANGE[0])
+    sounds = [tone(200, sample_rate)[:length] for length in (0, 1, 2, 99, window - 2)]
+    for pitch in pitches(sounds, sample_rate, RANGE):
+        assert len(pitch.hertz) == len(pitch.seconds) == 0
+
+
+def test_frames_are_those_whose_window_is_inside() -> None:
+    for length in range(700, 2000, 37):
+        pitch = pitch_of(pulses(150)[:length])
+        inside = [k for k in range(20) if 369 <= 160 * k <= length - 369]
+        assert np.allclose(pitch.seconds, np.array(inside) / 100)
+        assert pitch.voiced(20)[inside].all()
+        assert pitch.voiced(20).sum() == len(inside)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.data())
+def test_a_clip_has_the_same_pitch_whatever_is_beside_it(data: st.DataObject) -> None:
+    clips = [*demo_voices(6), tone(90), noise(0.5), np.zeros(100, dtype=np.float32), pulses(200)[:740]]
+    alone = [pitch_of(clip).hertz.tobytes() for clip in clips]
+    chosen = data.draw(st.lists(st.integers(0, len(clips) - 1), min_size=1, max_size=12))
+    together = pitches([clips[number] for number in chosen], 16_000, RANGE)
+    assert [pitch.hertz.tobytes() for pitch in together] == [alone[number] for number in chosen]
+
+
+def test_no_clips_have_no_pitch() -> None:
+    assert pitches([], 16_000, RANGE) == []
+
+
+def test_a_second_opinion_agrees_on_the_medians_of_voices() -> None:
+    """As pYIN (Mauch and Dixon, 2014) has it in librosa."""
+    import librosa
+
+    for voice in demo_voices(8):
+        hertz, _, _ = librosa.pyin(voice, fmin=65, fmax=500, sr=16_000, frame_length=1024, hop_length=160)
+        assert np.nanmedian(pitch_of(voice).hertz) == pytest.approx(np.nanmedian(hertz), rel=0.05)

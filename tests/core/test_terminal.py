@@ -1,0 +1,23 @@
+"""What a terminal is told to show, it does not obey."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.terminal import printable, printable_lines
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "\x07", "\x9b31m", "\u202e", "\r", "\x00", "\n"])
+def test_control_characters_are_shown(text: str) -> None:
+    assert printable(text).isprintable()
+    assert printable(text) != text
+
+
+@given(st.text())
+def test_a_message_keeps_its_lines_and_commands_nothing(text: str) -> None:
+    shown = printable_lines(text)
+    assert shown.count("\n") == text.count("\n")
+    assert shown.replace("\n", "").isprintable()
+    assert printable_lines(shown) == shown

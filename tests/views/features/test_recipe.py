@@ -1,0 +1,94 @@
+"""Features are derived from waveforms: of whatever encoding, once for each clip, the same bytes by any way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.core import schema
+from pipeline.core.errors import ShardError
+from pipeline.engines.local import LocalProcesses
+from pipeline.shards.derive import derive
+from pipeline.views.features.columns import COLUMNS
+from pipeline.views.features.recipe import FeatureRecipe, FlacFeatureRecipe
+from pipeline.waveforms.shard import WaveformRecipe
+from tests.support.project import Project
+
+RECIPE = FeatureRecipe((65.0, 500.0))
+
+
+@pytest.fixture
+def featured(staged: Project) -> Project:
+    """Return a project whose waveforms are in three shards, with their features."""
+    staged.set(subsample__clips=80, shards__clips=32)
+    staged.stage("subsample", "waveforms", "features")
+    return staged
+
+
+def features(project: Project) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((project.root / schema.FEATURES).iterdir())}
+
+
+def test_rows_are_those_of_the_waveforms_and_columns_have_their_units(featured: Project) -> None:
+    for path in sorted((featured.root / schema.WAVEFORMS).iterdir()):
+        table = pq.read_table(featured.root / schema.FEATURES / path.name)
+        assert table.schema.remove_metadata().equals(COLUMNS, check_metadata=True)
+        waveforms = pq.read_table(path, columns=["clip_id", "rank", "split"])
+        assert table.select(waveforms.column_names).equals(waveforms)
+
+
+def test_growing_measures_what_is_new_and_gives_the_bytes_of_a_fresh_run(featured: Project, tmp_path: Path) -> None:
+    kept = features(featured)["part-00000.parquet"]
+    featured.set(subsample__clips=100)
+    featured.stage("subsample", "waveforms")
+    grown = derive(RECIPE, featured.root / schema.WAVEFORMS, featured.root / schema.FEATURES, LocalProcesses(2))
+    assert (grown.rows, grown.shards, grown.computed) == (100, 4, 20)
+    fresh = derive(RECIPE, featured.root / schema.WAVEFORMS, tmp_path / "fresh", LocalProcesses(1))
+    assert fresh.computed == 100
+    assert {path.name: path.read_bytes() for path in (tmp_path / "fresh").iterdir()} == features(featured)
+    assert features(featured)["part-00000.parquet"] == kept
+
+
+def test_another_range_of_pitch_measures_all_again_and_another_label_nothing(featured: Project) -> None:
+    waveforms, target = featured.root / schema.WAVEFORMS, featured.root / schema.FEATURES
+    assert derive(RECIPE, waveforms, target, LocalProcesses(1)).computed == 0
+    assert derive(FeatureRecipe((75.0, 400.0)), waveforms, target, LocalProcesses(1)).computed == 80
+
+
+def test_features_of_flac_are_those_of_pcm16(staged_once: Project, tmp_path: Path) -> None:
+    derive(WaveformRecipe(16_000, "flac"), staged_once.root / schema.CLIPS, tmp_path / "flac", LocalProcesses(1))
+    derive(FlacFeatureRecipe((65.0, 500.0)), tmp_path / "flac", tmp_path / "of_flac", LocalProcesses(1))
+    derive(RECIPE, staged_once.root / schema.WAVEFORMS, tmp_path / "of_pcm16", LocalProcesses(1))
+    of_flac, of_pcm16 = (pq.read_table(tmp_path / name) for name in ("of_flac", "of_pcm16"))
+    assert of_flac.equals(of_pcm16)
+
+
+@pytest.mark.parametrize("encoding", schema.AUDIO_COLUMNS)
+def test_the_stage_takes_every_encoding(staged: Project, encoding: str) -> None:
+    staged.set(subsample__clips=10, waveforms__encoding=encoding)
+    staged.stage("subsample", "waveforms", "features")
+    assert pq.read_table(staged.root / schema.FEATURES).num_rows == 10
+
+
+def test_a_rate_too_low_is_an_error_that_says_what_is_needed(staged: Project) -> None:
+    before = features(staged)
+    staged.set(subsample__clips=5, waveforms__sample_rate=4000)
+    staged.stage("subsample", "waveforms")
+    with pytest.raises(ShardError, match="of 4000 Hz, and features need 8000 Hz or more"):
+        staged.stage("features")
+    assert features(staged) == before
+
+
+def test_damaged_waveforms_are_named_and_nothing_is_left(featured: Project) -> None:
+    before = features(featured)
+    path = featured.root / schema.WAVEFORMS / "part-00001.parquet"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    featured.set(features__f0_hz=[70, 400])
+    with pytest.raises(ShardError, match=r"part-00001\.parquet"):
+        featured.stage("features")
+    after = features(featured)
+    assert {name: after[name] for name in before} == before
