@@ -77,6 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--force", action="store_true", help="write even if there are files, replacing same names")
     verify = _add_command(commands, "verify", "say whether what lies in a folder is whole and consistent", _run_verify)
     verify.add_argument("folder", type=Path, nargs="?", default=Path(), metavar="FOLDER", help="default: this project")
+    publish = _add_command(commands, "publish", "make a folder that is ready to upload, and say how", _run_publish)
+    publish.add_argument("--for", dest="place", choices=("huggingface", "kaggle"), required=True, help="where to")
+    publish.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty folder, or a new one")
+    publish.add_argument("--owner", metavar="NAME", help="your name there")
+    publish.add_argument("--force", action="store_true", help="replace a folder that this command made before")
     transcribe = _add_command(commands, "transcribe", "recognise what is said, and compare it", _run_transcribe)
     transcribe.add_argument("--engine", choices=("whisper", "pocketsphinx"), default="whisper", help="default: whisper")
     transcribe.add_argument(
@@ -152,6 +157,14 @@ def _run_verify(options: argparse.Namespace) -> int:
         print(f"verify: {len(verdict.problems)} problems in {found}", file=sys.stderr)
         return 1
     print(f"verify: {found}, whole and consistent")
+    return 0
+
+
+def _run_publish(options: argparse.Namespace) -> int:
+    publication = _imported("pipeline.commands.publish.publication")
+    with _imported("pipeline.core.atomic").alone(options.command):
+        said = publication.run(options.place, options.to, owner=options.owner, force=options.force)
+    print(f"publish: {printable_lines(said)}")
     return 0
 
 

@@ -80,7 +80,7 @@ def run(folder: Path) -> Verdict:
         problems=tuple(sorted(set(problems))),
         files=len(files),
         size_bytes=sum(path.stat().st_size for path in files if path.exists()),
-        unguarded=tuple(path for path in outputs.paths() if not guarded.issuperset(files_of(path))),
+        unguarded=tuple(path for path in outputs.tables() if not guarded.issuperset(files_of(path))),
     )
 
 

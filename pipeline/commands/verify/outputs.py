@@ -65,7 +65,7 @@ class Outputs:
         if any((folder / schema.DATA.name / name).exists() for name in _FILES.values()):
             places |= dict.fromkeys(_FILES, folder / schema.DATA.name)
         paths = {name: place / _NAMES[name] for name, place in places.items()}
-        return cls(**{name: path for name, path in paths.items() if path.exists()})
+        return cls(**{name: path for name, path in paths.items() if path.exists() and not _is_foreign(path)})
 
     def folders(self) -> list[tuple[str, Path]]:
         """Return the folders of shards that are there, by the names of the outputs."""
@@ -75,6 +75,11 @@ class Outputs:
     def shards(self, output: str) -> list[Path]:
         """Return all shards of an output that is there, whether or not one is missing among them."""
         return sorted(getattr(self, output).glob("part-*.parquet"))
+
+    def tables(self) -> list[Path]:
+        """Return the outputs that are there and are no folders of shards."""
+        folders = {folder for _, folder in self.folders()}
+        return [path for path in self.paths() if path not in folders]
 
     def paths(self) -> Iterator[Path]:
         """Yield those that are there."""
@@ -101,6 +106,11 @@ def files_of(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     return sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+
+
+def _is_foreign(path: Path) -> bool:
+    """Tell whether a folder has Parquet files and none of them is a shard: of the same name, made for another place."""
+    return path.is_dir() and any(path.glob("*.parquet")) and not any(path.glob("part-*.parquet"))
 
 
 def _kind(folder: Path) -> str:
