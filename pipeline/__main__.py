@@ -69,7 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     export = _add_command(commands, "export", "write clips as audio files, with a table beside them", _run_export)
     export.add_argument("--clips", type=_count, required=True, metavar="N", help="how many, from the first on")
     export.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty folder, or a new one")
-    export.add_argument("--format", choices=("mp3", "wav", "flac"), default="mp3", help="mp3 (default) is the original")
+    export.add_argument(
+        "--format",
+        choices=("mp3", "wav", "flac", "lhotse"),
+        default="mp3",
+        help="mp3 (default) is the original, lhotse is FLAC with a CutSet",
+    )
     export.add_argument(
         "--where", action="append", default=[], metavar="COLUMN=VALUE", help="such as gender=female; may be repeated"
     )
