@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,10 +14,21 @@ SLOW_FIXTURES = {"made", "made_once", "browser"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow whatever needs a repository that DVC made, or a browser."""
+    """Mark as slow whatever needs a repository that DVC made, or a browser; keep what needs librosa in one process."""
     for item in items:
         if isinstance(item, pytest.Function) and SLOW_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.slow)
+        if isinstance(item, pytest.Function) and "librosa" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("librosa"))
+
+
+@pytest.fixture(scope="session")
+def librosa() -> Any:
+    """Return librosa, whose functions numba compiles at first use.
+
+    Two processes that do so at the same time leave a cache that mixes their code, and the next call crashes.
+    """
+    return importlib.import_module("librosa")
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def log2(values: npt.NDArray[np.floating]) -> Float64:
     """
     mantissa, exponent = np.frexp(values.astype(np.float64))
     small = mantissa < math.sqrt(0.5)
-    mantissa[small] *= 2
+    np.multiply(mantissa, 2, out=mantissa, where=small)
     ratio = (mantissa - 1) / (mantissa + 1)
     series = _polynomial(_ARTANH, np.square(ratio))
     series *= ratio

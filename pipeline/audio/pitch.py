@@ -37,6 +37,10 @@ OCTAVE_COST = 0.01  # for each octave below the highest pitch
 OCTAVE_JUMP_COST = 0.35  # for each octave between two frames
 VOICED_UNVOICED_COST = 0.14  # between two frames of which one has no voice
 
+# No candidate is stronger than 1, and to pass through "no voice" instead costs two changes: where that is stronger yet,
+# it is on the best path whatever the candidates are, and they need not be found.
+_LEAST_SILENT = 1 + 2 * VOICED_UNVOICED_COST
+
 _REFERENCE_FRAMES = 10
 _BLOCK_FRAMES = 256  # what fits in a processor's cache
 _LOW_BINS = 16  # of the transform that a constant offset reaches
@@ -159,10 +163,12 @@ def _candidates(waveform: Float32, analysis: _Analysis) -> _Candidates:
         starts = first * step - length // 2
         frames = np.lib.stride_tricks.sliding_window_view(centred, length)[starts::step][:count]
         strength[0] = _unvoiced_strength(centred, count, analysis)
-        for at in range(0, count, _BLOCK_FRAMES):
-            frame, place, found, height = _peaks(frames[at : at + _BLOCK_FRAMES], analysis)
-            hertz[1 + place, at + frame] = found
-            strength[1 + place, at + frame] = height
+        audible = np.flatnonzero(strength[0] <= _LEAST_SILENT)
+        for at in range(0, len(audible), _BLOCK_FRAMES):
+            block = audible[at : at + _BLOCK_FRAMES]
+            frame, place, found, height = _peaks(frames[block], analysis)
+            hertz[1 + place, block[frame]] = found
+            strength[1 + place, block[frame]] = height
     return _Candidates(hertz, strength)
 
 

@@ -33,6 +33,7 @@ TOP_DB = 80.0  # a clip's band levels are cut this far below its highest
 _AMIN = 1e-10  # power below which a level is not told from silence, as in librosa
 _SILENT = 1e-10  # a sample no further from 0 has no sign, as in librosa
 _DB_PER_OCTAVE = 10 * math.log10(2)
+_MANTISSAS = 1000  # whose product is less than 2**1000, and so a number
 _BLOCK_FRAMES = 256  # what fits in a processor's cache
 
 
@@ -129,7 +130,7 @@ def _shape(power: Float32, sample_rate: int, window: int) -> tuple[Float64, Floa
     magnitude = np.sqrt(power).astype(np.float64)
     below = np.cumsum(magnitude, axis=1)
     total = below[:, -1].copy()
-    rolloff = np.count_nonzero(below < ROLLOFF * total[:, None], axis=1)
+    rolloff = np.argmax(below >= ROLLOFF * total[:, None], axis=1)
     total[total == 0] = 1
     bins = np.arange(power.shape[1], dtype=np.float64)
     magnitude *= bins
@@ -140,11 +141,15 @@ def _shape(power: Float32, sample_rate: int, window: int) -> tuple[Float64, Floa
 
 
 def _flatness(power: Float32) -> Float64:
-    """Return geometric over arithmetic mean; the former out of a product of mantissas and a sum of exponents."""
+    """Return geometric over arithmetic mean; the former by mantissas and exponents, which IEEE 754 keeps apart."""
     audible = np.maximum(power, np.float32(_AMIN))
-    mantissa, exponent = np.frexp(audible)
-    product = np.multiply.reduce(mantissa, axis=1, dtype=np.float64)  # ≥ 2**−frequencies: no frame is near 2**−1022
-    logarithm = (log2(product) + exponent.sum(axis=1)) / power.shape[1]
+    bits = audible.view(np.int32)
+    exponents = (bits >> 23).sum(axis=1, dtype=np.int32) - 127 * bits.shape[1]
+    mantissas = ((bits & 0x7FFFFF) | (127 << 23)).view(np.float32)  # 1…2
+    logarithms = exponents.astype(np.float64)
+    for start in range(0, bits.shape[1], _MANTISSAS):
+        logarithms += log2(np.multiply.reduce(mantissas[:, start : start + _MANTISSAS], axis=1, dtype=np.float64))
+    logarithm = logarithms / bits.shape[1]
     mean: Float64 = audible.mean(axis=1, dtype=np.float64)
     return exp2(logarithm) / mean
 

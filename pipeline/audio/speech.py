@@ -20,8 +20,8 @@ CLICK_SECONDS = 0.05  # and what is further off only if it is longer
 LEAD_SECONDS = 0.1  # a voice may be led by a consonant; what is further off is background,
 BACKGROUND_SECONDS = 0.4  # of which so much is looked at,
 LEAST_BACKGROUND_SECONDS = 0.05  # and so little is enough
-QUIETEST_PERCENT = 5.0  # of all frames; the background of a clip that has none before or after the voice
-LOUD_PERCENT = 75.0  # of the frames with pitch are below what is taken for the level of the voice
+QUIETEST_SHARE = 0.05  # of all frames; the background of a clip that has none before or after the voice
+LOUD_SHARE = 0.75  # of the frames with pitch are below what is taken for the level of the voice
 ABOVE_BACKGROUND_DB = 5.0  # a mean over bands seldom gets that far above its own median by chance
 BELOW_VOICE_DB = 25.0  # what is fainter than the voice by so much is no part of it, however quiet the background
 VOICE_SHARE_OF_RANGE = 0.5  # of that way: pitch found below belongs to a hum, or to somebody further off
@@ -53,8 +53,8 @@ def _voice(level: Float64, voiced: Bool, hop_seconds: float) -> Bool:
     """Return which frames have pitch for long enough, and loud enough."""
     if not voiced.any():
         return voiced
-    quiet = np.percentile(level, QUIETEST_PERCENT)
-    loud = np.percentile(level[voiced], LOUD_PERCENT)
+    quiet = _at_rank(level, QUIETEST_SHARE)
+    loud = _at_rank(level[voiced], LOUD_SHARE)
     voice = voiced & (level > quiet + max(ABOVE_BACKGROUND_DB, VOICE_SHARE_OF_RANGE * (loud - quiet)))
     for start, stop in _stretches(voice):
         if (stop - start) * hop_seconds < VOICE_SECONDS - hop_seconds / 2:
@@ -68,8 +68,8 @@ def _start(level: Float64, voice: Bool, hop_seconds: float) -> int:
     durations = (LEAD_SECONDS, BACKGROUND_SECONDS, LEAST_BACKGROUND_SECONDS)
     lead, background, least = (round(seconds / hop_seconds) for seconds in durations)
     far = level[max(0, first - lead - background) : max(0, first - lead)]
-    quiet = np.median(far) if len(far) >= least else np.percentile(level, QUIETEST_PERCENT)
-    threshold = max(quiet + ABOVE_BACKGROUND_DB, np.percentile(level[voice], LOUD_PERCENT) - BELOW_VOICE_DB)
+    quiet = _at_rank(far, 0.5) if len(far) >= least else _at_rank(level, QUIETEST_SHARE)
+    threshold = max(quiet + ABOVE_BACKGROUND_DB, _at_rank(level[voice], LOUD_SHARE) - BELOW_VOICE_DB)
     start = first
     for begun, ended in reversed(_stretches(level[:first] > threshold)):
         gap, length = (start - ended) * hop_seconds, (ended - begun) * hop_seconds
@@ -78,6 +78,11 @@ def _start(level: Float64, voice: Bool, hop_seconds: float) -> int:
         if gap < CLOSURE_SECONDS or length > CLICK_SECONDS:
             start = begun
     return start
+
+
+def _at_rank(values: Float64, share: float) -> float:
+    """Return the value that this share of the others are below."""
+    return float(np.sort(values)[int(share * (len(values) - 1))])
 
 
 def _stretches(flags: Bool) -> list[tuple[int, int]]:

@@ -13,8 +13,9 @@ from pipeline.core import schema
 from pipeline.core.errors import ShardError
 from pipeline.core.params import load_runtime
 from pipeline.engines import engine_for
-from pipeline.shards.derive import DerivedSeal, derive
+from pipeline.shards.derive import derive
 from pipeline.shards.folder import shard_paths
+from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.views.normalisation import word_error_rate
 from pipeline.views.transcripts.engines import SAMPLE_RATE, Model, find_model

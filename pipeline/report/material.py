@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ from pipeline.clips import originals
 from pipeline.core import schema
 from pipeline.core.errors import ShardError, TableError
 from pipeline.core.schema import Reason
-from pipeline.shards.derive import DerivedSeal
 from pipeline.shards.folder import shard_paths
+from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.snapshot import tables
 
@@ -35,6 +36,8 @@ _COUNTED = ("text", *schema.VOCABULARY)  # columns that are looked at whatever t
 _MEASURED = ["clip_id", "split", "num_samples", "duration_seconds", "peak_dbfs", "rms_dbfs", "clipped_samples"]
 
 Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,12 @@ def load(drawn_from: Sequence[str], strata: Sequence[str], snapshot_format: str)
     columns = list(dict.fromkeys([*_COUNTED, *strata]))
     served = tables.find_tables((path.name for path in schema.TABLES.iterdir()), snapshot_format)
     shipped = [table for table in SHIPPED_SPLITS if table in served]
-    clips = read_population(dict.fromkeys([*drawn_from, *shipped]), columns, snapshot_format)
+    clips = read_population(drawn_from, columns, snapshot_format)
     sample = read_columns(schema.SAMPLE, ["clip_id", "stratum", *columns]).to_pandas()
     waveforms = _read_shards(schema.WAVEFORMS, lambda path: Shard(path, DerivedSeal).read_all(_MEASURED))
     material = Material(
-        population=clips.loc[clips["table"].isin(drawn_from), columns],
-        shipped=clips.loc[clips["table"].isin(shipped), ["table", "text"]],
+        population=clips[columns],
+        shipped=_read_shipped(clips, shipped, snapshot_format),
         eligible=read_columns(schema.RANKING, list(dict.fromkeys([*columns, "stratum", "split"]))).to_pandas(),
         sample=sample,
         rejected=read_rejected(),
@@ -111,6 +114,18 @@ def load(drawn_from: Sequence[str], strata: Sequence[str], snapshot_format: str)
     if not material.waveforms["clip_id"].equals(sample["clip_id"]):
         raise ShardError(f"{schema.WAVEFORMS}: holds other clips than {schema.SAMPLE}; make it again with: dvc repro")
     return material
+
+
+def _read_shipped(clips: pd.DataFrame, shipped: Sequence[str], snapshot_format: str) -> pd.DataFrame:
+    """Return ``table`` and ``text`` of the tables `shipped`; one that no clip is drawn from may be damaged."""
+    drawn = set(clips["table"])
+    texts = [clips.loc[clips["table"].isin(shipped), ["table", "text"]]]
+    for table in [table for table in shipped if table not in drawn]:
+        try:
+            texts.append(read_population([table], ["text"], snapshot_format)[["table", "text"]])
+        except TableError as error:
+            log.warning("%s. No clip is drawn from this table; the report does without it", error)
+    return pd.concat(texts, ignore_index=True)
 
 
 def read_population(tables_named: Iterable[str], columns: Sequence[str], snapshot_format: str) -> pd.DataFrame:

@@ -8,10 +8,8 @@ There are two formats. ``kaggle-v1`` is Common Voice v1 as Kaggle has it: ``cv-v
 from __future__ import annotations
 
 import csv
-import io
-import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,10 +22,15 @@ import pyarrow.compute as pc
 
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError, SnapshotError, TableError
+from pipeline.snapshot.receipt import require_file
 
 BYTES_PER_SECOND = 8000  # of Kaggle's MP3s: 64 kbit/s
+LARGEST_TABLE_BYTES = 1 << 30  # Kaggle's seven have 40 MB together, later releases some 500 MB at most
 
 _VOTES = re.compile(r"[0-9]{1,9}")
+_MILLISECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
+_LONGEST_LINE = 1 << 20  # characters; `csv` itself takes no field of more than 131,072
+_SHOWN = 80  # characters of a cell in a message
 _DURATIONS = "clip_durations"  # a table beside the others, not one of clips
 
 
@@ -152,7 +155,7 @@ def clip_keys(clip_ids: Iterable[str], layout: str = "kaggle-v1") -> list[str]:
 def estimated_seconds(
     clip_ids: Iterable[str], clips: pa.Table, layout: str = "kaggle-v1", folder: Path = schema.TABLES
 ) -> npt.NDArray[np.float64]:
-    """Return how long each clip lasts, before it is fetched; NaN where nobody knows.
+    """Return how long each clip lasts, before it is fetched; NaN where that is unknown.
 
     Kaggle's clips all have 64 kbit/s (52 of 52 that were measured), which is 8000 bytes a second, within
     half a percent. Later releases, of other bit rates, have a table of durations from 16.1 on.
@@ -197,13 +200,8 @@ def read_clips(tables: Iterable[str], folder: Path = schema.TABLES, layout: str 
     return clips
 
 
-def served_layout(receipt: Path = schema.RECEIPT) -> str:
-    """Return the format of the snapshot that `download` opened."""
-    return str(json.loads(receipt.read_bytes())["format"])
-
-
 def _read_table(form: Format, table: str, path: Path) -> pd.DataFrame:
-    lines, rows = _read_rows(form, path)
+    lines, rows = _read_rows(path, form.columns, form.dialect)
     columns: dict[str, Sequence[str]] = dict.fromkeys(form.columns, ())
     if rows:
         columns |= zip(form.columns, zip(*rows, strict=True), strict=True)
@@ -217,39 +215,60 @@ def _read_table(form: Format, table: str, path: Path) -> pd.DataFrame:
     return frame
 
 
-def _read_rows(form: Format, path: Path) -> tuple[list[int], list[list[str]]]:
-    """Return the rows below the header, as the columns of the format, and the line of each."""
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise TableError(path.name, line, f"expected UTF-8, came the byte 0x{data[error.start]:02x}") from None
-    reader = csv.reader(io.StringIO(text, newline=""), **form.dialect)
+def _read_rows(
+    path: Path, columns: Mapping[str, tuple[str, ...]], dialect: dict[str, Any]
+) -> tuple[list[int], list[list[str]]]:
+    """Return the rows below the header, as the columns that are wanted, and the line of each."""
+    require_file(path)
+    if (size := path.stat().st_size) > LARGEST_TABLE_BYTES:
+        raise TableError(path.name, None, f"has {size} bytes; at most {LARGEST_TABLE_BYTES >> 30} GiB are read")
+    reader = csv.reader(_lines(path), **dialect)
     lines: list[int] = []
     rows: list[list[str]] = []
     try:
         header = next(reader, [])
-        order = _order(form, path, header)
+        order = _order(path, columns, header)
         for row in reader:
             if not row:
                 continue
             if len(row) != len(header):
-                problem = f"expected {len(header)} fields, came {len(row)}: {','.join(row)[:80]!r}"
+                problem = f"expected {len(header)} fields, got {len(row)}: {','.join(row)[:_SHOWN]!r}"
                 raise TableError(path.name, reader.line_num, problem)
             lines.append(reader.line_num)
             rows.append([row[place] for place in order])
     except csv.Error as error:
         raise TableError(path.name, reader.line_num, str(error)) from None
+    except UnicodeDecodeError:
+        raise _not_utf8(path) from None
     return lines, rows
 
 
-def _order(form: Format, path: Path, header: list[str]) -> list[int]:
-    """Return where in the header each of the format's columns stands."""
-    found = {ours: [name for name in theirs if name in header] for ours, theirs in form.columns.items()}
-    missing = [" or ".join(form.columns[ours]) for ours, names in found.items() if not names]
+def _lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a table with their ends, whatever these are."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), ""), 1):
+            if len(line) == _LONGEST_LINE:
+                raise TableError(path.name, number, f"has more than {_LONGEST_LINE - 1} characters")
+            yield line
+
+
+def _not_utf8(path: Path) -> TableError:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                return TableError(path.name, number, f"expected UTF-8, got the byte 0x{line[error.start]:02x}")
+    return TableError(path.name, None, "expected UTF-8")
+
+
+def _order(path: Path, columns: Mapping[str, tuple[str, ...]], header: list[str]) -> list[int]:
+    """Return where in the header each of the columns stands."""
+    found = {ours: [name for name in theirs if name in header] for ours, theirs in columns.items()}
+    missing = [" or ".join(columns[ours]) for ours, names in found.items() if not names]
     if missing:
-        raise TableError(path.name, 1, f"has no column {', '.join(missing)}; its header is {','.join(header)!r}")
+        got = ",".join(header)[: 3 * _SHOWN]
+        raise TableError(path.name, 1, f"has no column {', '.join(missing)}; its header is {got!r}")
     return [header.index(names[0]) for names in found.values()]
 
 
@@ -260,22 +279,35 @@ def _clip_ids(form: Format, table: str, path: Path, lines: list[int], filenames:
         stem = filename.removeprefix(folder).removesuffix(".mp3")
         unfit = filename != f"{folder}{stem}.mp3" if form.own_folders else False  # old releases have no .mp3 there
         if unfit or not stem or "/" in stem:
-            raise TableError(path.name, line, f"filename: expected {folder}NAME.mp3, came {filename!r}")
+            raise TableError(path.name, line, f"filename: expected {folder}NAME.mp3, got {filename[:_SHOWN]!r}")
         if (before := first.setdefault(f"{table}/{stem}", line)) != line:
-            raise TableError(path.name, line, f"{filename} stands already in line {before}")
+            raise TableError(path.name, line, f"{filename[:_SHOWN]!r} stands already in line {before}")
     return list(first)
 
 
 def _votes(path: Path, lines: list[int], column: str, values: Iterable[str]) -> list[int]:
     for line, value in zip(lines, values, strict=True):
         if not _VOTES.fullmatch(value):
-            raise TableError(path.name, line, f"{column}: expected a number of votes, came {value!r}")
+            raise TableError(path.name, line, f"{column}: expected a number of votes, got {value[:_SHOWN]!r}")
     return [int(value) for value in values]
 
 
 def _durations(path: Path) -> pd.Series[float]:
-    """Return seconds by clip, as far as there is a table of them (``clip``, ``duration[ms]``)."""
+    """Return seconds by clip, as far as there is a table of them (``clip``, ``duration[ms]``).
+
+    Raises
+    ------
+    TableError
+        It cannot be read: file and line.
+    """
     if not path.exists():
         return pd.Series(dtype=np.float64)
-    table = pd.read_csv(path, sep="\t", quoting=csv.QUOTE_NONE, dtype={"clip": "str"})
-    return pd.Series(table["duration[ms]"].to_numpy() / 1000, index=table["clip"].str.removesuffix(".mp3"))
+    columns = {"clip": ("clip",), "duration": ("duration[ms]",)}
+    seconds: dict[str, float] = {}
+    for line, (clip, duration) in zip(*_read_rows(path, columns, FORMATS["mozilla-tsv"].dialect), strict=True):
+        if not _MILLISECONDS.fullmatch(duration):
+            problem = f"duration[ms]: expected milliseconds, got {duration[:_SHOWN]!r}"
+            raise TableError(path.name, line, problem)
+        if seconds.setdefault(clip.removesuffix(".mp3"), float(duration) / 1000) != float(duration) / 1000:
+            raise TableError(path.name, line, f"{clip[:_SHOWN]!r} stands there before, with another duration")
+    return pd.Series(seconds, dtype=np.float64)

@@ -20,8 +20,8 @@ import pyarrow as pa
 
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
-from pipeline.shards.derive import DerivedSeal, is_made_from
 from pipeline.shards.folder import shard_paths
+from pipeline.shards.recipe import DerivedSeal, is_made_from
 from pipeline.shards.sealed import Shard
 from pipeline.waveforms.conditions import meets
 

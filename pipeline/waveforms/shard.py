@@ -15,7 +15,7 @@ import pyarrow as pa
 from pipeline.audio import decode, mp3
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, ShardError
-from pipeline.shards.derive import Recipe
+from pipeline.shards.recipe import Recipe
 
 _SAMPLES = "waveform.list.element"  # the Parquet name of the column that takes nearly all of the space
 _HUGGING_FACE = {pa.float64(): "float64", pa.float32(): "float32"}  # where its names differ from Arrow's

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import math
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import librosa
 import numpy as np
 import pytest
 import soundfile
@@ -31,37 +32,46 @@ def mp3(rate: int, channels: int, samples: int) -> bytes:
     return buffer.getvalue()
 
 
-def by_librosa(data: bytes, tmp_path: Path, sample_rate: int = 16_000) -> decode.Float32:
-    path = tmp_path / "clip.mp3"
-    path.write_bytes(data)
-    waveform, _ = librosa.load(path, sr=sample_rate, mono=True)
-    return np.asarray(waveform)
+Load = Callable[..., decode.Float32]
+
+
+@pytest.fixture
+def by_librosa(librosa: Any, tmp_path: Path) -> Load:
+    """Return a function that loads an MP3 with librosa."""
+
+    def load(data: bytes, sample_rate: int = 16_000) -> decode.Float32:
+        path = tmp_path / "clip.mp3"
+        path.write_bytes(data)
+        waveform, _ = librosa.load(path, sr=sample_rate, mono=True)
+        return np.asarray(waveform)
+
+    return load
 
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("rate", [48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 8_000])
 @pytest.mark.parametrize("samples", [1, 2, 99, 100, 101, FRAME, FRAME + 1, 30_011])
-def test_it_is_what_librosa_gives(rate: int, channels: int, samples: int, tmp_path: Path) -> None:
+def test_it_is_what_librosa_gives(rate: int, channels: int, samples: int, by_librosa: Load) -> None:
     data = mp3(rate, channels, samples)
     decoded = decode.load(data, 16_000)
     assert decoded.waveform.dtype == np.float32
-    np.testing.assert_array_equal(decoded.waveform, by_librosa(data, tmp_path))
+    np.testing.assert_array_equal(decoded.waveform, by_librosa(data))
     assert (decoded.source_sample_rate, decoded.source_channels) == (rate, channels)
     assert len(decoded.waveform) == math.ceil(decoded.source_samples * (16_000 / rate))
 
 
 @pytest.mark.parametrize("sample_rate", [8_000, 11_025, 22_050, 48_000])
-def test_other_rates_are_librosas_too(sample_rate: int, tmp_path: Path) -> None:
+def test_other_rates_are_librosas_too(sample_rate: int, by_librosa: Load) -> None:
     data = mp3(48_000, 1, 20_000)
-    np.testing.assert_array_equal(decode.load(data, sample_rate).waveform, by_librosa(data, tmp_path, sample_rate))
+    np.testing.assert_array_equal(decode.load(data, sample_rate).waveform, by_librosa(data, sample_rate))
 
 
 @pytest.mark.skipif(not REAL_CLIPS.exists(), reason="the real clips are not here")
-def test_real_clips_are_librosas(tmp_path: Path) -> None:
+def test_real_clips_are_librosas(by_librosa: Load) -> None:
     with zipfile.ZipFile(REAL_CLIPS) as archive:
         clips = [archive.read(name) for name in archive.namelist() if name.endswith(".mp3")]
     for data in clips:
-        np.testing.assert_array_equal(decode.load(data, 16_000).waveform, by_librosa(data, tmp_path))
+        np.testing.assert_array_equal(decode.load(data, 16_000).waveform, by_librosa(data))
 
 
 @given(st.lists(st.floats(-1.5, 1.5, width=32), max_size=50))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,9 +12,7 @@ from pipeline.audio.mel import FLOOR_DB, HOP_SECONDS, MELS, WINDOW_SECONDS, mel_
 
 @pytest.mark.parametrize("sample_rate", [16_000, 44_100])
 @pytest.mark.parametrize("samples", [1, 99, 16_000])
-def test_it_is_the_mel_spectrogram_of_librosa(sample_rate: int, samples: int) -> None:
-    import librosa
-
+def test_it_is_the_mel_spectrogram_of_librosa(sample_rate: int, samples: int, librosa: Any) -> None:
     waveform = np.random.default_rng(samples).standard_normal(samples).astype(np.float32)
     window = round(WINDOW_SECONDS * sample_rate) // 2 * 2
     hop = round(HOP_SECONDS * sample_rate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,6 +104,13 @@ def test_frames_are_those_whose_window_is_inside() -> None:
         assert pitch.voiced(20).sum() == len(inside)
 
 
+def test_what_is_left_out_of_silent_frames_is_on_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    voices = [np.concatenate([noise(0.3, -60), voice, noise(0.3, -50)]) for voice in demo_voices(8)]
+    found = [pitch.hertz.tobytes() for pitch in pitches(voices, 16_000, RANGE)]
+    monkeypatch.setattr("pipeline.audio.pitch._LEAST_SILENT", math.inf)
+    assert [pitch.hertz.tobytes() for pitch in pitches(voices, 16_000, RANGE)] == found
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_a_clip_has_the_same_pitch_whatever_is_beside_it(data: st.DataObject) -> None:
@@ -117,10 +125,8 @@ def test_no_clips_have_no_pitch() -> None:
     assert pitches([], 16_000, RANGE) == []
 
 
-def test_a_second_opinion_agrees_on_the_medians_of_voices() -> None:
+def test_a_second_opinion_agrees_on_the_medians_of_voices(librosa: Any) -> None:
     """As pYIN (Mauch and Dixon, 2014) has it in librosa."""
-    import librosa
-
     for voice in demo_voices(8):
         hertz, _, _ = librosa.pyin(voice, fmin=65, fmax=500, sr=16_000, frame_length=1024, hop_length=160)
         assert np.nanmedian(pitch_of(voice).hertz) == pytest.approx(np.nanmedian(hertz), rel=0.05)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,9 +41,7 @@ def test_an_mp3_is_byte_for_byte_the_original(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 5
 
 
-def test_librosa_loads_from_it_the_array_of_the_shard(tmp_path: Path) -> None:
-    import librosa
-
+def test_librosa_loads_from_it_the_array_of_the_shard(librosa: Any, tmp_path: Path) -> None:
     export.run(3, tmp_path)
     clips = open_waveforms()
     for file, clip_id in read(tmp_path)[["file", "clip_id"]].itertuples(index=False):

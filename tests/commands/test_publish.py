@@ -173,7 +173,7 @@ def test_croissant_lists_each_file_and_each_column(inside: Path, place: str) -> 
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of pandas and rdflib, inside of mlcroissant
 def test_mlcroissant_validates_it_and_reads_records(inside: Path, place: str) -> None:
     mlcroissant = pytest.importorskip("mlcroissant")
     described = mlcroissant.Dataset(str(inside / place / "croissant.json"))

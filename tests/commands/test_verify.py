@@ -19,7 +19,7 @@ from pipeline.__main__ import main
 from pipeline.commands.verify import agreement, audit, recorded
 from pipeline.core.errors import ParameterError
 from pipeline.shards import sealed
-from pipeline.shards.derive import DerivedSeal
+from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from tests.support.project import Project
 

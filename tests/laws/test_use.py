@@ -38,7 +38,7 @@ def home(made_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")  # of rdflib, in mlcroissant
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of pandas and rdflib, inside of mlcroissant
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: "-".join(libraries(block)) or "by-hand")
 def test_a_block_runs_as_it_stands(
     block: str, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -198,3 +198,18 @@ def test_waveforms_of_another_sample_are_not_reported_on(reported: Project, monk
 def test_a_file_without_a_column_is_an_error_that_names_both(staged_once: Project) -> None:
     with pytest.raises(ShardError, match=r"sample.parquet: has no column pitch"):
         material.read_columns(staged_once.root / schema.SAMPLE, ["clip_id", "pitch"])
+
+
+def test_a_damaged_table_that_no_clip_is_drawn_from_is_left_out_and_named(
+    staged: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(staged.root)
+    drawn = [table for table in material.SHIPPED_SPLITS if table != "valid-dev"]
+    whole = material.load(drawn, ["gender"], "kaggle-v1").shipped
+    with (schema.TABLES / "cv-valid-dev.csv").open("a") as file:
+        file.write("too,few\n")
+    shipped = material.load(drawn, ["gender"], "kaggle-v1").shipped
+    assert set(shipped["table"]) == set(drawn) < set(whole["table"])
+    assert "cv-valid-dev.csv, line" in caplog.text
+    with pytest.raises(TableError, match=r"cv-valid-dev\.csv, line"):
+        material.load(["valid-dev"], ["gender"], "kaggle-v1")

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from pipeline.core.errors import ShardError
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards import sealed
-from pipeline.shards.derive import DerivedSeal, Recipe, derive, expected_seal, make_shard, row_digests
+from pipeline.shards.derive import derive, make_shard
 from pipeline.shards.folder import shard_name
+from pipeline.shards.recipe import DerivedSeal, Recipe, expected_seal, row_digests
 from pipeline.shards.sealed import Seal, Shard
 from tests.support.seals import seal
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.shards import sealed
-from pipeline.shards.derive import DerivedSeal
 from pipeline.shards.folder import shard_name
+from pipeline.shards.recipe import DerivedSeal
 from pipeline.waveforms.reader import Waveforms, open_waveforms
 from pipeline.waveforms.shard import WaveformRecipe
 

@@ -21,7 +21,7 @@ from pipeline.commands.publish.columns import feature_columns
 from pipeline.commands.publish.material import Material
 from pipeline.core import schema
 from pipeline.core.progress import progress
-from pipeline.shards.derive import DerivedSeal
+from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.waveforms.reader import waveforms_of
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from pipeline.commands.verify import audit
 from pipeline.core import schema
 from pipeline.core.errors import PipelineError, ShardError
-from pipeline.shards.derive import DerivedSeal
 from pipeline.shards.folder import shard_paths
+from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.snapshot.description import Description, describe
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 from pipeline.clips.mp3_shards import ClipsSeal
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError, ShardError
-from pipeline.shards.derive import DerivedSeal
+from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 
 
@@ -65,7 +65,13 @@ class Outputs:
         if any((folder / schema.DATA.name / name).exists() for name in _FILES.values()):
             places |= dict.fromkeys(_FILES, folder / schema.DATA.name)
         paths = {name: place / _NAMES[name] for name, place in places.items()}
-        return cls(**{name: path for name, path in paths.items() if path.exists() and not _is_foreign(path)})
+        return cls(
+            **{
+                name: path
+                for name, path in paths.items()
+                if path.exists() and not (name in _SHARDS and _is_foreign(path))
+            }
+        )
 
     def folders(self) -> list[tuple[str, Path]]:
         """Return the folders of shards that are there, by the names of the outputs."""

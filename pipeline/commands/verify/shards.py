@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pipeline.audio import decode
 from pipeline.clips.mp3_shards import ClipsSeal
 from pipeline.core import schema
-from pipeline.shards.derive import DerivedSeal
+from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Seal, Shard
 
 _AUDIO_NAMES = [field.name for field in schema.AUDIO_COLUMNS.values()]

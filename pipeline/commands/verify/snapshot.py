@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from pipeline.commands.verify.outputs import Problem
 from pipeline.core import schema
-from pipeline.core.errors import PipelineError
-from pipeline.report.material import read_columns
+from pipeline.core.errors import PipelineError, SnapshotError
 from pipeline.snapshot import tables
+from pipeline.snapshot.receipt import read_members, read_receipt
 
 
 def examine(folder: Path) -> tuple[str | None, list[Problem]]:
     """Check ``data/snapshot``; return the format of its tables, where that is known, and the problems."""
     receipt_path, members_path = folder / schema.RECEIPT.name, folder / schema.MEMBERS_FILE.name
-    problems: list[Problem] = []
-    receipt: Any = {}
+    receipt, problems = None, []
     try:
-        receipt = json.loads(receipt_path.read_bytes())
-        if receipt["format"] not in tables.FORMATS:
-            problems.append(Problem(receipt_path, f"has the unknown format {receipt['format']!r}"))
-            receipt = {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        problems.append(Problem(receipt_path, f"cannot be read ({type(error).__name__}: {error})"))
-        receipt = {}
-    snapshot_format = receipt.get("format")
+        receipt = read_receipt(receipt_path)
+    except SnapshotError as error:
+        problems.append(Problem.of(receipt_path, error))
+    snapshot_format = receipt.format if receipt else None
     try:
-        members = read_columns(members_path, schema.MEMBERS.names)
-    except (PipelineError, OSError) as error:
+        members = read_members(members_path)
+    except SnapshotError as error:
         return snapshot_format, [*problems, Problem.of(members_path, error)]
-    if receipt and receipt.get("members") != members.num_rows:
-        problems.append(Problem(receipt_path, f"counts {receipt.get('members')} members, the index {members.num_rows}"))
+    if receipt and receipt.members != members.num_rows:
+        problems.append(Problem(receipt_path, f"counts {receipt.members} members, the index {members.num_rows}"))
     if snapshot_format is not None:
         problems += _table_problems(folder / schema.TABLES.name, members, snapshot_format)
     return snapshot_format, problems

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import scipy
 
-from pipeline.shards.derive import Recipe
+from pipeline.shards.recipe import Recipe
 from pipeline.views.features import columns
 from pipeline.views.features.measure import measure
 from pipeline.waveforms.reader import waveforms_of

@@ -6,8 +6,9 @@ from pipeline.core import schema
 from pipeline.core.errors import ShardError
 from pipeline.core.params import load_params, load_runtime
 from pipeline.engines import engine_for
-from pipeline.shards.derive import DerivedSeal, derive
+from pipeline.shards.derive import derive
 from pipeline.shards.folder import shard_paths
+from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.views.features.measure import LEAST_SAMPLE_RATE
 from pipeline.views.features.recipe import FeatureRecipe, FlacFeatureRecipe

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from pipeline.shards.derive import Recipe
+from pipeline.shards.recipe import Recipe
 from pipeline.views.normalisation import word_error_rates
 from pipeline.views.transcripts.engines import ENGINES, Model
 from pipeline.waveforms.reader import waveforms_of

@@ -1,0 +1,151 @@
+"""A recipe: how the rows of a source shard become those of a derived one, and the seal by which that is recognised."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from pipeline.shards import sealed
+from pipeline.shards.sealed import Seal
+
+
+class Recipe(ABC):
+    """How the rows of a source shard become the rows of a derived one. Frozen, and small enough to be sent to workers.
+
+    Attributes
+    ----------
+    NAME
+        What it makes, as the progress bar and messages call it.
+    REVISION
+        Raised whenever a change of code changes a byte of what it makes: shards of another revision are made again.
+        A golden test holds both together.
+    INPUTS
+        The columns of the source that `rows` gets. A row is computed again only where one of these has changed.
+    COPIED
+        The columns that are taken from the source as they are.
+    ROW_GROUP_ROWS
+        Rows of a row group: what is in memory, and what is read to get at one row.
+    """
+
+    NAME: ClassVar[str]
+    REVISION: ClassVar[int]
+    INPUTS: ClassVar[tuple[str, ...]]
+    COPIED: ClassVar[tuple[str, ...]]
+    ROW_GROUP_ROWS: ClassVar[int]
+
+    @property
+    @abstractmethod
+    def columns(self) -> pa.Schema:
+        """The columns of a derived shard: those that `rows` returns, and `COPIED`."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Return everything that was asked for and that changes the rows."""
+
+    @abstractmethod
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the libraries that the rows depend on."""
+
+    @abstractmethod
+    def rows(self, source: pa.Table) -> pa.Table:
+        """Return the rows made of `source` (`INPUTS`), one for each; none may depend on the others. Pure."""
+
+    def parquet(self) -> dict[str, Any]:
+        """Return options of `pyarrow.parquet.ParquetWriter`."""
+        return {}
+
+    def metadata(self) -> dict[str, str]:
+        """Return what stands beside the seal, for readers other than this project's."""
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DerivedSeal(Seal):
+    """What a derived shard says of itself.
+
+    Attributes
+    ----------
+    recipe, revision, settings
+        Of the `Recipe`.
+    decoder
+        The versions that it was made with, pyarrow's among them, and the kind of machine, such as ``Linux x86_64``.
+    sources
+        A digest of each source row, as far as the recipe uses it.
+    """
+
+    recipe: str
+    revision: int
+    settings: dict[str, Any]
+    decoder: dict[str, str]
+    sources: tuple[str, ...] = ()
+
+    def is_like(self, other: DerivedSeal) -> bool:
+        """Tell whether rows of both were made in the same way, whatever they were made of."""
+        return all(
+            getattr(self, name) == getattr(other, name) for name in ("recipe", "revision", "settings", "decoder")
+        )
+
+
+def machine() -> str:
+    """Return the kind of this machine: decoders choose other instructions on another, and round differently."""
+    return f"{platform.system()} {platform.machine()}"
+
+
+def expected_seal(recipe: Recipe, source: Seal) -> DerivedSeal:
+    """Return the seal of the shard that `recipe` makes of the one sealed by `source`, but for its digests."""
+    seal = DerivedSeal(
+        snapshot=source.snapshot,
+        title=source.title,
+        license=source.license,
+        fingerprint="",
+        recipe=recipe.NAME,
+        revision=recipe.REVISION,
+        settings=recipe.settings(),
+        decoder={**recipe.versions(), "pyarrow": pa.__version__, "machine": machine()},
+    )
+    return replace(seal, fingerprint=_fingerprint(seal, source))
+
+
+def is_made_from(derived: DerivedSeal, source: Seal) -> bool:
+    """Tell whether a shard was made of the very one that `source` seals, whatever the recipe."""
+    unsealed = replace(
+        derived,
+        fingerprint="",
+        sources=(),
+        content_sha256=Seal.content_sha256,
+        footer_sha256=Seal.footer_sha256,
+    )
+    return derived.fingerprint == _fingerprint(unsealed, source)
+
+
+def _fingerprint(seal: DerivedSeal, source: Seal) -> str:
+    return sealed.fingerprint([asdict(seal), source.fingerprint, source.content_sha256])
+
+
+def row_digests(rows: pa.Table) -> list[str]:
+    """Return a digest of 64 bits for each row."""
+    hashers = [hashlib.blake2b(digest_size=8) for _ in range(rows.num_rows)]
+    for column in rows.columns:
+        for hasher, value in zip(hashers, _as_bytes(column.combine_chunks()), strict=True):
+            hasher.update(len(value).to_bytes(8, "little"))
+            hasher.update(value)
+    return [hasher.hexdigest() for hasher in hashers]
+
+
+def _as_bytes(column: pa.Array) -> Iterator[bytes | memoryview]:
+    if pa.types.is_list(column.type):
+        samples, offsets = column.values.to_numpy(), column.offsets.to_numpy()
+        yield from (samples[start:stop].tobytes() for start, stop in pairwise(offsets))
+    elif pa.types.is_struct(column.type):
+        yield from _as_bytes(column.field(0))
+    elif pa.types.is_binary(column.type):
+        yield from (value.as_buffer() for value in column)
+    else:
+        yield from (repr(value).encode() for value in column.to_pylist())
