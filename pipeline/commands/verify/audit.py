@@ -71,10 +71,10 @@ def run(folder: Path) -> Verdict:
     for path, sha256 in sums.items():
         if read[path].digests.get("sha256", sha256) != sha256:
             problems.append(Problem(path, f"is not what {SUMS} lists; download it again"))
+    problems += contradictions(outputs, {path: read[path].shard for path in shards})
     if lock:
         md5s = {path: each.digests["md5"] for path, each in read.items() if "md5" in each.digests}
         problems += [*lock.problems, *lock.compare(md5s, {problem.path for problem in problems})]
-    problems += contradictions(outputs, {path: read[path].shard for path in shards})
     guarded = {*shards, *recorded, *sums}
     return Verdict(
         problems=tuple(sorted(set(problems))),
