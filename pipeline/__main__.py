@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.core import interrupts
-from pipeline.core.terminal import printable_lines
+from pipeline.core.terminal import printable, printable_lines
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -69,12 +69,24 @@ def _parser() -> argparse.ArgumentParser:
     export = _add_command(commands, "export", "write clips as audio files, with a table beside them", _run_export)
     export.add_argument("--clips", type=_count, required=True, metavar="N", help="how many, from the first on")
     export.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty folder, or a new one")
-    export.add_argument("--format", choices=("mp3", "wav", "flac"), default="mp3", help="mp3 (default) is the original")
+    export.add_argument(
+        "--format",
+        choices=("mp3", "wav", "flac", "lhotse"),
+        default="mp3",
+        help="mp3 (default) is the original, lhotse is FLAC with a CutSet",
+    )
     export.add_argument(
         "--where", action="append", default=[], metavar="COLUMN=VALUE", help="such as gender=female; may be repeated"
     )
     export.add_argument("--pictures", action="store_true", help="add a picture of each, its spectrogram, as PNG")
     export.add_argument("--force", action="store_true", help="write even if there are files, replacing same names")
+    verify = _add_command(commands, "verify", "say whether what lies in a folder is whole and consistent", _run_verify)
+    verify.add_argument("folder", type=Path, nargs="?", default=Path(), metavar="FOLDER", help="default: this project")
+    publish = _add_command(commands, "publish", "make a folder that is ready to upload, and say how", _run_publish)
+    publish.add_argument("--for", dest="place", choices=("huggingface", "kaggle"), required=True, help="where to")
+    publish.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty folder, or a new one")
+    publish.add_argument("--owner", metavar="NAME", help="your name there")
+    publish.add_argument("--force", action="store_true", help="replace a folder that this command made before")
     transcribe = _add_command(commands, "transcribe", "recognise what is said, and compare it", _run_transcribe)
     transcribe.add_argument("--engine", choices=("whisper", "pocketsphinx"), default="whisper", help="default: whisper")
     transcribe.add_argument(
@@ -132,6 +144,32 @@ def _run_export(options: argparse.Namespace) -> int:
         force=options.force,
     )
     print(f"export: {said}")
+    return 0
+
+
+def _run_verify(options: argparse.Namespace) -> int:
+    verdict = _imported("pipeline.commands.verify.audit").run(options.folder)
+    for problem in verdict.problems:
+        print(printable(str(problem)))
+    if verdict.unguarded:
+        names = ", ".join(map(str, verdict.unguarded))
+        print(
+            f"verify: no dvc.lock or SHA256SUMS here has a checksum of {names}: only the content was compared",
+            file=sys.stderr,
+        )
+    found = f"{verdict.files} files, {verdict.size_bytes / 1e6:.1f} MB"
+    if verdict.problems:
+        print(f"verify: {len(verdict.problems)} problems in {found}", file=sys.stderr)
+        return 1
+    print(f"verify: {found}, whole and consistent")
+    return 0
+
+
+def _run_publish(options: argparse.Namespace) -> int:
+    publication = _imported("pipeline.commands.publish.publication")
+    with _imported("pipeline.core.atomic").alone(options.command):
+        said = publication.run(options.place, options.to, owner=options.owner, force=options.force)
+    print(f"publish: {printable_lines(said)}")
     return 0
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.commands.rwlock import RWLOCK, is_truncated
+from pipeline.core import schema
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import Runtime, archive_folder, load_params, load_runtime
 from pipeline.shards.recipe import machine
@@ -53,6 +54,7 @@ def findings() -> Iterator[Finding]:
     yield settings()
     yield executor(load_runtime)
     yield disk(load_runtime)
+    yield outputs()
     yield locks()
     yield remote()
     yield client(load_runtime)
@@ -157,6 +159,20 @@ def disk(runtime: Callable[[], Runtime]) -> Finding:
     if whole and free < _WHOLE_BYTES and not any(archive_folder().glob("*.zip")):
         return Finding("warning", "disk", found, "transfer: whole needs 13.6 GB; set transfer: ranges, or free some.")
     return Finding("ok", "disk", found)
+
+
+def outputs(folder: Path = schema.WAVEFORMS) -> Finding:
+    """Open the waveforms, if there are some: their footers only."""
+    if not folder.is_dir():
+        return Finding("ok", "waveforms", "none yet")
+    try:
+        from pipeline.waveforms.reader import open_waveforms  # noqa: PLC0415  as above
+
+        clips = open_waveforms(folder)
+    except (ImportError, PipelineError, OSError) as error:
+        found = " ".join(str(error).split())
+        return Finding("failure", "waveforms", found, "To see all that is damaged: python -m pipeline verify")
+    return Finding("ok", "waveforms", f"{len(clips)} clips; to check every byte: python -m pipeline verify")
 
 
 def remote() -> Finding:

@@ -14,11 +14,12 @@ import soundfile
 
 from pipeline.audio import decode
 from pipeline.clips import originals
+from pipeline.commands import cuts
 from pipeline.core import atomic
 from pipeline.core.errors import ParameterError, PipelineError, SampleError
 from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
 
-FORMATS = ("mp3", "wav", "flac")
+FORMATS = ("mp3", "wav", "flac", "lhotse")
 TABLE = "samples.csv"
 MISSING = "?"  # as in the names of strata
 
@@ -61,7 +62,7 @@ def run(
     folder
         Where to; made if it is not there.
     file_format
-        Out of `FORMATS`.
+        Out of `FORMATS`; ``lhotse`` is FLAC with a manifest beside it (`pipeline.commands.cuts`).
     where
         Conditions such as ``gender=female``; ``age=?`` is a missing value. All of them have to hold.
     pictures
@@ -93,14 +94,18 @@ def run(
         raise FolderUnusable(folder, error) from None
     if present and not force:
         raise FolderInUse(folder, present)
-    table = chosen.metadata()[list(_COLUMNS)]
-    files = [f"sample-{number}.{file_format}" for number in range(1, clips + 1)]
-    for name, data in zip(files, _files(chosen, table, file_format), strict=True):
+    metadata = chosen.metadata()
+    table = metadata[list(_COLUMNS)]
+    audio_format = cuts.AUDIO_FORMAT if file_format == "lhotse" else file_format
+    files = [f"sample-{number}.{audio_format}" for number in range(1, clips + 1)]
+    for name, data in zip(files, _files(chosen, table, audio_format), strict=True):
         with atomic.replacing(folder / name) as temporary:
             temporary.write_bytes(data)
     for number, png in enumerate(_pictures(chosen) if pictures else (), start=1):
         with atomic.replacing(folder / f"sample-{number}.png") as temporary:
             temporary.write_bytes(png)
+    if file_format == "lhotse":
+        atomic.write_text(folder / cuts.MANIFEST, "".join(cuts.manifest(metadata.to_dict("records"), files)))
     table.insert(0, "file", files)
     atomic.write_text(folder / TABLE, table.map(_as_text).to_csv(index=False, lineterminator="\n"))
     return f"{clips} clips and {TABLE} in {folder}"

@@ -64,7 +64,7 @@ def facts() -> dict[str, str]:
     import pyarrow as pa  # noqa: PLC0415  who runs locally asks for none of this
 
     from pipeline.audio import decode  # noqa: PLC0415
-    from pipeline.shards.derive import machine  # noqa: PLC0415
+    from pipeline.shards.recipe import machine  # noqa: PLC0415
 
     digest = hashlib.sha256()
     for path in sorted(PACKAGE.rglob("*.py")):

@@ -109,13 +109,28 @@ class DirectorySource(Settings):
 
 
 class Description(Settings):
-    """A snapshot's description: what it is, who says so, under which licence, and where it lies."""
+    """A snapshot's description: what it is, who says so, under which licence, and where it lies.
+
+    Attributes
+    ----------
+    redistribution
+        Whether its terms allow to publish its clips again; None where the description does not say so.
+    """
 
     title: str
     license: str
     citation: str
     format: Literal["kaggle-v1", "mozilla-tsv"]
     source: Annotated[KaggleSource | ArchiveSource | DirectorySource, Field(discriminator="kind")]
+    redistribution: bool | None = None
+
+    @property
+    def may_be_redistributed(self) -> bool:
+        """Whether a sample may be published: where nothing is said, only one of v1, which has no terms but CC0.
+
+        Later releases come from Mozilla Data Collective, whose terms forbid to host a copy.
+        """
+        return self.format == "kaggle-v1" if self.redistribution is None else self.redistribution
 
 
 def describe(name: str, folder: Path = schema.SNAPSHOTS) -> Description:

@@ -20,7 +20,7 @@ from pipeline.core.params import Runtime, load_runtime
 from pipeline.snapshot.remote import kaggle
 from tests.snapshot.remote.test_ranges import MemoryContent
 from tests.support.fake_kaggle import FakeKaggle
-from tests.support.project import ROOT
+from tests.support.project import ROOT, Project
 
 TOKEN = "SECRETTOKEN"
 
@@ -60,7 +60,8 @@ def test_a_failure_is_exit_status_1_and_a_warning_is_not(
 
 def test_every_thing_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = {finding.about for finding in with_stubs(monkeypatch)}
-    things = {"Python", "machine", "libraries", "MP3", "settings", "executor", "disk", "DVC lock", "DVC remote"}
+    things = {"Python", "machine", "libraries", "MP3", "settings", "executor", "disk", "waveforms", "DVC lock"}
+    things |= {"DVC remote"}
     assert looked == things | {"Kaggle client", "Kaggle credentials", "Kaggle"}
 
 
@@ -186,3 +187,16 @@ def test_kaggle_is_reachable_if_it_says_anything() -> None:
     assert finding.status == "warning"
     assert "Connection refused" in finding.found
     assert finding.remedy
+
+
+def test_damaged_waveforms_are_a_failure_that_verify_explains(staged: Project) -> None:
+    folder = staged.root / "data/waveforms"
+    found = doctor.outputs(folder)
+    assert (found.status, found.found.partition(";")[0]) == ("ok", "120 clips")
+    path = folder / "part-00002.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    found = doctor.outputs(folder)
+    assert found.status == "failure"
+    assert "part-00002.parquet" in found.found
+    assert found.remedy.endswith("python -m pipeline verify")
+    assert doctor.outputs(folder / "nothing").status == "ok"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,29 @@ def test_wav_and_flac_hold_the_samples_of_the_shard(tmp_path: Path, file_format:
         assert file.endswith(file_format)
         assert rate == 16_000
         assert np.array_equal(samples, open_waveforms()[place].waveform)
+
+
+def test_lhotse_gets_a_cut_with_a_recording_and_a_supervision_for_each_clip(tmp_path: Path) -> None:
+    export.run(4, tmp_path, file_format="lhotse")
+    cuts = [json.loads(line) for line in (tmp_path / "cuts.jsonl").read_text().splitlines()]
+    for cut, clip in zip(cuts, open_waveforms().head(4), strict=True):
+        recording, (supervision,) = cut["recording"], cut["supervisions"]
+        assert cut["id"] == recording["id"] == supervision["recording_id"] == clip.clip_id
+        assert recording["num_samples"] == clip.num_samples
+        assert cut["duration"] == recording["duration"] == supervision["duration"] == clip.duration_seconds
+        assert supervision["text"] == clip.text
+        assert cut["custom"].get("accent") == clip.accent
+        samples, rate = soundfile.read(tmp_path / recording["sources"][0]["source"], dtype="float32")
+        assert rate == recording["sampling_rate"]
+        assert np.array_equal(samples, clip.waveform)
+
+
+def test_lhotse_loads_it(tmp_path: Path) -> None:
+    lhotse = pytest.importorskip("lhotse")
+    export.run(2, tmp_path, file_format="lhotse")
+    cuts = lhotse.CutSet.from_file(tmp_path / "cuts.jsonl").with_recording_path_prefix(str(tmp_path)).to_eager()
+    lhotse.validate(cuts, read_data=True)
+    assert np.array_equal(cuts[0].load_audio()[0], open_waveforms()[0].waveform)
 
 
 def test_a_number_is_found_by_how_it_is_written(tmp_path: Path) -> None:

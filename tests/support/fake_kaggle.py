@@ -89,6 +89,9 @@ class FakeKaggle:
     authorizations: list[str | None] = field(default_factory=list)  # sent to storage
     methods: list[str] = field(default_factory=list)
     connections: set[int] = field(default_factory=set)  # ports of the clients' ends
+    uploads: dict[str, bytes] = field(default_factory=dict)  # what was put to storage, by the token of the upload
+    upload_names: dict[str, str] = field(default_factory=dict)  # the name of each file, by its token
+    created: list[dict[str, Any]] = field(default_factory=list)  # what data sets were asked for
     sent_bytes: int = 0
     port: int = 0
     oldest_valid: int = 0
@@ -167,6 +170,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))) or b"{}")
+        if self.path.endswith(("/StartBlobUpload", "/CreateDataset")):
+            self.take(self.path.rpartition("/")[2], asked)
+            return
         if not self.path.endswith("/api/v1/datasets.DatasetApiService/DownloadDataset"):
             self.refuse(404, "no such method")
             return
@@ -185,6 +191,23 @@ class _Handler(BaseHTTPRequestHandler):
         signature = f"{SECRET}{self.fake.oldest_valid + number}"
         location = f"http://{STORAGE}/archive.zip?X-Goog-Signature={signature}"
         self.answer(302, {"Location": location}, b"")
+
+    def take(self, method: str, asked: dict[str, Any]) -> None:
+        """Answer as Kaggle does when a data set is uploaded: a place for each file, then the data set itself."""
+        with self.fake.lock:
+            if method == "CreateDataset":
+                self.fake.created.append(asked)
+                said = {"status": "ok", "ref": "/owner/slug", "url": "https://www.kaggle.com/datasets/owner/slug"}
+            else:
+                token = f"token-{len(self.fake.upload_names)}"
+                self.fake.upload_names[token] = asked["name"]
+                said = {"token": token, "createUrl": f"http://{STORAGE}/upload/{token}"}
+        self.answer(200, {"Content-Type": "application/json"}, json.dumps(said).encode())
+
+    def do_PUT(self) -> None:
+        """Keep a file."""
+        self.fake.uploads[self.path.rpartition("/")[2]] = self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(200, {}, b"")
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)

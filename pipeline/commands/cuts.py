@@ -1,0 +1,54 @@
+"""Clips as a manifest that lhotse loads: a `CutSet` with a recording and a supervision for each. Pure.
+
+One JSON object a line, as `lhotse.CutSet.to_jsonl` (lhotse 1.33) writes them. Paths are relative to the manifest:
+``CutSet.from_file("DIR/cuts.jsonl").with_recording_path_prefix("DIR")``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+MANIFEST = "cuts.jsonl"
+AUDIO_FORMAT = "flac"
+
+_STATED = ("age", "accent", "split", "rank", "table", "mp3_sha256")
+
+
+def manifest(clips: Sequence[Mapping[Any, Any]], files: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of the manifest.
+
+    Parameters
+    ----------
+    clips
+        The metadata of each clip, by the names of the columns of waveforms.
+    files
+        The audio of each.
+    """
+    for clip, file in zip(clips, files, strict=True):
+        yield json.dumps(cut(clip, file), ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def cut(clip: Mapping[Any, Any], file: str) -> dict[str, Any]:
+    """Return the whole of a clip as a cut, with its sentence as the supervision; what is missing is left out."""
+    span = {"start": 0, "duration": clip["num_samples"] / clip["sample_rate"], "channel": 0}
+    recording = {
+        "id": clip["clip_id"],
+        "sources": [{"type": "file", "channels": [0], "source": file}],
+        "sampling_rate": clip["sample_rate"],
+        "num_samples": clip["num_samples"],
+        "duration": span["duration"],
+        "channel_ids": [0],
+    }
+    spoken = {name: clip[name] for name in ("text", "gender") if isinstance(clip[name], str)}
+    supervision = {"id": clip["clip_id"], "recording_id": clip["clip_id"], **span, **spoken}
+    custom = {name: clip[name] for name in _STATED if clip[name] == clip[name] and clip[name] is not None}
+    return {
+        "id": clip["clip_id"],
+        **span,
+        "supervisions": [supervision],
+        "recording": recording,
+        "custom": custom,
+        "type": "MonoCut",
+    }

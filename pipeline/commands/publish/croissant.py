@@ -1,0 +1,198 @@
+"""The folder described in Croissant 1.1: its files, the fields of its records, where it is from, what its limits are.
+
+http://mlcommons.org/croissant/1.1; the responsible-AI fields are those of http://mlcommons.org/croissant/RAI/1.0.
+Units are UCUM codes in schema.org's ``unitText``: Croissant allows properties of other vocabularies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.commands.publish.columns import Column
+from pipeline.commands.publish.material import Material
+from pipeline.core import schema
+from pipeline.snapshot.description import KaggleSource
+
+_LICENSES = {"CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/"}
+_TYPES = {
+    pa.string(): "sc:Text",
+    pa.int16(): "cr:Int16",
+    pa.int32(): "cr:Int32",
+    pa.int64(): "cr:Int64",
+    pa.float32(): "cr:Float32",
+    pa.float64(): "cr:Float64",
+}
+_CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "sc": "https://schema.org/",
+    "cr": "http://mlcommons.org/croissant/",
+    "dct": "http://purl.org/dc/terms/",
+    "prov": "http://www.w3.org/ns/prov#",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "conformsTo": "dct:conformsTo",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "description": {"@container": "@language"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "name": {"@container": "@language"},
+    **{
+        name: f"cr:{name}"
+        for name in (
+            *("arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "extract", "field", "fileObject"),
+            *("fileProperty", "fileSet", "format", "includes", "isArray", "isLiveDataset", "jsonPath", "key", "md5"),
+            *("parentField", "path", "recordSet", "references", "regex", "repeated", "replace", "samplingRate"),
+            *("separator", "source", "subField", "transform"),
+        )
+    },
+}
+
+
+@dataclass(frozen=True)
+class Records:
+    """A set of records: what it is called and is, the files that it is in, and its columns."""
+
+    name: str
+    description: str
+    includes: str
+    columns: Sequence[Column]
+
+
+def describe(material: Material, records: Sequence[Records], files: Mapping[str, tuple[int, str]]) -> dict[str, Any]:
+    """Return the description.
+
+    Parameters
+    ----------
+    files
+        The size in bytes and the SHA-256 of each Parquet file, by its path in the folder.
+    """
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.1",
+        "name": material.title,
+        "description": f"A stratified sample of {material.clips} clips of {material.description.title}.",
+        "license": _LICENSES.get(material.description.license, material.description.license),
+        "citeAs": material.description.citation,
+        "inLanguage": "en",
+        "version": schema.VERSION,
+        "isLiveDataset": False,
+        **_provenance(material),
+        **_responsible_ai(material),
+        "distribution": [
+            *(_file(path, size_bytes, sha256) for path, (size_bytes, sha256) in files.items()),
+            *(_file_set(each) for each in records),
+        ],
+        "recordSet": [_splits(material), *(_record_set(each, material.sample_rate) for each in records)],
+    }
+
+
+def _provenance(material: Material) -> dict[str, Any]:
+    source = material.description.source
+    origin: dict[str, Any] = {"@type": "prov:Entity", "prov:label": material.description.title}
+    if isinstance(source, KaggleSource):
+        origin["@id"] = f"https://www.kaggle.com/datasets/{source.dataset}/versions/{source.version}"
+    seal = material.waveforms[0].seal
+    versions = ", ".join(f"{name} {version}" for name, version in seal.decoder.items())
+    return {
+        "prov:wasDerivedFrom": origin,
+        "prov:wasGeneratedBy": {
+            "@type": "prov:Activity",
+            "prov:label": material.drawn,
+            "prov:wasAssociatedWith": {
+                "@type": "prov:SoftwareAgent",
+                "prov:label": f"common-voice-sample {seal.version} ({versions})",
+            },
+        },
+    }
+
+
+def _responsible_ai(material: Material) -> dict[str, Any]:
+    """Return what the card says, in the fields that there are for it."""
+    audio = f"Decoded from MP3, mixed down to mono, resampled to {material.sample_rate} Hz (soxr HQ)."
+    stated, *_ = material.limits or ["Age, gender and accent are what speakers said of themselves."]
+    return {
+        "rai:dataCollection": "Volunteers read sentences aloud; others voted on whether clip and sentence agree.",
+        "rai:dataCollectionType": "Crowdsourcing",
+        "rai:dataPreprocessingProtocol": [material.drawn, audio],
+        "rai:dataLimitations": material.limits,
+        "rai:dataBiases": [limit for limit in material.limits if "proportion" in limit or "leaves out" in limit],
+        "rai:personalSensitiveInformation": ["Voices.", stated],
+    }
+
+
+def _file(path: str, size_bytes: int, sha256: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": path,
+        "name": path,
+        "contentUrl": path,
+        "contentSize": f"{size_bytes} B",
+        "encodingFormat": "application/x-parquet",
+        "sha256": sha256,
+    }
+
+
+def _file_set(records: Records) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"files/{records.name}",
+        "name": f"files/{records.name}",
+        "description": f"The files of {records.name}.",
+        "encodingFormat": "application/x-parquet",
+        "includes": records.includes,
+    }
+
+
+def _splits(material: Material) -> dict[str, Any]:
+    field = {"@type": "cr:Field", "@id": "splits/name", "name": "name", "dataType": "sc:Text"}
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "splits",
+        "name": "splits",
+        "description": "No sentence is in two of them, and no speaker where speakers are known.",
+        "dataType": "cr:Split",
+        "key": {"@id": "splits/name"},
+        "field": [field],
+        "data": [{"splits/name": name} for name in material.splits],
+    }
+
+
+def _record_set(records: Records, sample_rate: int) -> dict[str, Any]:
+    return {
+        "@type": "cr:RecordSet",
+        "@id": records.name,
+        "name": records.name,
+        "description": records.description,
+        "key": {"@id": f"{records.name}/clip_id"},
+        "field": [_field(records.name, column, sample_rate) for column in records.columns],
+    }
+
+
+def _field(record_set: str, column: Column, sample_rate: int) -> dict[str, Any]:
+    kind = column.field.type
+    source: dict[str, Any] = {"fileSet": {"@id": f"files/{record_set}"}, "extract": {"column": column.name}}
+    field: dict[str, Any] = {
+        "@type": "cr:Field",
+        "@id": f"{record_set}/{column.name}",
+        "name": column.name,
+        "description": column.description,
+        "source": source,
+    }
+    if pa.types.is_struct(kind):
+        source["transform"] = {"jsonPath": "bytes"}
+        field |= {"dataType": "sc:AudioObject"}
+        source["samplingRate"] = sample_rate
+    elif pa.types.is_list(kind):
+        field |= {"dataType": _TYPES[kind.value_type], "isArray": True, "arrayShape": "-1"}
+    else:
+        field["dataType"] = _TYPES[kind]
+    if column.unit:
+        field["unitText"] = column.unit
+    if column.name == "split":
+        field["references"] = {"field": {"@id": "splits/name"}}
+    return field

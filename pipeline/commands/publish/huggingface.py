@@ -1,0 +1,212 @@
+"""The folder for Hugging Face: a Parquet file or more for each split, and a card that says so.
+
+https://huggingface.co/docs/hub/datasets-manual-configuration and https://huggingface.co/docs/hub/datasets-audio.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from ruamel.yaml import YAML
+
+from pipeline.audio import decode
+from pipeline.commands.publish.columns import feature_columns
+from pipeline.commands.publish.material import Material
+from pipeline.core import schema
+from pipeline.core.progress import progress
+from pipeline.shards.recipe import DerivedSeal
+from pipeline.shards.sealed import Shard
+from pipeline.waveforms.reader import waveforms_of
+
+CLIPS, FEATURES = "data", "features"  # folders of the two configurations
+_FILE_CLIPS = 5_000  # in one file, of about 250 MB: the Hub asks for less than 500
+_ROW_GROUP_CLIPS = 100  # as `datasets` writes audio: what its viewer reads to show a page
+_NAMES = {pa.float64(): "float64", pa.float32(): "float32"}  # where its names of types differ from Arrow's
+_PARQUET: dict[str, Any] = {
+    "compression": "none",  # FLAC is compressed
+    "write_page_checksum": True,
+    "write_page_index": True,  # lets the viewer read a page without its row group
+    "use_content_defined_chunking": True,  # so that a larger sample uploads only what is new
+}
+
+
+class SplitFiles:
+    """The files of the splits of one configuration, written side by side: rows come in rank order and leave so.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    columns
+        Of all files.
+    splits
+        How many rows each split has.
+    """
+
+    def __init__(self, folder: Path, columns: pa.Schema, splits: Mapping[str, int]) -> None:
+        self._columns = columns
+        self._waiting = dict.fromkeys(splits, columns.empty_table())
+        self._written = dict.fromkeys(splits, 0)
+        self._files = {split: list(file_names(split, count)) for split, count in splits.items()}
+        self._folder = folder
+        self._open: dict[str, tuple[Path, pq.ParquetWriter]] = {}
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            if error[0] is None:
+                for split in self._waiting:
+                    self._write(split, 1)
+        finally:
+            for _, writer in self._open.values():
+                writer.close()
+
+    def add(self, rows: pa.Table) -> None:
+        """Add rows of any splits."""
+        for split in self._waiting:
+            mine = rows.filter(pc.equal(rows["split"], split))
+            self._waiting[split] = pa.concat_tables([self._waiting[split], mine.cast(self._columns)])
+            self._write(split, _ROW_GROUP_CLIPS)
+
+    def _write(self, split: str, least: int) -> None:
+        while self._waiting[split].num_rows >= least:
+            done = self._written[split]
+            group = self._waiting[split].slice(0, min(_ROW_GROUP_CLIPS, _FILE_CLIPS - done % _FILE_CLIPS))
+            self._writer(split, self._folder / self._files[split][done // _FILE_CLIPS]).write_table(group)
+            self._waiting[split] = self._waiting[split].slice(group.num_rows).combine_chunks()
+            self._written[split] += group.num_rows
+
+    def _writer(self, split: str, path: Path) -> pq.ParquetWriter:
+        before, writer = self._open.get(split, (None, None))
+        if writer is None or before != path:
+            if writer is not None:
+                writer.close()
+            writer = pq.ParquetWriter(path, self._columns, **_PARQUET)
+            self._open[split] = path, writer
+        return writer
+
+
+def file_names(split: str, clips: int) -> Iterable[str]:
+    """Yield the names of the files of a split, such as ``train-00000-of-00002.parquet``."""
+    count = -(-clips // _FILE_CLIPS)
+    return (f"{split}-{number:05d}-of-{count:05d}.parquet" for number in range(count))
+
+
+def write(folder: Path, material: Material) -> None:
+    """Write the Parquet files and the card; a row group of each split is in memory."""
+    total = material.clips * (2 if material.features else 1)
+    columns = _with_features(schema.waveforms_schema("flac"), material.sample_rate)
+    with progress("published", total, "clips") as bar:
+        with SplitFiles(folder / CLIPS, columns, material.splits) as files:
+            _copy(files, material.waveforms, _with_flac, bar.update)
+        if material.features:
+            described = pa.schema([column.field for column in feature_columns()])
+            with SplitFiles(folder / FEATURES, _with_features(described), material.splits) as files:
+                _copy(files, material.features, lambda rows: rows, bar.update)
+    (folder / "README.md").write_bytes(_card(folder, material).encode())
+
+
+def _copy(
+    files: SplitFiles,
+    shards: Iterable[Shard[DerivedSeal]],
+    changed: Callable[[pa.Table], pa.Table],
+    update: Callable[[float], None],
+) -> None:
+    for shard in shards:
+        for group in shard.groups:
+            rows = changed(shard.read(group))
+            files.add(rows)
+            update(rows.num_rows)
+
+
+def _with_flac(rows: pa.Table) -> pa.Table:
+    """Return rows with their audio as FLAC files, whatever it is stored as."""
+    if "waveform" not in rows.column_names:
+        return rows
+    place = rows.column_names.index("waveform")
+    rate = rows["sample_rate"].to_pylist()
+    waveforms = waveforms_of(rows["waveform"].combine_chunks())
+    flacs = [decode.to_flac(decode.to_pcm16(samples)[0], hz) for samples, hz in zip(waveforms, rate, strict=True)]
+    paths = [f"{clip_id}.flac" for clip_id in rows["clip_id"].to_pylist()]
+    field = schema.AUDIO_COLUMNS["flac"]
+    arrays = [pa.array(flacs, pa.binary()), pa.array(paths, pa.string())]
+    return rows.set_column(place, field, pa.StructArray.from_arrays(arrays, fields=list(field.type)))
+
+
+def _features(columns: pa.Schema, sample_rate: int | None) -> dict[str, dict[str, Any]]:
+    """Return what `datasets` calls features, as its `Features.to_dict` has them."""
+    return {
+        field.name: {"sampling_rate": sample_rate, "_type": "Audio"}
+        if pa.types.is_struct(field.type)
+        else {"dtype": _NAMES.get(field.type, str(field.type)), "_type": "Value"}
+        for field in columns
+    }
+
+
+def _with_features(columns: pa.Schema, sample_rate: int | None = None) -> pa.Schema:
+    info = {"info": {"features": _features(columns, sample_rate)}}
+    return columns.with_metadata({"huggingface": json.dumps(info)})
+
+
+def _card(folder: Path, material: Material) -> str:
+    """Return the card with what the Hub and `datasets` read of the files."""
+    yaml = YAML()
+    yaml.width = 4096
+    head = yaml.load(material.card_head)
+    names = {"default": CLIPS, **({"features": FEATURES} if material.features else {})}
+    head["configs"] = [
+        {
+            "config_name": name,
+            **({"default": True} if name == "default" else {}),
+            "data_files": [{"split": split, "path": f"{place}/{split}-*.parquet"} for split in material.splits],
+        }
+        for name, place in names.items()
+    ]
+    head["dataset_info"] = [_info(folder / place, name, material.splits) for name, place in names.items()]
+    buffer = io.StringIO()
+    yaml.dump(head, buffer)
+    return f"---\n{buffer.getvalue()}---\n\n{material.card_body}\n{_FILES}"
+
+
+def _info(folder: Path, name: str, splits: Mapping[str, int]) -> dict[str, Any]:
+    files = {split: [folder / file for file in file_names(split, count)] for split, count in splits.items()}
+    columns = pq.read_schema(next(iter(files.values()))[0])
+    num_bytes = {split: sum(map(_uncompressed_bytes, paths)) for split, paths in files.items()}
+    declared = json.loads(columns.metadata[b"huggingface"])["info"]["features"]
+    return {
+        "config_name": name,
+        "features": [
+            {"name": column, "dtype": each["dtype"]}
+            if each["_type"] == "Value"
+            else {"name": column, "dtype": {"audio": {"sampling_rate": each["sampling_rate"]}}}
+            for column, each in declared.items()
+        ],
+        "splits": [
+            {"name": split, "num_bytes": num_bytes[split], "num_examples": count} for split, count in splits.items()
+        ],
+        "download_size": sum(path.stat().st_size for paths in files.values() for path in paths),
+        "dataset_size": sum(num_bytes.values()),
+    }
+
+
+def _uncompressed_bytes(path: Path) -> int:
+    metadata = pq.read_metadata(path)
+    return sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+
+
+_FILES = """## Files
+
+- `data/`: a row for each clip, in the order of the ranking, in files by split; `audio` is a FLAC file of 16 bits.
+- `features/`, where it is there: measurements of the same clips, as a second configuration.
+- `croissant.json` describes every column; `SHA256SUMS` has the checksum of every file (`sha256sum --check SHA256SUMS`).
+"""

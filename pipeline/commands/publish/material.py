@@ -1,0 +1,151 @@
+"""What is published: the waveforms, the features where there are some, the card, and the terms of the snapshot."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pipeline.commands.verify import audit
+from pipeline.core import schema
+from pipeline.core.errors import PipelineError, ShardError
+from pipeline.shards.folder import shard_paths
+from pipeline.shards.recipe import DerivedSeal
+from pipeline.shards.sealed import Shard
+from pipeline.snapshot.description import Description, describe
+
+_BULLET = re.compile(r"^- (.+)$", re.MULTILINE)
+_SECTION = r"^## {}\n(.*?)(?=^## |\Z)"
+
+
+class RedistributionForbidden(PipelineError):
+    """The snapshot's terms do not allow its clips to be published again."""
+
+    def __init__(self, snapshot: str, description: Description) -> None:
+        path = schema.SNAPSHOTS / f"{snapshot}.yaml"
+        if description.redistribution is None:
+            reason = (
+                f"{path} does not say whether the terms of {description.title} allow it, and those of Mozilla Data "
+                "Collective do not: they forbid to host a copy of a release, though the clips are CC0.\n"
+                "If the terms of this release allow it, say so there: redistribution: true"
+            )
+        else:
+            reason = (
+                f"{path} says redistribution: false: the terms of {description.title} forbid to host a copy "
+                "(as those of Mozilla Data Collective do for its releases, though the clips are CC0).\n"
+                "Share params.yaml and dvc.lock in its place: whoever has the release makes the same sample of it."
+            )
+        super().__init__(f"the sample cannot be published. {reason}")
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is published.
+
+    Attributes
+    ----------
+    description
+        Of the snapshot.
+    snapshot
+        Its name.
+    waveforms, features
+        The shards; no features where none were made.
+    card
+        ``reports/DATASET_CARD.md``.
+    """
+
+    description: Description
+    snapshot: str
+    waveforms: tuple[Shard[DerivedSeal], ...]
+    features: tuple[Shard[DerivedSeal], ...]
+    card: str
+
+    @classmethod
+    def load(cls) -> Material:
+        """Open everything, and make sure that all of it is whole and consistent.
+
+        Raises
+        ------
+        RedistributionForbidden
+            The snapshot may not be published again.
+        ShardError
+            `verify` finds problems.
+        """
+        waveforms = _shards(schema.WAVEFORMS)
+        snapshot = waveforms[0].seal.snapshot
+        description = describe(snapshot)
+        if not description.may_be_redistributed:
+            raise RedistributionForbidden(snapshot, description)
+        problems = audit.run(Path()).problems
+        if problems:
+            raise ShardError(
+                f"the sample is not whole and consistent, and is not published: {problems[0]}"
+                f"{f' (and {len(problems) - 1} more problems)' if len(problems) > 1 else ''}.\n"
+                "To see all: python -m pipeline verify"
+            )
+        features = _shards(schema.FEATURES) if schema.FEATURES.is_dir() else ()
+        return cls(description, snapshot, waveforms, features, schema.CARD.read_text(encoding="utf-8"))
+
+    @property
+    def sample_rate(self) -> int:
+        """Of all waveforms, in Hz."""
+        return int(self.waveforms[0].seal.settings["sample_rate"])
+
+    @cached_property
+    def splits(self) -> dict[str, int]:
+        """How many clips each split has that has some, in the order train, dev, test, others."""
+        counts: Counter[str] = Counter()
+        for shard in self.waveforms:
+            counts.update(shard.read_all(["split"])["split"].to_pylist())
+        return {name: counts[name] for name in sorted(counts, key=lambda name: (_ORDER.get(name, len(_ORDER)), name))}
+
+    @property
+    def clips(self) -> int:
+        """How many there are."""
+        return sum(shard.num_rows for shard in self.waveforms)
+
+    @property
+    def title(self) -> str:
+        """The title of the snapshot without what is in parentheses, and the number of clips; at most 50 characters."""
+        suffix = f": {self.clips} clips"
+        base = self.description.title.partition(" (")[0]
+        return f"{base[: 50 - len(suffix)].rstrip(' ,')}{suffix}"
+
+    @property
+    def slug(self) -> str:
+        """The title as a name in a URL, of 6 to 50 characters."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+
+    @property
+    def card_head(self) -> str:
+        """The YAML between the lines of dashes of the card."""
+        return self.card.split("---\n", 2)[1]
+
+    @property
+    def card_body(self) -> str:
+        """The card without its YAML."""
+        return self.card.split("---\n", 2)[2].lstrip("\n")
+
+    @cached_property
+    def limits(self) -> list[str]:
+        """What the card says of the limits of the sample: a sentence or two each."""
+        return _BULLET.findall(self._section("Limits"))
+
+    @cached_property
+    def drawn(self) -> str:
+        """What the card says of how the sample was drawn, apart from its table of parameters."""
+        lines = self._section("How it was drawn").splitlines()
+        return " ".join(line for line in lines if line and not line.startswith("|"))
+
+    def _section(self, name: str) -> str:
+        found = re.search(_SECTION.format(re.escape(name)), self.card_body, re.MULTILINE | re.DOTALL)
+        return found[1] if found else ""
+
+
+_ORDER = {"train": 0, "dev": 1, "test": 2}
+
+
+def _shards(folder: Path) -> tuple[Shard[DerivedSeal], ...]:
+    return tuple(Shard(path, DerivedSeal) for path in shard_paths(folder))

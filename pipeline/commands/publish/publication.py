@@ -1,0 +1,112 @@
+"""publish: make a folder that is ready to upload, all of it or nothing, and say the command that uploads it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal
+
+from pipeline.commands.export import FolderInUse, FolderUnusable
+from pipeline.commands.publish import croissant, huggingface, kaggle
+from pipeline.commands.publish.columns import feature_columns, waveform_columns
+from pipeline.commands.publish.croissant import Records
+from pipeline.commands.publish.material import Material
+from pipeline.commands.verify.recorded import SUMS, read_sums
+from pipeline.core import atomic, schema
+
+Place = Literal["huggingface", "kaggle"]
+
+_NOT_UPLOADED = frozenset({SUMS, kaggle.METADATA})
+
+
+def run(place: Place, folder: Path, *, owner: str | None = None, force: bool = False) -> str:
+    """Make the folder; return what to tell the user.
+
+    Parameters
+    ----------
+    place
+        Where it will be uploaded to.
+    folder
+        A new folder, or an empty one.
+    owner
+        Whose data set it will be there.
+    force
+        Replace a folder that this command made before; one that has other files in it stays, too.
+
+    Raises
+    ------
+    RedistributionForbidden
+        The snapshot may not be published again.
+    FolderInUse, FolderUnusable
+        There are files in the folder, or it cannot be made.
+    ShardError
+        The sample is not whole and consistent.
+    """
+    folder = folder.resolve()
+    _require_free(folder, force=force)
+    material = Material.load()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderUnusable(folder, error) from None
+    with atomic.replacing_folder(folder) as new:
+        if place == "huggingface":
+            huggingface.write(new, material)
+        else:
+            kaggle.write(new, material, owner)
+        _describe(new, material, _records(place, material))
+        size_bytes = sum(path.stat().st_size for path in new.rglob("*") if path.is_file())
+    return f"{material.clips} clips, {size_bytes / 1e6:.1f} MB in {folder}\n{_how(place, folder, material, owner)}"
+
+
+def _records(place: Place, material: Material) -> list[Records]:
+    is_hub = place == "huggingface"
+    columns = schema.waveforms_schema("flac") if is_hub else material.waveforms[0].columns
+    files = ("data/*.parquet", "features/*.parquet") if is_hub else ("part-*.parquet", "features-*.parquet")
+    clips = Records("clips", "A row for each clip, with its audio.", files[0], waveform_columns(columns))
+    features = Records("features", "What was measured of each clip.", files[1], feature_columns())
+    return [clips, features] if material.features else [clips]
+
+
+def _describe(folder: Path, material: Material, records: list[Records]) -> None:
+    """Write ``croissant.json`` and, last of all, the list of checksums."""
+    sums = _sums(folder)
+    parquet = {name: ((folder / name).stat().st_size, sums[name]) for name in sums if name.endswith(".parquet")}
+    described = json.dumps(croissant.describe(material, records, parquet), indent=2, ensure_ascii=False) + "\n"
+    (folder / "croissant.json").write_bytes(described.encode())
+    lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(_sums(folder).items())]
+    (folder / SUMS).write_bytes("".join(lines).encode())
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    sums = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in _NOT_UPLOADED:
+            with path.open("rb") as file:
+                sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return sums
+
+
+def _require_free(folder: Path, *, force: bool) -> None:
+    """Raise unless the folder is new, empty, or with `force` one in which there is nothing but what this wrote."""
+    try:
+        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+        if folder.exists():
+            next(folder.iterdir(), None)
+    except OSError as error:
+        raise FolderUnusable(folder, error) from None
+    if force and names:
+        own = {path.relative_to(folder).as_posix() for path in read_sums(folder)[0]}
+        names = [name for name in names if name not in own | _NOT_UPLOADED]
+    if names:
+        raise FolderInUse(folder, names)
+
+
+def _how(place: Place, folder: Path, material: Material, owner: str | None) -> str:
+    if place == "huggingface":
+        name = f"{owner or 'OWNER'}/{material.slug}"
+        return f"Upload it with: hf upload --repo-type dataset {name} {folder} ."
+    first = f"Put your name on Kaggle in place of {kaggle.OWNER} in {kaggle.METADATA}, then upload it with:"
+    return f"{'Upload it with:' if owner else first} kaggle datasets create -p {folder}"

@@ -1,0 +1,125 @@
+"""Files against the checksums that something else has of them: DVC's lock file, or the list of a published folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.commands.verify.outputs import Problem, files_of
+
+LOCK = "dvc.lock"
+SUMS = "SHA256SUMS"
+_SUM = re.compile(r"([0-9a-f]{64}) [ *](.+)")  # as sha256sum of GNU coreutils writes it
+_DIRECTORY = ".dir"  # ends the MD5 of a folder
+_REMEDY = "get it again with: dvc checkout or dvc pull"
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What dvc.lock says of the outputs that lie in a folder.
+
+    Attributes
+    ----------
+    root
+        The folder of dvc.lock.
+    outs
+        The MD5 of each output: that of a file, or for a folder that of its manifest, with ``.dir`` behind it.
+    problems
+        Why dvc.lock cannot be used.
+    """
+
+    root: Path
+    outs: Mapping[Path, str] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    @classmethod
+    def above(cls, folder: Path) -> Lock | None:
+        """Read the dvc.lock of the project that `folder` is in, if there is one, as far as it is about files there."""
+        root = next((place for place in (folder, *folder.absolute().parents) if (place / LOCK).is_file()), None)
+        if root is None:
+            return None
+        inside = folder.absolute()
+        try:
+            stages = YAML(typ="safe").load((root / LOCK).read_bytes())["stages"].values()
+            md5s = {out["path"]: str(out["md5"]) for stage in stages for out in stage.get("outs", ()) if "md5" in out}
+        except (YAMLError, OSError, UnicodeError, TypeError, KeyError, ValueError, AttributeError) as error:
+            said = str(error).splitlines()[0]
+            return cls(root, problems=(Problem(root / LOCK, f"cannot be read ({said}); get it again with git"),))
+        outs = {root / path: md5 for path, md5 in md5s.items()}
+        return cls(root, {p: md5 for p, md5 in outs.items() if p.exists() and p.absolute().is_relative_to(inside)})
+
+    def files(self) -> set[Path]:
+        """Return the files that it has a checksum of."""
+        return {file for out in self.outs for file in files_of(out)}
+
+    def compare(self, md5s: Mapping[Path, str], damaged: set[Path]) -> Iterator[Problem]:
+        """Compare the MD5 of each of `files` with it; a file that is known to be `damaged` gets no second line."""
+        for out, expected in self.outs.items():
+            if not expected.endswith(_DIRECTORY):
+                if md5s.get(out) != expected and out not in damaged:
+                    yield Problem(out, f"is not what {LOCK} records; {_REMEDY}")
+                continue
+            found = {file.relative_to(out).as_posix(): md5s.get(file, "") for file in files_of(out)}
+            if manifest_md5(found) + _DIRECTORY == expected:
+                continue
+            manifest = self._manifest(expected)
+            problems = list(_differences(out, found, manifest) if manifest else ())
+            if manifest is None and not damaged & set(files_of(out)):
+                problems = [Problem(out, f"a file in it is not what {LOCK} records, or is missing; {_REMEDY}")]
+            yield from (problem for problem in problems if problem.path not in damaged)
+
+    def _manifest(self, md5: str) -> dict[str, str] | None:
+        """Return DVC's manifest of a folder, if its cache has it and it is right: the MD5 of each file in it."""
+        path = self.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        if hashlib.md5(data, usedforsecurity=False).hexdigest() + _DIRECTORY != md5:
+            return None
+        return {entry["relpath"]: entry["md5"] for entry in json.loads(data)}
+
+
+def manifest_md5(md5s: Mapping[str, str]) -> str:
+    """Return the MD5 that DVC knows a folder by: of its manifest, in which files stand in the order of their paths.
+
+    As `dvc_data.hashfile.tree.Tree.as_bytes` (dvc-data 3.16) writes it.
+    """
+    entries = [{"md5": md5s[path], "relpath": path} for path in sorted(md5s)]
+    return hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
+
+
+def _differences(out: Path, found: Mapping[str, str], recorded: Mapping[str, str]) -> Iterator[Problem]:
+    for name in sorted({*found, *recorded}):
+        if name not in found:
+            yield Problem(out / name, f"is missing; {_REMEDY}")
+        elif name not in recorded:
+            yield Problem(out / name, f"is not among the files that {LOCK} records; remove it, or run: dvc repro")
+        elif found[name] != recorded[name]:
+            yield Problem(out / name, f"is not what {LOCK} records; {_REMEDY}")
+
+
+def read_sums(folder: Path) -> tuple[dict[Path, str], list[Problem]]:
+    """Read the SHA-256 of each file that a published folder lists, and what is wrong with the list."""
+    path = folder / SUMS
+    sums: dict[Path, str] = {}
+    problems: list[Problem] = []
+    if path.is_file():
+        for number, line in enumerate(path.read_bytes().decode(errors="replace").splitlines(), start=1):
+            entry = _SUM.fullmatch(line)
+            if entry is None or Path(entry[2]).is_absolute() or ".." in Path(entry[2]).parts:
+                problems.append(
+                    Problem(path, f"line {number}: expected a SHA-256 and a file's name; got {line[:80]!r}")
+                )
+            elif not (folder / entry[2]).is_file():
+                problems.append(Problem(folder / entry[2], f"is missing; {SUMS} lists it"))
+            else:
+                sums[folder / entry[2]] = entry[1]
+    return sums, problems
