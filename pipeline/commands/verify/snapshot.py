@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline.commands.verify.outputs import Problem
 from pipeline.core import schema
 from pipeline.core.errors import PipelineError, SnapshotError
-from pipeline.snapshot import formats
+from pipeline.snapshot import formats, tables
 from pipeline.snapshot.receipt import read_members, read_receipt
 
 
