@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,14 +18,6 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MOST_BYTES = 1_500_000
 PICTURES = {"preparation.ipynb": 11, "exploration.ipynb": 8}
 
-pytestmark = [
-    # Jupyter's own, at the end of each kernel: zmq sockets of a loop that has been closed, and the event loop policy
-    # that tornado asks for and Python 3.14 takes away.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore:.*event loop policy:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:.*WindowsSelectorEventLoopPolicy.*:DeprecationWarning"),
-]
-
 
 @pytest.fixture(scope="module")
 def run() -> ModuleType:
@@ -40,14 +30,13 @@ def run() -> ModuleType:
 
 
 @pytest.fixture
-def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give kernels an environment in which whoever asks the network gets no answer."""
     for name, value in environment(JUPYTER_PLATFORM_DIRS="1").items():
         monkeypatch.setenv(name, value)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # the port that discards, where nobody listens
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    yield
 
 
 def outputs(notebook: Any) -> list[Any]:
@@ -133,9 +122,3 @@ def test_a_cell_that_fails_is_an_error(tmp_path: Path, run: ModuleType) -> None:
     with pytest.raises(Exception, match="ZeroDivisionError"):
         run.execute(tmp_path / "broken.ipynb")
     assert "outputs" in (tmp_path / "broken.ipynb").read_text()
-
-
-def test_the_folder_holds_what_make_opens() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert re.search(r"^notebooks: .*\n\tjupyter lab notebooks$", makefile, re.MULTILINE)
-    assert os.access(ROOT / "notebooks", os.R_OK)
