@@ -54,7 +54,7 @@ $(READY): requirements.lock
 # The ranges are in pyproject.toml.
 lock: $(READY)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	  --all-extras --group dev --group notebooks pyproject.toml --output-file requirements.lock
+	  --extra make --group dev --group notebooks pyproject.toml --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

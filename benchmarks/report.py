@@ -35,6 +35,7 @@ from pipeline.shards import derive, sealed  # noqa: E402
 from pipeline.shards.folder import shard_name  # noqa: E402
 from pipeline.shards.sealed import Seal  # noqa: E402
 from pipeline.snapshot import tables  # noqa: E402
+from pipeline.snapshot.receipt import FolderIdentity, Receipt, write_receipt  # noqa: E402
 from pipeline.views.features.recipe import FeatureRecipe  # noqa: E402
 from pipeline.waveforms.shard import WaveformRecipe  # noqa: E402
 
@@ -118,8 +119,8 @@ def main() -> None:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, name)
         write_tables(options.rows)
-        receipt = {"format": "kaggle-v1", "source": {"kind": "generated"}, "validators": {}}
-        schema.RECEIPT.write_text(json.dumps(receipt))
+        identity = FolderIdentity(options.clips, "0" * 64)
+        write_receipt(schema.RECEIPT, Receipt("generated", "kaggle-v1", {"kind": "generated"}, options.clips, identity))
         write_shards(write_ranking(options.clips))
         taken = [[measured(checkout) for checkout in checkouts] for _ in range(options.runs)]
         os.chdir(ROOT)

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package i
 from pipeline.sampling.ranking import rank, strata_of
 from pipeline.sampling.shares import Shares, largest_deviation
 from pipeline.sampling.splits import assign, normalise
-from pipeline.snapshot import tables
+from pipeline.snapshot import formats, tables
 
 STRATA = ["gender", "age", "accent"]
 SPLITS = {"train": 0.8, "dev": 0.1, "test": 0.1}
@@ -53,7 +53,7 @@ def generated(rows: int, strata: int = 300) -> pd.DataFrame:
 
 def read(folder: Path) -> pd.DataFrame:
     """Return all tables of a folder as one."""
-    return tables.read_clips(tables.find_tables(path.name for path in sorted(folder.glob("cv-*.csv"))), folder)
+    return tables.read_clips(formats.find_tables(path.name for path in sorted(folder.glob("cv-*.csv"))), folder)
 
 
 def ours(clips: pd.DataFrame, count: int, seed: int) -> set[str]:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.core import schema
 from pipeline.core.params import Subsample
 from pipeline.snapshot.archive import Member
-from pipeline.snapshot.tables import clip_keys
+from pipeline.snapshot.formats import clip_keys
 
 _CHUNK = 256  # rows of the ranking taken at a time
 _MOST_ON_THE_WAY = 64
@@ -58,19 +58,21 @@ class Candidates:
     ranking
         `schema.RANKING_SCHEMA`, in its order.
     clips
-        `schema.MEMBERS` with a ``key``, as `pipeline.snapshot.tables.index_clips` returns it.
+        `schema.MEMBERS` with a ``key``, as `pipeline.snapshot.formats.index_clips` returns it.
     exclude
-        Clip ids that are refused whatever their bytes.
-    layout
-        Of the snapshot, a key of `pipeline.snapshot.tables.FORMATS`.
+        Clip ids that are rejected whatever their bytes.
+    format_name
+        Of the snapshot, a key of `pipeline.snapshot.formats.FORMATS`.
     """
 
-    def __init__(self, ranking: pa.Table, clips: pa.Table, exclude: Iterable[str], layout: str = "kaggle-v1") -> None:
+    def __init__(
+        self, ranking: pa.Table, clips: pa.Table, exclude: Iterable[str], format_name: str = "kaggle-v1"
+    ) -> None:
         self._ranking = ranking
         self._members = clips.select(schema.MEMBERS.names)
-        self._places = pd.Index(clips["key"].to_pandas())
+        keys = pa.array(clip_keys(ranking["clip_id"].to_pylist(), format_name), pa.string())
+        self._places = pc.index_in(keys, value_set=clips["key"].combine_chunks())
         self._exclude = frozenset(exclude)
-        self._layout = layout
 
     def __len__(self) -> int:
         return int(self._ranking.num_rows)
@@ -78,10 +80,10 @@ class Candidates:
     def between(self, start: int, stop: int) -> list[Candidate]:
         """Return the candidates of ranks `start` … `stop` − 1."""
         rows = self._ranking.slice(start, stop - start).to_pylist()
-        places = self._places.get_indexer(clip_keys([row["clip_id"] for row in rows], self._layout))
-        members = iter(self._members.take(places[places >= 0]).to_pylist())
+        places = self._places.slice(start, stop - start)
+        members = iter(self._members.take(places.drop_null()).to_pylist())
         return [
-            Candidate(row, Member(**next(members)) if place >= 0 else None, row["clip_id"] in self._exclude)
+            Candidate(row, Member(**next(members)) if place.is_valid else None, row["clip_id"] in self._exclude)
             for row, place in zip(rows, places, strict=True)
         ]
 

@@ -10,7 +10,7 @@ from pipeline.clips.candidates import Candidate, Goal
 from pipeline.clips.check import Check, Verdict
 from pipeline.core.errors import Rejected
 from pipeline.snapshot.archive import Member
-from pipeline.snapshot.tables import BYTES_PER_SECOND
+from pipeline.snapshot.formats import BYTES_PER_SECOND
 
 _MOST_IN_FLIGHT = 64
 

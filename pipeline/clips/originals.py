@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
@@ -50,10 +51,17 @@ def read_mp3s(wanted: Iterable[tuple[str, str]], folder: Path = schema.CLIPS) ->
 def mp3_bytes(path: Path) -> int:
     """Return how many bytes the MP3s of a shard have together, holding one row group in memory.
 
+    Its footer is verified. Its pages are not: `waveforms` has done that, and after a wrong length none can be read.
+
     Raises
     ------
     ShardError
         It is damaged.
     """
     shard = Shard(path, Seal)
-    return sum(pc.sum(pc.binary_length(shard.read(group, ["mp3"])["mp3"])).as_py() or 0 for group in shard.groups)
+    try:
+        with pq.ParquetFile(path, metadata=shard.metadata, pre_buffer=False) as file:
+            groups = (file.read_row_group(group, columns=["mp3"], use_threads=False) for group in shard.groups)
+            return sum(pc.sum(pc.binary_length(group["mp3"])).as_py() or 0 for group in groups)
+    except (OSError, pa.ArrowException) as error:
+        raise ShardError(f"{path}: cannot be read ({error}); get it again with: dvc checkout or dvc pull") from None

@@ -1,12 +1,13 @@
-"""subsample: the first good clips of the ranking, fetched and checked; each refused one with its reason."""
+"""subsample: the first good clips of the ranking, fetched and checked; each rejected one with its reason."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -19,12 +20,12 @@ from pipeline.core import atomic, schema
 from pipeline.core.errors import SampleError
 from pipeline.core.params import Subsample, load_params, load_runtime
 from pipeline.core.progress import progress
-from pipeline.core.schema import Reason
 from pipeline.sampling import shares
-from pipeline.snapshot import tables
+from pipeline.snapshot import formats
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import describe
-from pipeline.snapshot.sources import open_snapshot
+from pipeline.snapshot.receipt import read_members, read_receipt
+from pipeline.snapshot.sources import Snapshot, reopen_snapshot
 
 _MOST_STRATA_SHOWN = 10
 
@@ -40,34 +41,26 @@ def run() -> str:
         raise _too_few(wanted, order, Tally(wanted.max_rejected))
     _warn_of_unknown(wanted.exclude, order)
     runtime = load_runtime()
-    receipt = json.loads(schema.RECEIPT.read_bytes())
+    receipt = read_receipt()
     description = describe(params.snapshot)
-    snapshot = open_snapshot(description, runtime)
-    snapshot.verify(receipt["validators"], receipt.get("transport", {}))
-    index = tables.index_clips(pq.read_table(schema.MEMBERS_FILE), receipt["format"])
-    candidates = Candidates(order, index, wanted.exclude, receipt["format"])
-    seal = wanted_seal(params, description, source_of(receipt))
+    index = formats.index_clips(read_members(), receipt.format)
+    candidates = Candidates(order, index, wanted.exclude, receipt.format)
+    seal = wanted_seal(params, description, receipt.source_identity())
     clips = ClipShards(candidates, Check(wanted.seconds), params.shards.clips, seal)
     goal = Goal.of(wanted)
     tally = Tally(wanted.max_rejected)
-    with ThreadPoolExecutor(runtime.connections) as pool, progress("clips", wanted.clips, "clips") as bar:
+    archive = _Archive(partial(reopen_snapshot, description, runtime, receipt), runtime.connections)
+    with archive as pool, progress("clips", wanted.clips, "clips") as bar:
+        if not description.source.is_remote:
+            archive.open()
 
         def fetch(member: Member) -> bytes:
-            data = snapshot.read(member)
+            data = archive.snapshot.read(member)
             bar.update(1, len(data))
             return data
 
-        try:
-            for _ in clips.fill(goal, tally, fetch, pool):
-                bar.reach(goal.clips_so_far)
-            if any(rejection.reason != Reason.EXCLUDED for rejection in tally.rejected):
-                snapshot.confirm()
-        except SampleError:  # more are bad than may be: the archive's fault, or that of its index
-            snapshot.confirm()
-            raise
-        finally:
-            snapshot.close()
-            pool.shutdown(wait=False, cancel_futures=True)
+        for _ in clips.fill(goal, tally, fetch, pool):
+            bar.reach(goal.clips_so_far)
     if not goal.reached():
         raise _too_few(wanted, order, tally)
     clips.publish()
@@ -79,9 +72,38 @@ def run() -> str:
     return f"{accepted} clips, {goal.hours_so_far:.2f} hours; {rejected} rejected ({tally.reasons()})"
 
 
-def source_of(receipt: dict[str, Any]) -> dict[str, Any]:
-    """Return what of a receipt goes into seals: not the digest of an index, which has the CRC-32 of each clip."""
-    return {name: value for name, value in receipt["validators"].items() if name != "directory_sha256"}
+class _Archive(ThreadPoolExecutor):
+    """Threads that fetch clips. A remote snapshot is opened, on the caller's thread, when the first clip is asked for.
+
+    So a run that finds all its clips on this disk needs no network.
+    """
+
+    def __init__(self, reopen: Callable[[], Snapshot], connections: int) -> None:
+        super().__init__(connections)
+        self._reopen = reopen
+        self._snapshot: Snapshot | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What was opened."""
+        assert self._snapshot is not None
+        return self._snapshot
+
+    def open(self) -> None:
+        """Open the snapshot, and verify that it is the one that `download` opened, unless that is done."""
+        if self._snapshot is None:
+            self._snapshot = self._reopen()
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Start a job, with the snapshot open."""
+        self.open()
+        return super().submit(*args, **kwargs)
+
+    def __exit__(self, *_: object) -> None:
+        """Give up what is in flight."""
+        if self._snapshot is not None:
+            self._snapshot.close()
+        self.shutdown(wait=False, cancel_futures=True)
 
 
 def _sample(order: pa.Table, accepted: list[int]) -> pa.Table:

@@ -185,22 +185,15 @@ def credentials() -> Finding:
 
 def reachable(runtime: Callable[[], Runtime], url: str = KAGGLE) -> Finding:
     """Ask Kaggle's server for anything; any answer will do. Without it only local snapshots work."""
-    import requests  # noqa: PLC0415
-
-    from pipeline.snapshot.remote.failures import explained  # noqa: PLC0415
+    from pipeline.snapshot.remote import kaggle  # noqa: PLC0415
 
     try:
         settings = runtime()
-        timeout = (settings.connect_timeout_seconds, settings.read_timeout_seconds)
-        with requests.head(url, timeout=timeout, allow_redirects=False) as response:
-            status = response.status_code
     except PipelineError:
         return Finding("warning", "Kaggle", "not asked, the settings are wrong")
-    except requests.RequestException as error:
-        return Finding(
-            "warning",
-            "Kaggle",
-            f"cannot be reached: {explained(error)}",
-            "Local snapshots work without it; behind a proxy, set https_proxy.",
-        )
+    try:
+        status = kaggle.answer(settings, url)
+    except PipelineError as error:
+        remedy = "Local snapshots work without it; behind a proxy, set https_proxy."
+        return Finding("warning", "Kaggle", f"cannot be reached: {error}", remedy)
     return Finding("ok", "Kaggle", f"answers ({status})")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from pipeline.clips.candidates import Candidate, Candidates, Goal
 from pipeline.clips.check import Check
 from pipeline.clips.mp3_shards import ClipsSeal, Earlier, wanted_seal
-from pipeline.clips.stage import source_of
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, ShardError, SnapshotError
 from pipeline.core.params import Params, load_params
@@ -22,8 +19,9 @@ from pipeline.sampling.order import Order, make_order
 from pipeline.sampling.shares import Shares
 from pipeline.shards.folder import existing_shards
 from pipeline.shards.sealed import Shard
-from pipeline.snapshot import tables
+from pipeline.snapshot import formats, tables
 from pipeline.snapshot.description import describe
+from pipeline.snapshot.receipt import Receipt, read_members, read_receipt
 
 # For one second of 16 kHz speech, measured on the snapshot's own clips.
 _WAVEFORM_BYTES_PER_SECOND = {"pcm16": 17_500, "float32": 64_000, "flac": 14_800}
@@ -57,10 +55,10 @@ def report(params: Params | None = None) -> str:
     params = params or load_params()
     if not schema.RECEIPT.exists():
         raise SnapshotError("the snapshot's tables and index are not there; get them with: dvc repro stratify")
-    receipt = json.loads(schema.RECEIPT.read_bytes())
-    if receipt["snapshot"] != params.snapshot:
+    receipt = read_receipt()
+    if receipt.snapshot != params.snapshot:
         raise SnapshotError(
-            f"data/snapshot is {receipt['snapshot']}, and params.yaml asks for {params.snapshot}; "
+            f"data/snapshot is {receipt.snapshot}, and params.yaml asks for {params.snapshot}; "
             "get its tables and index with: dvc repro stratify"
         )
     estimate = _walk(params, receipt, make_order(params.stratify))  # the ranking on disk may be older
@@ -68,15 +66,15 @@ def report(params: Params | None = None) -> str:
     return "\n".join(f"{label:<11}{line}" for label, line in _lines(params, estimate, remote=source.is_remote))
 
 
-def _walk(params: Params, receipt: dict[str, Any], order: Order) -> Estimate:
+def _walk(params: Params, receipt: Receipt, order: Order) -> Estimate:
     """Go down the ranking as `subsample` will, accepting every clip whose size does not rule it out."""
-    format_name, wanted = receipt["format"], params.subsample
-    index = tables.index_clips(pq.read_table(schema.MEMBERS_FILE), format_name)
+    format_name, wanted = receipt.format, params.subsample
+    index = formats.index_clips(read_members(), format_name)
     estimated = pd.Series(tables.estimated_seconds(order.ranking["clip_id"].to_pylist(), index, format_name))
     seconds = estimated.fillna(estimated.mean()).fillna(0.0).tolist()
     candidates = Candidates(order.ranking, index, wanted.exclude, format_name)
     check = Check(wanted.seconds)
-    earlier = Earlier(_seals(), wanted_seal(params, describe(params.snapshot), source_of(receipt)), check)
+    earlier = Earlier(_seals(), wanted_seal(params, describe(params.snapshot), receipt.source_identity()), check)
     found = Estimate(order.rows, dict(Counter(order.ranking["stratum"].to_pylist())), Goal.of(wanted))
     for candidate, duration in zip(candidates.since(0), seconds, strict=True):
         if found.goal.reached():

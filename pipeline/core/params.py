@@ -15,7 +15,7 @@ import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError
@@ -111,7 +111,7 @@ class Stratify(Settings):
 
 
 class Subsample(Settings):
-    """How many clips, and which of them are refused. Either `clips` or `hours` is given."""
+    """How many clips, and which of them are rejected. Either `clips` or `hours` is given."""
 
     clips: Annotated[int, Field(ge=1)] | None = None
     hours: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
@@ -152,7 +152,7 @@ class Params(Settings):
     stratify: Stratify
     subsample: Subsample
     waveforms: Waveforms
-    features: Features
+    features: Features = Features(f0_hz=(65, 500))
     shards: Shards
 
 
@@ -178,6 +178,8 @@ class Runtime(Settings):
 
 Model = TypeVar("Model", bound=Settings)
 
+_MOST_VALUES = 100_000  # of a settings file; a sample has at most some thousands of exclusions
+
 
 def load_params(path: Path = schema.PARAMS) -> Params:
     """Read and validate params.yaml.
@@ -196,7 +198,7 @@ def load_runtime(path: Path = schema.RUNTIME) -> Runtime:
     for key in Runtime.model_fields:
         text = os.environ.get(f"PIPELINE_{key.upper()}")
         if text is not None:
-            values = {**values, key: YAML(typ="safe", pure=True).load(text)}
+            values = {**values, key: _parsed(text, f"environment variable PIPELINE_{key.upper()}")}
     return validated(Runtime, values, str(path))
 
 
@@ -206,13 +208,48 @@ def archive_folder() -> Path:
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML 1.2 file as DVC does: a key that stands twice is an error."""
+    """Read a YAML 1.2 file as DVC does: a key that stands twice is an error.
+
+    Raises
+    ------
+    ParameterError
+        It is not there, is no YAML, or holds more values than any settings have once its aliases are expanded.
+    """
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")) or {}
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ParameterError(str(path), ["no such file"]) from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(str(path), [str(error).replace("\n", "\n  ")]) from None
+    except UnicodeDecodeError as error:
+        raise ParameterError(str(path), [str(error)]) from None
+    return _parsed(text, str(path)) or {}
+
+
+def _parsed(text: str, source: str) -> Any:
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except RecursionError:
+        raise ParameterError(source, ["is nested too deeply"]) from None
+    except (YAMLError, ValueError, OverflowError) as error:  # the last two: numbers and dates that Python does not have
+        problem = str(error)
+        if "://" in problem and isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+            problem = f"is no YAML, line {error.problem_mark.line + 1}"  # the line may hold a secret
+        raise ParameterError(source, [problem.replace("\n", "\n  ")]) from None
+    _require_bounded(value, source)
+    return value
+
+
+def _require_bounded(value: Any, source: str) -> None:
+    """Count every value as often as aliases repeat it: a few lines can stand for a billion."""
+    todo, count = [value], 0
+    while todo:
+        count += 1
+        if count > _MOST_VALUES:
+            raise ParameterError(source, [f"holds more than {_MOST_VALUES} values, its aliases expanded"])
+        inner = todo.pop()
+        if isinstance(inner, dict):
+            todo += inner.values()
+        elif isinstance(inner, list):
+            todo += inner
 
 
 def validated(model: type[Model], values: Any, source: str) -> Model:
@@ -237,7 +274,10 @@ def _sentence(model: type[Settings], problem: ErrorDetails) -> str:
         case "secret":
             return f"{path}: {problem['msg']}"  # the value is not to be shown
     said = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    return f"{path}: {said}; got {problem['input']!r}"
+    got = repr(problem["input"])
+    if "://" in got or "@" in got:  # a URL may hold a secret
+        return f"{path}: {said}"
+    return f"{path}: {said}; got {got}"
 
 
 def _section(model: type[Settings], location: list[int | str]) -> type[Settings]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from pipeline.core.schema import Reason
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
-from pipeline.snapshot import tables
+from pipeline.snapshot import formats, tables
 from pipeline.waveforms.reader import Waveforms
 
 SHIPPED_SPLITS = ("valid-train", "valid-dev", "valid-test")
@@ -37,6 +38,8 @@ _MEASURED = ["clip_id", "split", "num_samples", "duration_seconds", "peak_dbfs",
 _MEASURED += ["mp3_sha256"]
 
 Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def load(clips: Waveforms, drawn_from: Sequence[str], strata: Sequence[str], sna
     strata
         The columns that strata are made of.
     snapshot_format
-        One of `pipeline.snapshot.tables.FORMATS`.
+        One of `pipeline.snapshot.formats.FORMATS`.
 
     Raises
     ------
@@ -99,17 +102,17 @@ def load(clips: Waveforms, drawn_from: Sequence[str], strata: Sequence[str], sna
         A CSV file cannot be read: file and line.
     """
     columns = list(dict.fromkeys([*_COUNTED, *strata]))
-    served = tables.find_tables((path.name for path in schema.TABLES.iterdir()), snapshot_format)
+    served = formats.find_tables((path.name for path in schema.TABLES.iterdir()), snapshot_format)
     shipped = [table for table in SHIPPED_SPLITS if table in served]
-    population = read_population(dict.fromkeys([*drawn_from, *shipped]), columns, snapshot_format)
+    population = read_population(drawn_from, columns, snapshot_format)
     sample = read_columns(schema.SAMPLE, ["clip_id", "stratum", *columns]).to_pandas()
     read = _read_shards(schema.WAVEFORMS, lambda path: Shard(path, DerivedSeal).read_all(_MEASURED))
     waveforms = pa.concat_tables(read).to_pandas()
     if not waveforms["clip_id"].equals(sample["clip_id"]):
         raise ShardError(f"{schema.WAVEFORMS}: holds other clips than {schema.SAMPLE}; make it again with: dvc repro")
     return Material(
-        population=population.loc[population["table"].isin(drawn_from), columns],
-        shipped=population.loc[population["table"].isin(shipped), ["table", "text"]],
+        population=population[columns],
+        shipped=_read_shipped(population, shipped, snapshot_format),
         eligible=read_columns(schema.RANKING, list(dict.fromkeys([*columns, "stratum", "split"]))).to_pandas(),
         sample=sample,
         rejected=read_rejected(),
@@ -121,18 +124,30 @@ def load(clips: Waveforms, drawn_from: Sequence[str], strata: Sequence[str], sna
     )
 
 
+def _read_shipped(clips: pd.DataFrame, shipped: Sequence[str], snapshot_format: str) -> pd.DataFrame:
+    """Return ``table`` and ``text`` of the tables `shipped`; one that no clip is drawn from may be damaged."""
+    drawn = set(clips["table"])
+    texts = [clips.loc[clips["table"].isin(shipped), ["table", "text"]]]
+    for table in [table for table in shipped if table not in drawn]:
+        try:
+            texts.append(read_population([table], ["text"], snapshot_format)[["table", "text"]])
+        except TableError as error:
+            log.warning("%s. No clip is drawn from this table; the report does without it", error)
+    return pd.concat(texts, ignore_index=True)
+
+
 def read_population(tables_named: Iterable[str], columns: Sequence[str], snapshot_format: str) -> pd.DataFrame:
     """Read `columns` of all rows of these tables, with ``table`` as one more column.
 
     What `pipeline.snapshot.tables.read_clips` says of them, without its checks: `stratify` has made them.
     """
     named = list(tables_named)
-    form = tables.FORMATS[snapshot_format]
+    form = formats.FORMATS[snapshot_format]
     served = {form.table_of(path.name): path for path in schema.TABLES.iterdir()}
     try:
         read = [_read_table(form, served[table], columns).assign(table=table) for table in named]
     except (KeyError, ValueError, StopIteration, csv.Error, pa.ArrowException):
-        return tables.read_clips(named, layout=snapshot_format)  # which says in which line the fault is
+        return tables.read_clips(named, format_name=snapshot_format)  # which says in which line the fault is
     return pd.concat(read, ignore_index=True)
 
 
@@ -192,7 +207,7 @@ def _rejected_row(row: list[str]) -> tuple[str, ...]:
     return tuple(row)
 
 
-def _read_table(form: tables.Format, path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def _read_table(form: formats.Format, path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read columns of a table, whatever the release calls them; an empty text is a missing value."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = next(csv.reader(file, **form.dialect))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pyarrow as pa
 
 from pipeline.core import atomic, schema
-from pipeline.core.errors import SnapshotError
 from pipeline.core.params import Params, load_params
 from pipeline.report import card, exhibits, html, material, numbers, plots
 from pipeline.snapshot.description import describe
+from pipeline.snapshot.receipt import Receipt, read_receipt
 from pipeline.waveforms.reader import Waveforms, open_waveforms
 
 _HUGGING_FACE = {"mozillaorg/common-voice": "common_voice"}  # Kaggle's name → Hugging Face's
@@ -26,9 +25,9 @@ def run() -> str:
         What an earlier stage wrote is damaged: names the file.
     """
     params = load_params()
-    receipt = _receipt()
+    receipt = read_receipt()
     waveforms = open_waveforms()
-    drawn = material.load(waveforms, params.stratify.tables, params.stratify.strata, receipt["format"])
+    drawn = material.load(waveforms, params.stratify.tables, params.stratify.strata, receipt.format)
     report = numbers.summarise(drawn, params.stratify.strata, params.stratify.allocation)
     places = exhibits.choose(drawn.sample)
     furthest = exhibits.gather_furthest(drawn, report.voices.outliers)
@@ -47,24 +46,12 @@ def run() -> str:
     )
 
 
-def _receipt() -> dict[str, Any]:
-    """Return what `download` opened: its format, source, and what recognises it."""
-    try:
-        receipt = json.loads(schema.RECEIPT.read_bytes())
-        return {"format": receipt["format"], "source": dict(receipt["source"]), "identity": dict(receipt["validators"])}
-    except (KeyError, TypeError, ValueError) as error:
-        raise SnapshotError(
-            f"{schema.RECEIPT}: is damaged ({type(error).__name__}: {error}); "
-            "get it again with: dvc checkout or dvc pull"
-        ) from None
-
-
-def _about(params: Params, waveforms: Waveforms, receipt: dict[str, Any]) -> html.About:
+def _about(params: Params, waveforms: Waveforms, receipt: Receipt) -> html.About:
     description = describe(params.snapshot)
     decoder = {"pipeline": schema.VERSION, **waveforms.about["decoder"]}
     facts = {
-        **{f"source {name}": value for name, value in receipt["source"].items()},
-        **{f"archive {name.replace('_', ' ')}": value for name, value in receipt["identity"].items()},
+        **{f"source {name}": value for name, value in receipt.source.items()},
+        **{f"archive {name.replace('_', ' ')}": value for name, value in receipt.identity.content().items()},
         "versions": ", ".join(f"{name} {version}" for name, version in decoder.items()),
     }
     return html.About(
@@ -76,5 +63,5 @@ def _about(params: Params, waveforms: Waveforms, receipt: dict[str, Any]) -> htm
         parameters=html.flattened(params.model_dump()),
         encoding=params.waveforms.encoding,
         sample_rate=waveforms.sample_rate,
-        extends=_HUGGING_FACE.get(receipt["source"].get("dataset"), f"other-{params.snapshot}"),
+        extends=_HUGGING_FACE.get(str(receipt.source.get("dataset")), f"other-{params.snapshot}"),
     )

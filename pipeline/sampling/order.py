@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError, SampleError
 from pipeline.core.params import Stratify
 from pipeline.sampling import eligibility, ranking
-from pipeline.snapshot import tables
+from pipeline.snapshot import formats, tables
+from pipeline.snapshot.receipt import read_members, read_receipt
 
 _MANY_LEVELS = 1000
 
@@ -49,10 +49,10 @@ def make_order(wanted: Stratify) -> Order:
     SampleError
         No clip is eligible; the message says how many rows each filter took.
     """
-    format_name = tables.served_layout()
-    clips = tables.read_clips(wanted.tables, layout=format_name)
+    format_name = read_receipt().format
+    clips = tables.read_clips(wanted.tables, format_name=format_name)
     if wanted.estimated_seconds is not None:
-        members = tables.index_clips(pq.read_table(schema.MEMBERS_FILE), format_name)
+        members = formats.index_clips(read_members(), format_name)
         clips["estimated_seconds"] = tables.estimated_seconds(clips["clip_id"], members, format_name)
     _warn_of_many_levels(clips, wanted)
     eligible = _eligible(clips, wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Context, Decimal
 from fractions import Fraction
@@ -10,7 +11,6 @@ from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 Allocation = str | float
 
@@ -113,8 +113,12 @@ def weights(sample_strata: Iterable[str], stratum_sizes: Mapping[str, int]) -> n
     stratum_sizes
         Eligible clips of each stratum.
     """
-    names = pd.Series(list(sample_strata), dtype=object)
-    drawn = names.map(names.value_counts()).astype("int64")
-    size = names.map(stratum_sizes).astype("int64")
-    earlier = names.groupby(names).cumcount()
-    return np.asarray(size // drawn + (earlier < size % drawn), dtype=np.int64)
+    names = list(sample_strata)
+    drawn = Counter(names)
+    earlier: Counter[str] = Counter()
+    weights = []
+    for name in names:
+        share, rest = divmod(stratum_sizes[name], drawn[name])
+        weights.append(share + (earlier[name] < rest))
+        earlier[name] += 1
+    return np.array(weights, dtype=np.int64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 import struct
 import zipfile
 import zlib
@@ -21,12 +22,22 @@ import pyarrow as pa
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError
 from pipeline.core.schema import Reason
+from pipeline.snapshot.receipt import ArchiveIdentity
 
 TAIL_BYTES = 1 << 15  # read first, from the end: the end records, and all of the index where it is small
+LARGEST_DIRECTORY_BYTES = 1 << 30  # ten million members; Kaggle's 380,377 take 35 MB
 _LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")  # 4.3.7
 _EXTRA_BYTES = 64  # room for a local header's extra field: timestamps and the ZIP64 sizes fit
 _STORED, _DEFLATED = 0, 8  # 4.4.5
-_ENCRYPTED = 1  # 4.4.4, bit 0
+_ENCRYPTED, _STREAMED, _UTF8 = 1 << 0, 1 << 3, 1 << 11  # 4.4.4
+_IN_EXTRA_FIELD = 0xFFFFFFFF  # 4.4.8: the size is a ZIP64 one, in the extra field
+
+
+class Misplaced(Rejected):
+    """What lies at a member's offset is not the local header that the index promises."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Reason.CHECKSUM, detail)
 
 
 class Bytes(Protocol):
@@ -71,21 +82,29 @@ class LocalFile:
     @property
     def size_bytes(self) -> int:
         """The file's size."""
-        try:
-            return self.path.stat().st_size
-        except OSError as error:
-            raise SnapshotError(f"{self.path}: {error.strerror}. The snapshot's archive should be there.") from None
+        return self._require_regular()
 
     def sha256(self) -> str:
         """Return the digest of all of it."""
+        self._require_regular()
         try:
             with self.path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
+            raise SnapshotError(f"{self.path}: {error.strerror}") from None
+
+    def _require_regular(self) -> int:
+        """Return its size, unless it is not there, or a pipe, which would be waited for without end."""
+        try:
+            status = self.path.stat()
+        except OSError as error:
             raise SnapshotError(f"{self.path}: {error.strerror}. The snapshot's archive should be there.") from None
+        if not stat.S_ISREG(status.st_mode):
+            raise SnapshotError(f"{self.path}: is no regular file. The snapshot's archive should be there.")
+        return status.st_size
 
     def read(self, offset: int, length: int) -> bytes:
-        """Read from the file, opened anew so that threads do not share a position."""
+        """Read from the file, opened for each read so that threads do not share a position."""
         try:
             with self.path.open("rb") as file:
                 file.seek(offset)
@@ -93,7 +112,7 @@ class LocalFile:
         except OSError as error:
             raise SnapshotError(f"{self.path}: {error.strerror}") from None
         if len(data) != length:
-            raise SnapshotError(f"{self.path}: expected {length} bytes at offset {offset}, came {len(data)}")
+            raise SnapshotError(f"{self.path}: expected {length} bytes at offset {offset}, got {len(data)}")
         return data
 
 
@@ -102,35 +121,42 @@ class Index:
     """What an archive's central directory says."""
 
     members: pa.Table  # schema.MEMBERS, in the order of the archive
-    directory_offset: int
-    directory_sha256: str  # of everything from there to the end
+    identity: ArchiveIdentity
 
 
-def read_index(source: Bytes) -> Index:
+def read_index(source: Bytes, tail_bytes: int = TAIL_BYTES) -> Index:
     """Read an archive's central directory, ZIP64 or not, in one or two reads; a comment takes up to three more.
+
+    Parameters
+    ----------
+    source
+        The archive.
+    tail_bytes
+        How much to read first, from the end.
 
     Raises
     ------
     SnapshotError
-        Where it is no zip, cut short, encrypted, or has members that no well-meaning archive has: absolute names,
-        ``..``, names that stand twice, compression other than stored and deflated.
+        It is no zip, truncated, encrypted, or has members that no well-meaning archive has: names that are absolute,
+        empty or lead out of it, names that stand twice, compression other than stored and deflated.
     """
-    if source.size_bytes == 0:
+    size_bytes = source.size_bytes
+    if size_bytes == 0:
         raise SnapshotError(f"{source.name}: is empty; expected a zip archive")
-    tail = _Tail(source)
+    tail = _Tail(source, size_bytes, tail_bytes)
     try:
         with zipfile.ZipFile(tail) as archive:
             infos = archive.infolist()
             directory_offset = archive.start_dir
-    except (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, OverflowError) as error:
         raise SnapshotError(
-            f"{source.name}: is no whole zip archive ({error}). It may be cut short; get it again."
+            f"{source.name}: is no whole zip archive ({error}). It may be truncated; get it again."
         ) from None
-    files = [info for info in infos if not info.is_dir()]
-    _refuse_unfit(source.name, files, directory_offset)
+    files = [info for info in infos if not info.orig_filename.endswith("/")]  # is_dir() needs a name
+    _require_fit(source.name, files, directory_offset)
     members = pa.table(
         {
-            "name": [info.filename for info in files],
+            "name": [info.orig_filename for info in files],  # as it is there, whatever Python's version makes of it
             "method": [info.compress_type for info in files],
             "flags": [info.flag_bits for info in files],
             "offset": [info.header_offset for info in files],
@@ -140,16 +166,21 @@ def read_index(source: Bytes) -> Index:
         },
         schema=schema.MEMBERS,
     )
-    return Index(members, directory_offset, hashlib.sha256(tail.since(directory_offset)).hexdigest())
+    digest = hashlib.sha256(tail.since(directory_offset)).hexdigest()
+    return Index(members, ArchiveIdentity(size_bytes, directory_offset, digest))
 
 
-def verify_unchanged(source: Bytes, size_bytes: int, directory_offset: int, directory_sha256: str) -> None:
-    """Raise `SnapshotChanged` unless the archive is the one whose index was read before."""
-    if source.size_bytes != size_bytes:
-        raise SnapshotChanged(source.name, f"{size_bytes} bytes", f"{source.size_bytes} bytes")
-    digest = hashlib.sha256(source.read(directory_offset, size_bytes - directory_offset)).hexdigest()
-    if digest != directory_sha256:
-        raise SnapshotChanged(source.name, f"an index with SHA-256 {directory_sha256}", digest)
+def verify_unchanged(source: Bytes, identity: ArchiveIdentity) -> None:
+    """Raise `SnapshotChanged` unless `source` has the length and the central directory of `identity`."""
+    size_bytes = source.size_bytes
+    if size_bytes != identity.size_bytes:
+        raise SnapshotChanged(source.name, f"{identity.size_bytes} bytes", f"{size_bytes} bytes")
+    length = size_bytes - identity.directory_offset
+    if not 0 <= length <= LARGEST_DIRECTORY_BYTES:
+        raise SnapshotChanged(source.name, str(identity), "no index there")
+    digest = hashlib.sha256(source.read(identity.directory_offset, length)).hexdigest()
+    if digest != identity.directory_sha256:
+        raise SnapshotChanged(source.name, f"an index with SHA-256 {identity.directory_sha256}", digest)
 
 
 def read_member(source: Bytes, member: Member) -> bytes:
@@ -157,39 +188,48 @@ def read_member(source: Bytes, member: Member) -> bytes:
 
     Raises
     ------
+    Misplaced
+        Its local header is not the one that the index promises.
     Rejected
-        With `Reason.CHECKSUM`: they are not.
+        With `Reason.CHECKSUM`: its data is not what the index promises.
     """
     assert member.offset is not None
     assert member.compressed_bytes is not None
+    # Deflate adds 5 bytes to each block that it stores (RFC 1951, 3.2.4); no compressor doubles what it is given.
+    if member.compressed_bytes > 2 * member.size_bytes + 1024:
+        problem = f"{member.compressed_bytes} compressed bytes cannot be {member.size_bytes} bytes of data"
+        raise Rejected(Reason.CHECKSUM, f"{member.name}: {problem}")
     wanted = _LOCAL_HEADER.size + len(member.name.encode()) + _EXTRA_BYTES + member.compressed_bytes
     block = source.read(member.offset, min(wanted, source.size_bytes - member.offset))
     start = _data_start(block, member)
     if start + member.compressed_bytes > len(block):  # an unusually long extra field
         if member.offset + start + member.compressed_bytes > source.size_bytes:
-            raise Rejected(Reason.CHECKSUM, f"{member.name}: its local header leads beyond the archive's end")
+            raise Misplaced(f"{member.name}: its local header leads beyond the archive's end")
         block = source.read(member.offset, start + member.compressed_bytes)
     data = _decompressed(block[start : start + member.compressed_bytes], member)
     if len(data) != member.size_bytes:
-        came = f"more than {member.size_bytes}" if len(data) > member.size_bytes else len(data)
-        raise Rejected(Reason.CHECKSUM, f"{member.name}: expected {member.size_bytes} bytes, came {came}")
+        got = f"more than {member.size_bytes}" if len(data) > member.size_bytes else len(data)
+        raise Rejected(Reason.CHECKSUM, f"{member.name}: expected {member.size_bytes} bytes, got {got}")
     if (crc := zlib.crc32(data)) != member.crc32:
-        raise Rejected(Reason.CHECKSUM, f"{member.name}: expected CRC-32 {member.crc32:08x}, came {crc:08x}")
+        raise Rejected(Reason.CHECKSUM, f"{member.name}: expected CRC-32 {member.crc32:08x}, got {crc:08x}")
     return data
 
 
 class _Tail(io.RawIOBase):
     """The end of `source` as a file: what lies before its first byte is fetched when asked for, and kept."""
 
-    def __init__(self, source: Bytes) -> None:
+    def __init__(self, source: Bytes, size_bytes: int, tail_bytes: int) -> None:
         self._source = source
-        self._start = source.size_bytes
+        self._size_bytes = self._start = size_bytes
+        self._tail_bytes = tail_bytes
         self._data = b""
         self._position = 0
 
     def since(self, offset: int) -> bytes:
         if offset < self._start:
-            start = offset if self._data else max(0, min(offset, self._start - TAIL_BYTES))
+            start = offset if self._data else max(0, min(offset, self._start - self._tail_bytes))
+            if self._size_bytes - start > LARGEST_DIRECTORY_BYTES:
+                raise ValueError(f"an index of {self._size_bytes - start} bytes")
             self._data = self._source.read(start, self._start - start) + self._data
             self._start = start
         return self._data[offset - self._start :]
@@ -201,7 +241,7 @@ class _Tail(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size_bytes}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}[whence]
         if base + offset < 0:
             raise OSError("an offset before the first byte")  # as a file does, which zipfile counts on
         self._position = base + offset
@@ -214,35 +254,47 @@ class _Tail(io.RawIOBase):
         return data
 
 
-def _refuse_unfit(archive: str, files: list[zipfile.ZipInfo], directory_offset: int) -> None:
-    encrypted = [info.filename for info in files if info.flag_bits & _ENCRYPTED]
+def _require_fit(archive: str, files: list[zipfile.ZipInfo], directory_offset: int) -> None:
+    encrypted = [info.orig_filename for info in files if info.flag_bits & _ENCRYPTED]
     if encrypted:
         raise SnapshotError(f"{archive}: {len(encrypted)} members are encrypted, such as {encrypted[0]!r}")
     for info in files:
-        path = PurePosixPath(info.orig_filename.replace("\\", "/"))
+        name = info.orig_filename
+        path = PurePosixPath(name.replace("\\", "/"))
+        if not path.parts or "\0" in name:
+            raise SnapshotError(f"{archive}: a member's name is none: {name!r}")
         if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
-            raise SnapshotError(f"{archive}: a member's name leads out of the archive: {info.orig_filename!r}")
+            raise SnapshotError(f"{archive}: a member's name leads out of the archive: {name!r}")
         end = info.header_offset + _LOCAL_HEADER.size + info.compress_size
-        if info.header_offset < 0 or end > directory_offset:
-            raise SnapshotError(
-                f"{archive}: is no whole zip archive ({info.filename!r} lies outside of it). Get it again."
-            )
+        if info.header_offset < 0 or end > directory_offset or info.file_size >= 1 << 63:
+            raise SnapshotError(f"{archive}: is no whole zip archive ({name!r} lies outside of it). Get it again.")
         if info.compress_type not in (_STORED, _DEFLATED):
             raise SnapshotError(
-                f"{archive}: {info.filename!r} is compressed by method {info.compress_type}; "
+                f"{archive}: {name!r} is compressed by method {info.compress_type}; "
                 "only stored (0) and deflated (8) members can be read"
             )
-    name, times = Counter(info.filename for info in files).most_common(1)[0] if files else ("", 1)
+    name, times = Counter(info.orig_filename for info in files).most_common(1)[0] if files else ("", 1)
     if times > 1:
         raise SnapshotError(f"{archive}: holds {times} members called {name!r}; which one is meant cannot be told")
 
 
 def _data_start(block: bytes, member: Member) -> int:
-    """Return where in `block` the member's data begins: behind its local header, whose extra field may differ."""
+    """Return where in `block` the member's data begins: behind its local header, whose extra field may differ.
+
+    The header has to have the name that the index gives, and the sizes wherever it gives sizes itself (4.3.7, 4.4.4).
+    """
     if len(block) < _LOCAL_HEADER.size or block[:4] != b"PK\x03\x04":
-        raise Rejected(Reason.CHECKSUM, f"{member.name}: no local header at offset {member.offset}")
-    *_, name_bytes, extra_bytes = _LOCAL_HEADER.unpack_from(block)
-    return _LOCAL_HEADER.size + int(name_bytes) + int(extra_bytes)
+        raise Misplaced(f"{member.name}: no local header at offset {member.offset}")
+    *_, compressed_bytes, size_bytes, name_bytes, extra_bytes = map(int, _LOCAL_HEADER.unpack_from(block)[1:])
+    name = block[_LOCAL_HEADER.size : _LOCAL_HEADER.size + name_bytes]
+    flags = member.flags or 0
+    if name.decode("utf-8" if flags & _UTF8 else "cp437", errors="replace") != member.name:
+        raise Misplaced(f"{member.name}: the local header at offset {member.offset} is of another member")
+    sizes = {(compressed_bytes, member.compressed_bytes), (size_bytes, member.size_bytes)}
+    unknown = {_IN_EXTRA_FIELD, 0} if flags & _STREAMED else {_IN_EXTRA_FIELD}
+    if any(local not in unknown and local != listed for local, listed in sizes):
+        raise Misplaced(f"{member.name}: its local header has other sizes than the index")
+    return _LOCAL_HEADER.size + name_bytes + extra_bytes
 
 
 def _decompressed(data: bytes, member: Member) -> bytes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePath
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -16,23 +16,48 @@ from pipeline.core import schema
 from pipeline.core.errors import ParameterError
 from pipeline.core.params import Settings, read_yaml, validated
 
-_SIGNATURES = frozenset({"x-goog-signature", "x-amz-signature", "signature", "sig", "token", "key"})
+
+def shown(url: str) -> str:
+    """Return scheme, host and path of a URL: all of it that may be seen."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _without_secrets(path: str) -> str:
-    """Refuse a URL that holds a secret: DVC writes every parameter into dvc.lock."""
-    url = urlsplit(path)
-    if url.scheme in ("http", "https"):
-        if url.username is not None or url.password is not None:
-            raise PydanticCustomError("secret", "should hold no user and password; put them into ~/.netrc")
-        signed = sorted(key for key in parse_qs(url.query) if key.lower() in _SIGNATURES)
-        if signed:
-            raise PydanticCustomError("secret", "should be no signed URL ({keys})", {"keys": ", ".join(signed)})
+    """Take a path, or an http(s) URL that cannot hold a secret: DVC writes every parameter into dvc.lock.
+
+    Which keys of a query are signatures or tokens cannot be told by their names, so that none is taken.
+    """
+    if not path.isprintable():
+        raise PydanticCustomError("secret", "should have no control characters")
+    try:
+        url = urlsplit(path)
+    except ValueError:
+        raise PydanticCustomError("secret", "should be a path or an http(s) URL") from None
+    if "://" not in path and url.scheme not in ("http", "https"):
+        return path
+    if "@" in url.netloc:
+        raise PydanticCustomError("secret", "should hold no user and password; put them into ~/.netrc")
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise PydanticCustomError("secret", "should be a path or an http(s) URL")
+    if "?" in path or "#" in path:
+        raise PydanticCustomError(
+            "secret",
+            "should have no query and no fragment (? or #), which may hold a secret; "
+            "download the archive yourself, and give the path of the file",
+        )
+    return path
+
+
+def _folder(path: str) -> str:
+    if "://" in _without_secrets(path):
+        raise PydanticCustomError("secret", "should be a folder on disk")
     return path
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Place = Annotated[str, Field(min_length=1), AfterValidator(_without_secrets)]
+Folder = Annotated[str, Field(min_length=1), AfterValidator(_folder)]
 
 
 class ArchiveSource(Settings):
@@ -75,7 +100,7 @@ class DirectorySource(Settings):
     """The same tree, unpacked."""
 
     kind: Literal["directory"]
-    path: str
+    path: Folder
     is_remote: ClassVar[bool] = False
 
     def identity(self) -> dict[str, Any]:

@@ -1,199 +1,155 @@
-"""An open snapshot: its index, its identity, and the verified bytes of its members, whatever its source."""
+"""An open snapshot: the verified bytes of its members, whatever its source.
+
+Opening it for the first time gives its index and its identity as well. Opening it again verifies, before anything is
+read, that it is the one that was opened before.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
-from functools import cached_property, partial
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
 from pipeline.core import schema
-from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError, TransferError
+from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.core.params import Runtime, archive_folder
-from pipeline.snapshot.archive import Bytes, Index, LocalFile, Member, read_index, read_member, verify_unchanged
-from pipeline.snapshot.description import ArchiveSource, Description, DirectorySource, KaggleSource
+from pipeline.snapshot.archive import LocalFile, Member, read_index, read_member, verify_unchanged
+from pipeline.snapshot.description import ArchiveSource, Description, DirectorySource, KaggleSource, shown
+from pipeline.snapshot.receipt import ArchiveIdentity, FolderIdentity, Identity, Receipt
 
 if TYPE_CHECKING:
-    from pipeline.snapshot.remote.whole import RemoteArchive
-
-_MOST_READS = 4
+    from pipeline.snapshot.remote.client import Client
+    from pipeline.snapshot.remote.identity import ServerIdentity
+    from pipeline.snapshot.remote.ranges import RemoteFile
 
 
 class Snapshot(Protocol):
-    """An open snapshot."""
-
-    def members(self) -> pa.Table:
-        """Return the index (`schema.MEMBERS`)."""
-
-    def validators(self) -> dict[str, Any]:
-        """Return what recognises it when it is opened again: no path, no clock, no host."""
-
-    def transport(self) -> dict[str, Any]:
-        """Return what a server says of it that recognises it without reading any of it; empty where there is none."""
-
-    def verify(self, validators: dict[str, Any], transport: dict[str, Any]) -> None:
-        """Raise `SnapshotChanged` unless `validators` are of this snapshot."""
+    """An open snapshot, which many threads may read."""
 
     def read(self, member: Member) -> bytes:
-        """Return a member's bytes, or raise `Rejected`."""
+        """Return a member's bytes, whose length and CRC-32 are as listed.
 
-    def confirm(self) -> None:
-        """Raise `SnapshotChanged` if the index came damaged; called before clips are refused for what it says."""
+        Raises
+        ------
+        Rejected
+            With `Reason.CHECKSUM`: the archive itself is damaged there.
+        SnapshotError
+            It cannot be read.
+        """
 
     def close(self) -> None:
-        """Give up all that is under way."""
+        """Give up all that is in flight."""
 
 
-def open_snapshot(description: Description, runtime: Runtime) -> Snapshot:
-    """Open the snapshot where its description says that it lies."""
+@dataclass(frozen=True)
+class Opened:
+    """A snapshot that was opened for the first time.
+
+    Attributes
+    ----------
+    snapshot
+        Gives the bytes of its members.
+    members
+        Its index (`schema.MEMBERS`).
+    identity
+        What recognises it when it is opened again.
+    """
+
+    snapshot: Snapshot
+    members: pa.Table
+    identity: Identity
+
+
+def open_snapshot(description: Description, runtime: Runtime) -> Opened:
+    """Open a snapshot where its description says that it lies, and read its index.
+
+    Raises
+    ------
+    SnapshotError
+        It is not there, is none, or cannot be reached.
+    """
     match description.source:
         case DirectorySource(path=path):
-            return DirectorySnapshot(Path(path))
+            folder = FolderSnapshot(Path(path))
+            members = folder.members()
+            return Opened(folder, members, _listing(members))
         case ArchiveSource(url=None, path=path, sha256=sha256):
-            file = LocalFile(Path(path))
-            return ArchiveSnapshot(file) if sha256 is None else PinnedSnapshot(file, sha256)
+            return _open_file(LocalFile(Path(path)), sha256)
         case KaggleSource() | ArchiveSource() as source:
-            return RemoteSnapshot(_remote_archive(source, runtime))
+            return _open_remote(source, runtime)
 
 
-def _remote_archive(source: KaggleSource | ArchiveSource, runtime: Runtime) -> RemoteArchive:
-    """Prepare to read an archive behind a URL; nothing is asked for yet."""
-    from pipeline.snapshot.remote import kaggle  # noqa: PLC0415  what talks to a network is imported by those who need it
-    from pipeline.snapshot.remote.ranges import Remote  # noqa: PLC0415
-    from pipeline.snapshot.remote.whole import RemoteArchive  # noqa: PLC0415
+def reopen_snapshot(description: Description, runtime: Runtime, receipt: Receipt) -> Snapshot:
+    """Open a snapshot that was opened before, and verify that it is still the same one.
 
-    if isinstance(source, KaggleSource):
-        dataset, version = source.dataset, source.version
-        remote = Remote(f"{dataset}/{version}", partial(kaggle.resolve, dataset, version, runtime), runtime)
-        file, sha256 = f"{dataset.replace('/', '-')}-{version}.zip", None
-    else:
-        assert source.url is not None
-        url, shown, sha256 = source.path, source.url._replace(query="", fragment=""), source.sha256
-        remote = Remote(shown.geturl(), lambda _: url, runtime)
-        file = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{PurePath(shown.path).name or 'archive.zip'}"
-    # A pinned SHA-256 can only be that of all the bytes.
-    whole = runtime.transfer == "whole" or sha256 is not None
-    return RemoteArchive(remote, archive_folder() / file, whole=whole, sha256=sha256)
+    A file's length and central directory are compared, a folder's list of files, and of a remote archive what the
+    server says of it, by one small request; its central directory only where that does not identify it.
+
+    Raises
+    ------
+    SnapshotChanged
+        It is another one.
+    SnapshotError
+        It is not there, or cannot be reached.
+    """
+    identity = receipt.identity
+    match description.source:
+        case DirectorySource(path=path):
+            folder = FolderSnapshot(Path(path))
+            if (found := _listing(folder.members())) != identity:
+                raise SnapshotChanged(path, str(identity), str(found))
+            return folder
+        case ArchiveSource(url=None, path=path):
+            return _reopen_file(LocalFile(Path(path)), _of_archive(identity, path))
+        case KaggleSource() | ArchiveSource() as source:
+            from pipeline.snapshot.remote.ranges import verify_remote  # noqa: PLC0415
+
+            found_at = _locate(source, runtime, tail_bytes=1)
+            expected = _of_archive(identity, found_at.name)
+            if isinstance(found_at, _Copy):
+                return _reopen_file(found_at.file, expected)
+            verify_remote(found_at, expected)
+            return RemoteSnapshot(found_at)
 
 
 class ArchiveSnapshot:
-    """A snapshot in a zip archive."""
+    """A snapshot in a zip archive on disk."""
 
-    def __init__(self, source: Bytes) -> None:
-        self._bytes = source
-
-    @cached_property
-    def _index(self) -> Index:
-        return read_index(self._bytes)
-
-    def members(self) -> pa.Table:
-        """Return what the archive's central directory lists."""
-        return self._index.members
-
-    def validators(self) -> dict[str, Any]:
-        """Return the archive's length and a digest of its central directory, which has every member's CRC-32."""
-        return {
-            "size_bytes": self._bytes.size_bytes,
-            "directory_offset": self._index.directory_offset,
-            "directory_sha256": self._index.directory_sha256,
-        }
-
-    def transport(self) -> dict[str, Any]:
-        """Return nothing: no server is asked."""
-        return {}
-
-    def verify(self, validators: dict[str, Any], transport: dict[str, Any]) -> None:  # noqa: ARG002
-        """Compare the archive's length and central directory."""
-        verify_unchanged(self._bytes, **validators)
+    def __init__(self, file: LocalFile) -> None:
+        self._file = file
 
     def read(self, member: Member) -> bytes:
         """Return a member's bytes, whose length and CRC-32 are as listed."""
-        return read_member(self._bytes, member)
-
-    def confirm(self) -> None:
-        """Do nothing: a file on disk is read as it is."""
+        return read_member(self._file, member)
 
     def close(self) -> None:
-        """Nothing is under way."""
+        """Nothing is in flight."""
 
 
-class PinnedSnapshot(ArchiveSnapshot):
-    """A snapshot in a zip archive on disk whose SHA-256 its description names."""
-
-    def __init__(self, source: LocalFile, sha256: str) -> None:
-        super().__init__(source)
-        self._file = source
-        self._sha256 = sha256
-
-    @cached_property
-    def _index(self) -> Index:
-        if (came := self._file.sha256()) != self._sha256:
-            raise SnapshotChanged(self._file.name, f"the pinned SHA-256 {self._sha256}", came)
-        return read_index(self._file)
-
-
-class RemoteSnapshot(ArchiveSnapshot):
+class RemoteSnapshot:
     """A snapshot in a zip archive behind a URL."""
 
-    def __init__(self, source: RemoteArchive) -> None:
-        super().__init__(source)
-        self._remote = source
-        self._compare: Callable[[Bytes], None] | None = None
-
-    @cached_property
-    def _index(self) -> Index:
-        """The central directory, read again where it makes no sense but may have been damaged on its way."""
-        try:
-            return read_index(self._remote)
-        except SnapshotError as error:
-            if isinstance(error, TransferError) or self._remote.exact:
-                raise
-            return read_index(self._remote)
-
-    def transport(self) -> dict[str, Any]:
-        """Return the archive's ETag, MD5 and date, as far as the server gives them."""
-        return self._remote.pin.facts()
-
-    def verify(self, validators: dict[str, Any], transport: dict[str, Any]) -> None:
-        """Compare with the first response that comes, and read the central directory again where that leaves doubt."""
-        from pipeline.snapshot.remote.identity import Pin  # noqa: PLC0415
-
-        def compare(source: Bytes) -> None:
-            verify_unchanged(source, **validators)
-
-        self._compare = compare
-        pin = Pin(**{**transport, "size_bytes": validators["size_bytes"]})
-        self._remote.expect(pin, compare)
-        if self._remote.is_local or not pin.recognises:
-            compare(self._remote)
+    def __init__(self, file: RemoteFile) -> None:
+        self._file = file
 
     def read(self, member: Member) -> bytes:
-        """Return a member's bytes; one that comes with the same fault twice is like that in the archive."""
-        faults = set()
-        for _ in range(_MOST_READS):
-            try:
-                return super().read(member)
-            except Rejected as rejected:
-                if self._remote.is_local or rejected.detail in faults:
-                    raise
-                faults.add(rejected.detail)
-        raise TransferError(f"{self._remote.name}: {member.name} came differently each of {_MOST_READS} times")
+        """Return a member's bytes, whose length and CRC-32 are as listed."""
+        from pipeline.snapshot.remote.ranges import fetch_member  # noqa: PLC0415
 
-    def confirm(self) -> None:
-        """Read the index again, which has no checksum, where the connection does not guard it either."""
-        if self._compare is not None and not self._remote.exact:
-            self._compare(self._remote)
+        return fetch_member(self._file, member)
 
     def close(self) -> None:
         """Give up all waiting."""
-        self._remote.close()
+        self._file.client.close()
 
 
-class DirectorySnapshot:
+class FolderSnapshot:
     """A snapshot in a folder, with its clips in folders once or twice as deep as the tables say."""
 
     def __init__(self, root: Path) -> None:
@@ -201,38 +157,22 @@ class DirectorySnapshot:
         if not root.is_dir():
             raise SnapshotError(f"{root}: no such folder. The snapshot should be there.")
 
-    @cached_property
-    def _members(self) -> pa.Table:
-        files = sorted(_walk(self._root))
-        names = [name for name, _ in files]
-        nothing = [None] * len(files)
-        columns = {"name": names, "size_bytes": [size for _, size in files]}
-        return pa.table({field: columns.get(field, nothing) for field in schema.MEMBERS.names}, schema=schema.MEMBERS)
-
     def members(self) -> pa.Table:
         """Return what lies in the folder, sorted by name."""
-        return self._members
-
-    def validators(self) -> dict[str, Any]:
-        """Return a digest over the names and sizes of all files."""
-        digest = hashlib.sha256()
-        for name, size in zip(*(self._members[column].to_pylist() for column in ("name", "size_bytes")), strict=True):
-            digest.update(f"{size} {name}\n".encode())
-        return {"files": self._members.num_rows, "listing_sha256": digest.hexdigest()}
-
-    def transport(self) -> dict[str, Any]:
-        """Return nothing: no server is asked."""
-        return {}
-
-    def verify(self, validators: dict[str, Any], transport: dict[str, Any]) -> None:  # noqa: ARG002
-        """Compare names and sizes of all files."""
-        if (came := self.validators()) != validators:
-            raise SnapshotChanged(str(self._root), str(validators), str(came))
+        try:
+            files = sorted(_walk(self._root))
+        except OSError as error:
+            raise SnapshotError(f"{error.filename}: {error.strerror}") from None
+        nothing = [None] * len(files)
+        columns = {"name": [name for name, _ in files], "size_bytes": [size for _, size in files]}
+        return pa.table({field: columns.get(field, nothing) for field in schema.MEMBERS.names}, schema=schema.MEMBERS)
 
     def read(self, member: Member) -> bytes:
         """Return a file's bytes, as many as were listed."""
         path = self._root / member.name
         try:
+            if path.exists() and not path.is_file():
+                raise SnapshotError(f"{path}: is no regular file")
             data = path.read_bytes()
         except OSError as error:
             raise SnapshotError(f"{path}: {error.strerror}") from None
@@ -240,21 +180,114 @@ class DirectorySnapshot:
             raise SnapshotChanged(str(path), f"{member.size_bytes} bytes", f"{len(data)} bytes")
         return data
 
-    def confirm(self) -> None:
-        """Do nothing: there is no index beside the folder itself."""
-
     def close(self) -> None:
-        """Nothing is under way."""
+        """Nothing is in flight."""
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """A remote archive that was downloaded whole, and what the server said of it."""
+
+    file: LocalFile
+    said: ServerIdentity
+
+    @property
+    def name(self) -> str:
+        return self.file.name
+
+
+def _open_file(file: LocalFile, sha256: str | None) -> Opened:
+    if sha256 is not None and (got := file.sha256()) != sha256:
+        raise SnapshotChanged(file.name, f"the pinned SHA-256 {sha256}", got)
+    index = read_index(file)
+    return Opened(ArchiveSnapshot(file), index.members, index.identity)
+
+
+def _reopen_file(file: LocalFile, identity: ArchiveIdentity) -> Snapshot:
+    verify_unchanged(file, identity)
+    return ArchiveSnapshot(file)
+
+
+def _open_remote(source: KaggleSource | ArchiveSource, runtime: Runtime) -> Opened:
+    from pipeline.snapshot.remote.ranges import read_remote_index  # noqa: PLC0415  imported by those who need a network
+
+    found = _locate(source, runtime)
+    if isinstance(found, _Copy):
+        opened = _open_file(found.file, source.sha256 if isinstance(source, ArchiveSource) else None)
+        assert isinstance(opened.identity, ArchiveIdentity)
+        return Opened(opened.snapshot, opened.members, found.said.within(opened.identity))
+    index = read_remote_index(found)
+    return Opened(RemoteSnapshot(found), index.members, found.identity.within(index.identity))
+
+
+def _locate(
+    source: KaggleSource | ArchiveSource, runtime: Runtime, tail_bytes: int | None = None
+) -> RemoteFile | _Copy:
+    """Open a remote archive; as a whole copy where there is one, or it is asked for, or the server serves no parts."""
+    from pipeline.snapshot.remote import ranges, whole  # noqa: PLC0415
+
+    client, copy, sha256 = _client(source, runtime)
+    # A pinned SHA-256 can only be that of all the bytes.
+    if runtime.transfer == "whole" or sha256 is not None or whole.is_there(copy):
+        return _Copy(*whole.download_whole(client, copy, sha256))
+    try:
+        return ranges.open_remote(client) if tail_bytes is None else ranges.open_remote(client, tail_bytes)
+    except ranges.NoRanges:
+        return _Copy(*whole.download_whole(client, copy, sha256))
+
+
+def _client(source: KaggleSource | ArchiveSource, runtime: Runtime) -> tuple[Client, Path, str | None]:
+    """Return what asks for parts of a remote archive, where its whole copy would lie, and its SHA-256."""
+    from pipeline.snapshot.remote import kaggle  # noqa: PLC0415
+    from pipeline.snapshot.remote.client import Client  # noqa: PLC0415
+
+    if isinstance(source, KaggleSource):
+        dataset, version = source.dataset, source.version
+        client = Client(f"{dataset}/{version}", partial(kaggle.resolve, dataset, version, runtime), runtime)
+        return client, archive_folder() / f"{dataset.replace('/', '-')}-{version}.zip", None
+    url = source.path
+    name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{source.identity()['file'] or 'archive.zip'}"
+    return Client(shown(url), lambda _: url, runtime), archive_folder() / PurePath(name).name, source.sha256
+
+
+def _of_archive(identity: Identity, name: str) -> ArchiveIdentity:
+    if not isinstance(identity, ArchiveIdentity):
+        raise SnapshotChanged(name, str(identity), "an archive")
+    return identity
+
+
+def _listing(members: pa.Table) -> FolderIdentity:
+    digest = hashlib.sha256()
+    for name, size in zip(*(members[column].to_pylist() for column in ("name", "size_bytes")), strict=True):
+        digest.update(f"{size} {name}\n".encode())
+    return FolderIdentity(members.num_rows, digest.hexdigest())
 
 
 def _walk(root: Path) -> Iterator[tuple[str, int]]:
     """Yield the path below `root`, with / between folders, and the size of every file."""
-    folders = [root]
+    folders, seen = [root], set[tuple[int, int]]()
     while folders:
         folder = folders.pop()
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            raise SnapshotError(f"{folder}: leads to a folder of the snapshot that was listed already")
+        seen.add((status.st_dev, status.st_ino))
         with os.scandir(folder) as entries:
             for entry in entries:
+                path = Path(entry.path)
+                if not _is_utf8(entry.name):
+                    raise SnapshotError(f"{folder}: a file's name is not UTF-8: {os.fsencode(entry.name)!r}")
                 if entry.is_dir():
-                    folders.append(Path(entry.path))
+                    folders.append(path)
+                elif entry.is_file():
+                    yield path.relative_to(root).as_posix(), entry.stat().st_size
                 else:
-                    yield Path(entry.path).relative_to(root).as_posix(), entry.stat().st_size
+                    raise SnapshotError(f"{path}: is no regular file")
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,170 +1,45 @@
-"""The snapshot's tables as one typed frame with a row for each clip, and which member of the archive is which clip.
-
-There are two formats. ``kaggle-v1`` is Common Voice v1 as Kaggle has it: ``cv-valid-test.csv`` beside the folder
-``cv-valid-test/``, with commas. ``mozilla-tsv`` is every later release, unpacked from its ``.tar.gz``:
-``validated.tsv`` beside the one folder ``clips/``, with tabs, never quoted (unbalanced quotes occur), with speakers.
-"""
+"""The snapshot's tables as one typed frame with a row for each clip, and how long each clip is likely to last."""
 
 from __future__ import annotations
 
 import csv
-import io
-import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError, SnapshotError, TableError
-
-BYTES_PER_SECOND = 8000  # of Kaggle's MP3s: 64 kbit/s
+from pipeline.snapshot.formats import BYTES_PER_SECOND, DURATIONS, FORMATS, LARGEST_TABLE_BYTES, Format, clip_keys
+from pipeline.snapshot.receipt import require_file
 
 _VOTES = re.compile(r"[0-9]{1,9}")
-_DURATIONS = "clip_durations"  # a table beside the others, not one of clips
-
-
-@dataclass(frozen=True)
-class Format:
-    """How a release lays out its tables and clips.
-
-    Attributes
-    ----------
-    prefix, suffix
-        Of the tables' names.
-    columns
-        Our name of each column that is needed → its names in the tables, of which one has to be there.
-    dialect
-        For `csv.reader`.
-    own_folders
-        Each table has a folder of clips of its own, named like it; otherwise all share ``clips/``.
-    """
-
-    prefix: str
-    suffix: str
-    columns: dict[str, tuple[str, ...]]
-    dialect: dict[str, Any]
-    own_folders: bool
-
-    def table_of(self, name: str) -> str | None:
-        """Return the table that the file `name` is, if it is one."""
-        file = PurePosixPath(name).name
-        if not (file.startswith(self.prefix) and file.endswith(self.suffix)):
-            return None
-        return file.removeprefix(self.prefix).removesuffix(self.suffix)
-
-    def key_of_member(self, name: str) -> str | None:
-        """Return what finds the member `name` for a clip, if it is a clip.
-
-        ``cv-valid-test/cv-valid-test/sample-000003.mp3`` (Kaggle) and ``cv-valid-test/sample-000003.mp3`` (Mozilla, and
-        most copies on disk) are both ``valid-test/sample-000003``.
-        """
-        folder, _, file = name.rpartition("/")
-        folder = folder.rpartition("/")[2]
-        if not file.endswith(".mp3") or not (folder.startswith(self.prefix) if self.own_folders else folder == "clips"):
-            return None
-        stem = file.removesuffix(".mp3")
-        return f"{folder.removeprefix(self.prefix)}/{stem}" if self.own_folders else stem
-
-    def key_of_clip(self, clip_id: str) -> str:
-        """Return what finds the member of a clip."""
-        return clip_id if self.own_folders else clip_id.partition("/")[2]
-
-
-FORMATS = {
-    "kaggle-v1": Format(
-        prefix="cv-",
-        suffix=".csv",
-        columns={"filename": ("filename",), **{name: (name,) for name in schema.METADATA.names}},
-        dialect={"strict": True},
-        own_folders=True,
-    ),
-    "mozilla-tsv": Format(
-        prefix="",
-        suffix=".tsv",
-        columns={
-            "filename": ("path",),
-            **{name: (name,) for name in ("age", "gender", "up_votes", "down_votes")},
-            "text": ("sentence",),
-            "accent": ("accents", "accent"),
-            "speaker": ("client_id",),
-        },
-        dialect={"delimiter": "\t", "quoting": csv.QUOTE_NONE},
-        own_folders=False,
-    ),
-}
-
-
-def find_tables(names: Iterable[str], layout: str = "kaggle-v1") -> dict[str, str]:
-    """Find the tables among the members' `names`: which table is which member.
-
-    They lie beside the folders of clips: at the root of Kaggle's archive, in ``cv_corpus_v1/`` in Mozilla's.
-
-    Raises
-    ------
-    SnapshotError
-        There is none, or one more than once.
-    """
-    tables: dict[str, str] = {}
-    for name in names:
-        table = FORMATS[layout].table_of(name)
-        if table is None:
-            continue
-        if table in tables:
-            raise SnapshotError(f"the snapshot holds the table {table} more than once: {tables[table]} and {name}")
-        tables[table] = name
-    if not set(tables) - {_DURATIONS}:
-        expected = f"{FORMATS[layout].prefix}*{FORMATS[layout].suffix}"
-        raise SnapshotError(f"the snapshot holds no table: expected {expected} beside the folders of clips")
-    return tables
-
-
-def index_clips(members: pa.Table, layout: str = "kaggle-v1") -> pa.Table:
-    """Return the members (`schema.MEMBERS`) that are clips, with a ``key`` (`clip_keys`) as one more column.
-
-    Raises
-    ------
-    SnapshotError
-        Two members are the same clip.
-    """
-    keys = [FORMATS[layout].key_of_member(name) for name in members["name"].to_pylist()]
-    clips = members.append_column("key", pa.array(keys, pa.string())).filter(pc.field("key").is_valid())
-    counts = clips["key"].value_counts()
-    twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
-    if len(twice):
-        both = " and ".join(clips.filter(pc.field("key") == twice[0])["name"].to_pylist())
-        raise SnapshotError(f"the snapshot holds the clip {twice[0]} more than once: {both}")
-    return clips
-
-
-def clip_keys(clip_ids: Iterable[str], layout: str = "kaggle-v1") -> list[str]:
-    """Return what finds each clip in the index."""
-    return [FORMATS[layout].key_of_clip(clip_id) for clip_id in clip_ids]
+_MILLISECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
+_LONGEST_LINE = 1 << 20  # characters; `csv` itself takes no field of more than 131,072
+_SHOWN = 80  # characters of a cell in a message
 
 
 def estimated_seconds(
-    clip_ids: Iterable[str], clips: pa.Table, layout: str = "kaggle-v1", folder: Path = schema.TABLES
+    clip_ids: Iterable[str], clips: pa.Table, format_name: str = "kaggle-v1", folder: Path = schema.TABLES
 ) -> npt.NDArray[np.float64]:
-    """Return how long each clip lasts, before it is fetched; NaN where nobody knows.
+    """Return how long each clip lasts, before it is fetched; NaN where that is unknown.
 
     Kaggle's clips all have 64 kbit/s (52 of 52 that were measured), which is 8000 bytes a second, within
     half a percent. Later releases, of other bit rates, have a table of durations from 16.1 on.
     """
-    if FORMATS[layout].own_folders:
+    if FORMATS[format_name].own_folders:
         seconds = pd.Series(clips["size_bytes"].to_numpy() / BYTES_PER_SECOND, index=clips["key"].to_pandas())
     else:
-        seconds = _durations(folder / f"{_DURATIONS}.tsv")
-    return seconds.reindex(pd.Index(clip_keys(clip_ids, layout))).to_numpy(dtype=np.float64)
+        seconds = _durations(folder / f"{DURATIONS}.tsv")
+    return seconds.reindex(pd.Index(clip_keys(clip_ids, format_name))).to_numpy(dtype=np.float64)
 
 
-def read_clips(tables: Iterable[str], folder: Path = schema.TABLES, layout: str = "kaggle-v1") -> pd.DataFrame:
+def read_clips(tables: Iterable[str], folder: Path = schema.TABLES, format_name: str = "kaggle-v1") -> pd.DataFrame:
     """Read `tables` into one frame.
 
     Its columns are ``clip_id``, ``table``, those of `schema.METADATA`, and ``speaker`` where the tables name
@@ -177,9 +52,9 @@ def read_clips(tables: Iterable[str], folder: Path = schema.TABLES, layout: str 
     TableError
         A table cannot be read: file and line.
     """
-    form = FORMATS[layout]
+    form = FORMATS[format_name]
     served = {form.table_of(path.name): path for path in sorted(folder.glob("*"))}
-    known = {table: path for table, path in served.items() if table not in (None, _DURATIONS)}
+    known = {table: path for table, path in served.items() if table not in (None, DURATIONS)}
     if not known:
         raise SnapshotError(f"{folder}: no tables there; get them with: dvc repro download")
     unknown = [table for table in tables if table not in known]
@@ -187,7 +62,7 @@ def read_clips(tables: Iterable[str], folder: Path = schema.TABLES, layout: str 
         problem = f"stratify.tables: this snapshot has no {', '.join(unknown)}; there are: {', '.join(map(str, known))}"
         raise ParameterError(str(schema.PARAMS), [problem])
     clips = pd.concat([_read_table(form, table, known[table]) for table in tables], ignore_index=True)
-    keys = pd.Series(clip_keys(clips["clip_id"], layout), dtype="str")
+    keys = pd.Series(clip_keys(clips["clip_id"], format_name), dtype="str")
     if keys.duplicated().any():
         twice = clips["clip_id"][keys == keys[keys.duplicated()].iloc[0]]
         problem = (
@@ -197,13 +72,8 @@ def read_clips(tables: Iterable[str], folder: Path = schema.TABLES, layout: str 
     return clips
 
 
-def served_layout(receipt: Path = schema.RECEIPT) -> str:
-    """Return the format of the snapshot that `download` opened."""
-    return str(json.loads(receipt.read_bytes())["format"])
-
-
 def _read_table(form: Format, table: str, path: Path) -> pd.DataFrame:
-    lines, rows = _read_rows(form, path)
+    lines, rows = _read_rows(path, form.columns, form.dialect)
     columns: dict[str, Sequence[str]] = dict.fromkeys(form.columns, ())
     if rows:
         columns |= zip(form.columns, zip(*rows, strict=True), strict=True)
@@ -217,39 +87,60 @@ def _read_table(form: Format, table: str, path: Path) -> pd.DataFrame:
     return frame
 
 
-def _read_rows(form: Format, path: Path) -> tuple[list[int], list[list[str]]]:
-    """Return the rows below the header, as the columns of the format, and the line of each."""
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise TableError(path.name, line, f"expected UTF-8, came the byte 0x{data[error.start]:02x}") from None
-    reader = csv.reader(io.StringIO(text, newline=""), **form.dialect)
+def _read_rows(
+    path: Path, columns: Mapping[str, tuple[str, ...]], dialect: dict[str, Any]
+) -> tuple[list[int], list[list[str]]]:
+    """Return the rows below the header, as the columns that are wanted, and the line of each."""
+    require_file(path)
+    if (size := path.stat().st_size) > LARGEST_TABLE_BYTES:
+        raise TableError(path.name, None, f"has {size} bytes; at most {LARGEST_TABLE_BYTES >> 30} GiB are read")
+    reader = csv.reader(_lines(path), **dialect)
     lines: list[int] = []
     rows: list[list[str]] = []
     try:
         header = next(reader, [])
-        order = _order(form, path, header)
+        order = _order(path, columns, header)
         for row in reader:
             if not row:
                 continue
             if len(row) != len(header):
-                problem = f"expected {len(header)} fields, came {len(row)}: {','.join(row)[:80]!r}"
+                problem = f"expected {len(header)} fields, got {len(row)}: {','.join(row)[:_SHOWN]!r}"
                 raise TableError(path.name, reader.line_num, problem)
             lines.append(reader.line_num)
             rows.append([row[place] for place in order])
     except csv.Error as error:
         raise TableError(path.name, reader.line_num, str(error)) from None
+    except UnicodeDecodeError:
+        raise _not_utf8(path) from None
     return lines, rows
 
 
-def _order(form: Format, path: Path, header: list[str]) -> list[int]:
-    """Return where in the header each of the format's columns stands."""
-    found = {ours: [name for name in theirs if name in header] for ours, theirs in form.columns.items()}
-    missing = [" or ".join(form.columns[ours]) for ours, names in found.items() if not names]
+def _lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a table with their ends, whatever these are."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), ""), 1):
+            if len(line) == _LONGEST_LINE:
+                raise TableError(path.name, number, f"has more than {_LONGEST_LINE - 1} characters")
+            yield line
+
+
+def _not_utf8(path: Path) -> TableError:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                return TableError(path.name, number, f"expected UTF-8, got the byte 0x{line[error.start]:02x}")
+    return TableError(path.name, None, "expected UTF-8")
+
+
+def _order(path: Path, columns: Mapping[str, tuple[str, ...]], header: list[str]) -> list[int]:
+    """Return where in the header each of the columns stands."""
+    found = {ours: [name for name in theirs if name in header] for ours, theirs in columns.items()}
+    missing = [" or ".join(columns[ours]) for ours, names in found.items() if not names]
     if missing:
-        raise TableError(path.name, 1, f"has no column {', '.join(missing)}; its header is {','.join(header)!r}")
+        got = ",".join(header)[: 3 * _SHOWN]
+        raise TableError(path.name, 1, f"has no column {', '.join(missing)}; its header is {got!r}")
     return [header.index(names[0]) for names in found.values()]
 
 
@@ -260,22 +151,35 @@ def _clip_ids(form: Format, table: str, path: Path, lines: list[int], filenames:
         stem = filename.removeprefix(folder).removesuffix(".mp3")
         unfit = filename != f"{folder}{stem}.mp3" if form.own_folders else False  # old releases have no .mp3 there
         if unfit or not stem or "/" in stem:
-            raise TableError(path.name, line, f"filename: expected {folder}NAME.mp3, came {filename!r}")
+            raise TableError(path.name, line, f"filename: expected {folder}NAME.mp3, got {filename[:_SHOWN]!r}")
         if (before := first.setdefault(f"{table}/{stem}", line)) != line:
-            raise TableError(path.name, line, f"{filename} stands already in line {before}")
+            raise TableError(path.name, line, f"{filename[:_SHOWN]!r} stands already in line {before}")
     return list(first)
 
 
 def _votes(path: Path, lines: list[int], column: str, values: Iterable[str]) -> list[int]:
     for line, value in zip(lines, values, strict=True):
         if not _VOTES.fullmatch(value):
-            raise TableError(path.name, line, f"{column}: expected a number of votes, came {value!r}")
+            raise TableError(path.name, line, f"{column}: expected a number of votes, got {value[:_SHOWN]!r}")
     return [int(value) for value in values]
 
 
 def _durations(path: Path) -> pd.Series[float]:
-    """Return seconds by clip, as far as there is a table of them (``clip``, ``duration[ms]``)."""
+    """Return seconds by clip, as far as there is a table of them (``clip``, ``duration[ms]``).
+
+    Raises
+    ------
+    TableError
+        It cannot be read: file and line.
+    """
     if not path.exists():
         return pd.Series(dtype=np.float64)
-    table = pd.read_csv(path, sep="\t", quoting=csv.QUOTE_NONE, dtype={"clip": "str"})
-    return pd.Series(table["duration[ms]"].to_numpy() / 1000, index=table["clip"].str.removesuffix(".mp3"))
+    columns = {"clip": ("clip",), "duration": ("duration[ms]",)}
+    seconds: dict[str, float] = {}
+    for line, (clip, duration) in zip(*_read_rows(path, columns, FORMATS["mozilla-tsv"].dialect), strict=True):
+        if not _MILLISECONDS.fullmatch(duration):
+            problem = f"duration[ms]: expected milliseconds, got {duration[:_SHOWN]!r}"
+            raise TableError(path.name, line, problem)
+        if seconds.setdefault(clip.removesuffix(".mp3"), float(duration) / 1000) != float(duration) / 1000:
+            raise TableError(path.name, line, f"{clip[:_SHOWN]!r} stands there before, with another duration")
+    return pd.Series(seconds, dtype=np.float64)

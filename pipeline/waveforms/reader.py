@@ -23,7 +23,6 @@ from pipeline.core.errors import ShardError
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal, is_made_from
 from pipeline.shards.sealed import Shard
-from pipeline.waveforms.conditions import meets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,6 +169,8 @@ class Waveforms:
         TypeError
             A condition is something else, such as a function, or has another type than the column.
         """
+        from pipeline.waveforms.conditions import meets  # noqa: PLC0415  who streams waveforms needs no pandas
+
         frame = self._store.metadata
         keep = np.ones(len(self), dtype=bool)
         for column, value in values.items():

@@ -25,7 +25,7 @@ from pipeline.clips.mp3_shards import ClipShards, ClipsSeal, Rejection, Tally
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, SampleError
 from pipeline.core.schema import Reason
-from pipeline.snapshot import tables
+from pipeline.snapshot import formats
 from pipeline.snapshot.archive import Member
 from tests.support import seals
 
@@ -65,7 +65,7 @@ class Archive:
             if data is not None:
                 facts = {"name": member_name(clip_id), "size_bytes": len(data), "crc32": zlib.crc32(data)}
                 members.append({**dict.fromkeys(schema.MEMBERS.names, 0), **facts})
-        index = tables.index_clips(pa.Table.from_pylist(members, schema=schema.MEMBERS))
+        index = formats.index_clips(pa.Table.from_pylist(members, schema=schema.MEMBERS))
         return Candidates(pa.Table.from_pylist(rows, schema=schema.RANKING_SCHEMA), index, exclude)
 
     def fetch(self, member: Member) -> bytes:

@@ -13,7 +13,7 @@ from pipeline.__main__ import main
 from pipeline.core import schema
 from pipeline.core.errors import ShardError, TableError
 from pipeline.report import material
-from pipeline.snapshot import tables
+from pipeline.snapshot import formats, tables
 from pipeline.waveforms.reader import open_waveforms
 from tests.support.project import REAL_TABLES, Project
 
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def same(named: list[str], snapshot_format: str) -> pd.DataFrame:
     """Return what is read of tables, once it is what `read_clips` says of them."""
     read = material.read_population(named, COLUMNS, snapshot_format)
-    careful = tables.read_clips(named, layout=snapshot_format)
+    careful = tables.read_clips(named, format_name=snapshot_format)
     pd.testing.assert_frame_equal(read[COLUMNS], careful[COLUMNS])
     return read
 
@@ -75,7 +75,7 @@ def test_the_tables_of_the_demo_are_read_as_the_careful_reader_does(
 def test_the_real_tables_are_read_as_the_careful_reader_does(folder: Path) -> None:
     for path in REAL_TABLES.glob("*.csv"):
         shutil.copy(path, folder)
-    named = sorted(tables.find_tables(path.name for path in folder.iterdir()))
+    named = sorted(formats.find_tables(path.name for path in folder.iterdir()))
     assert len(same(named, "kaggle-v1")) > 1000
 
 
@@ -200,3 +200,18 @@ def test_waveforms_of_another_sample_are_not_reported_on(reported: Project, monk
 def test_a_file_without_a_column_is_an_error_that_names_both(staged_once: Project) -> None:
     with pytest.raises(ShardError, match=r"sample.parquet: has no column pitch"):
         material.read_columns(staged_once.root / schema.SAMPLE, ["clip_id", "pitch"])
+
+
+def test_a_damaged_table_that_no_clip_is_drawn_from_is_left_out_and_named(
+    staged: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(staged.root)
+    drawn = [table for table in material.SHIPPED_SPLITS if table != "valid-dev"]
+    whole = material.load(drawn, ["gender"], "kaggle-v1").shipped
+    with (schema.TABLES / "cv-valid-dev.csv").open("a") as file:
+        file.write("too,few\n")
+    shipped = material.load(drawn, ["gender"], "kaggle-v1").shipped
+    assert set(shipped["table"]) == set(drawn) < set(whole["table"])
+    assert "cv-valid-dev.csv, line" in caplog.text
+    with pytest.raises(TableError, match=r"cv-valid-dev\.csv, line"):
+        material.load(["valid-dev"], ["gender"], "kaggle-v1")

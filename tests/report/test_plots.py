@@ -93,8 +93,10 @@ def test_deviations_go_to_the_side_that_their_sign_says() -> None:
     }
     deviations = [float(stratum.deviation) for stratum in report.strata if round(stratum.deviation, 3)]
     assert len(deviations) > 2
+    names_end = max(float(each.attrib["x"]) for each in picture.iter(f"{SVG}text") if each.get("class") == "label")
     for bar, deviation in zip(bars(picture), deviations, strict=True):
         left, width = float(bar["x"]), float(bar["width"])
+        assert left > names_end
         assert (left == pytest.approx(zero, abs=0.11)) == (deviation > 0)
         assert (left + width == pytest.approx(zero, abs=0.11)) == (deviation < 0)
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError
-from pipeline.snapshot.archive import LocalFile, Member, read_index, read_member, verify_unchanged
+from pipeline.snapshot.archive import LocalFile, Member, Misplaced, read_index, read_member, verify_unchanged
 from tests.support.project import DEMO, REAL_CLIPS
 
 
@@ -101,7 +102,7 @@ def test_an_index_takes_one_read_or_two_and_a_member_one() -> None:
     source = Memory(zipped({f"sample-{number:06}.mp3": b"x" * 50 for number in range(2000)}))
     members = members_of(read_index(source).members)
     assert len(source.reads) == 2
-    assert sum(length for _, length in source.reads) == len(source.data) - read_index(source).directory_offset
+    assert sum(length for _, length in source.reads) == len(source.data) - read_index(source).identity.directory_offset
     source.reads.clear()
     read_member(source, members[7])
     assert len(source.reads) == 1
@@ -197,6 +198,52 @@ def test_a_name_that_leads_out_is_refused(name: str) -> None:
         read_index(Memory(renamed(name)))
 
 
+@pytest.mark.parametrize("name", ["", ".", "./.", "a\0b"])
+def test_a_name_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(SnapshotError, match="a member's name is none"):
+        read_index(Memory(renamed(name)))
+
+
+@pytest.mark.parametrize("size", [1 << 63, (1 << 64) - 1])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_size_or_place_that_no_archive_has_is_refused(size: int, place: int) -> None:
+    """ZIP64's numbers have 64 bits (4.5.3), and nothing has so many bytes."""
+    whole = zipped({"a": b"data"})
+    at, end = whole.index(b"PK\1\2"), whole.rindex(b"PK\5\6")
+    numbers = [4, 4, 0]
+    numbers[place] = size
+    extra = struct.pack("<HHQQQ", 1, 24, *numbers)
+    entry = bytearray(whole[at:end])
+    for field_at in (20, 24, 42):
+        struct.pack_into("<I", entry, field_at, 0xFFFFFFFF)
+    struct.pack_into("<H", entry, 30, len(extra))
+    records = bytearray(whole[end:])
+    struct.pack_into("<I", records, 12, len(entry) + len(extra))
+    with pytest.raises(SnapshotError, match="lies outside"):
+        read_index(Memory(whole[:at] + bytes(entry) + extra + bytes(records)))
+
+
+@settings(max_examples=400, derandomize=True, deadline=None)
+@given(st.data())
+def test_a_damaged_archive_is_read_or_refused(data: st.DataObject) -> None:
+    """Whatever bytes its records have, there is no other exception."""
+    how = data.draw(st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]))
+    whole = bytearray(zipped({"a": b"one" * 20, "caf\u00e9": b"two"}, how, b"comment"))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(whole) - 4))
+        whole[at : at + 4] = data.draw(
+            st.one_of(st.binary(min_size=1, max_size=4), st.sampled_from([b"\xff" * 4, bytes(4)]))
+        )
+    source = Memory(bytes(whole))
+    try:
+        members = members_of(read_index(source).members)
+    except SnapshotError:
+        return
+    for member in members:
+        with contextlib.suppress(Rejected):
+            read_member(source, member)
+
+
 def test_a_name_with_a_backslash_inside_leads_nowhere_else() -> None:
     (member,) = members_of(read_index(Memory(renamed("a\\b"))).members)
     assert read_member(Memory(renamed("a\\b")), member) == b"data"
@@ -205,6 +252,12 @@ def test_a_name_with_a_backslash_inside_leads_nowhere_else() -> None:
 def renamed(name: str) -> bytes:
     """Return an archive whose one member has a name that zipfile itself would not write."""
     placeholder = "n" * len(name)
+    if not name:  # the lengths of the name in both headers (4.3.7, 4.3.12)
+        whole = bytearray(zipped({"n": b"data"}).replace(b"n", b""))
+        directory = whole.index(b"PK\1\2")
+        whole[26] = whole[directory + 28] = 0
+        struct.pack_into("<II", whole, whole.rindex(b"PK\5\6") + 12, 46, directory)
+        return bytes(whole)
     return zipped({placeholder: b"data"}).replace(placeholder.encode(), name.encode())
 
 
@@ -264,12 +317,13 @@ def test_no_flipped_byte_comes_through(how: int) -> None:
 
 def test_a_member_that_inflates_to_more_than_declared_is_not_inflated() -> None:
     def shrink(entry: bytearray) -> None:
-        struct.pack_into("<I", entry, 24, 1000)
+        struct.pack_into("<I", entry, 24, 30_000)
 
-    bomb = patched(zipped({"a": bytes(50_000_000)}, zipfile.ZIP_DEFLATED), shrink)
+    bomb = bytearray(patched(zipped({"a": bytes(50_000_000)}, zipfile.ZIP_DEFLATED), shrink))
+    struct.pack_into("<I", bomb, 22, 30_000)  # the local header says the same
     tracemalloc.start()
-    with pytest.raises(Rejected, match="expected 1000 bytes, came more than 1000"):
-        first_member(bomb)
+    with pytest.raises(Rejected, match="expected 30000 bytes, got more than 30000"):
+        first_member(bytes(bomb))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 2_000_000
@@ -279,7 +333,7 @@ def test_a_wrong_checksum_is_told_with_both() -> None:
     def other(entry: bytearray) -> None:
         struct.pack_into("<I", entry, 16, 0xDEADBEEF)
 
-    with pytest.raises(Rejected, match=f"expected CRC-32 deadbeef, came {zlib.crc32(b'data'):08x}"):
+    with pytest.raises(Rejected, match=f"expected CRC-32 deadbeef, got {zlib.crc32(b'data'):08x}"):
         first_member(patched(zipped({"a": b"data"}), other))
 
 
@@ -291,15 +345,32 @@ def test_a_member_that_is_not_where_the_index_says_is_rejected() -> None:
         first_member(patched(zipped({"a": b"data", "b": b"more"}), elsewhere))
 
 
+def test_more_compressed_bytes_than_any_compressor_makes_are_not_read() -> None:
+    source = Memory(zipped({"a": b"data"}))
+    (member,) = members_of(read_index(source).members)
+    source.reads.clear()
+    with pytest.raises(Rejected, match="5000 compressed bytes cannot be 4 bytes of data"):
+        read_member(source, replace(member, compressed_bytes=5000))
+    assert source.reads == []
+
+
+@pytest.mark.parametrize(("at", "said"), [(0, "no local header"), (22, "other sizes"), (30, "of another member")])
+def test_a_local_header_that_the_index_does_not_promise_is_misplaced(at: int, said: str) -> None:
+    data = bytearray(zipped({"a": b"data"}))
+    (member,) = members_of(read_index(Memory(bytes(data))).members)
+    data[at] ^= 1
+    with pytest.raises(Misplaced, match=said):
+        read_member(Memory(bytes(data)), member)
+
+
 # The same one again
 
 
 def test_an_archive_is_known_again_and_another_one_is_not() -> None:
     whole = zipped({"a": b"data", "b": b"more"})
-    index = read_index(Memory(whole))
-    facts = (len(whole), index.directory_offset, index.directory_sha256)
-    verify_unchanged(Memory(whole), *facts)
+    identity = read_index(Memory(whole)).identity
+    verify_unchanged(Memory(whole), identity)
     with pytest.raises(SnapshotChanged, match=f"(?s){len(whole)} bytes.*dvc repro --force --downstream download"):
-        verify_unchanged(Memory(zipped({"a": b"data", "b": b"less", "c": b""})), *facts)
+        verify_unchanged(Memory(zipped({"a": b"data", "b": b"less", "c": b""})), identity)
     with pytest.raises(SnapshotChanged, match="an index with SHA-256"):
-        verify_unchanged(Memory(zipped({"a": b"data", "b": b"less"})), *facts)
+        verify_unchanged(Memory(zipped({"a": b"data", "b": b"less"})), identity)

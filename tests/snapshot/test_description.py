@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.core.errors import ParameterError
-from pipeline.snapshot.description import Description, KaggleSource, describe
+from pipeline.snapshot.description import Description, KaggleSource, describe, shown
 from tests.support.project import ROOT
 
 FOLDER = ROOT / "configs/snapshots"
@@ -54,14 +55,73 @@ def test_what_cannot_be_is_refused(source: dict[str, Any], tmp_path: Path) -> No
         described(tmp_path, **source)
 
 
-@pytest.mark.parametrize("place", ["/somewhere/on/disk/a.zip", "https://example.org/x/a.zip?download=1"])
+@pytest.mark.parametrize("place", ["/somewhere/on/disk/a.zip", "https://example.org/x/a.zip"])
 def test_an_identity_does_not_say_where_it_lies(place: str, tmp_path: Path) -> None:
     source = described(tmp_path, kind="archive", path=place).source
     assert source.identity() == {"kind": "archive", "file": "a.zip"}
 
 
-@pytest.mark.parametrize("place", ["https://me:hidden@host/a.zip", "https://host/a.zip?X-Amz-Signature=hidden"])
-def test_a_url_with_a_secret_is_refused_without_showing_it(place: str, tmp_path: Path) -> None:
+SECRETS = [
+    "https://me:hidden@host/a.zip",
+    "https://hidden@host/a.zip",
+    "ftp://me:hidden@host/a.zip",
+    "s3://host/a.zip?hidden",
+    "https:me:hidden@host/a.zip?x",
+    "https://[hidden/a.zip",
+    "https://host/a.zip#access_token=hidden",
+    *(
+        f"http://host/a.zip?{key}=hidden"
+        for key in ("X-Amz-Signature", "X-Amz-Security-Token", "access_token", "api_key", "password", "jwt", "download")
+    ),
+]
+
+
+@pytest.mark.parametrize("kind", ["archive", "directory", "unknown"])
+@pytest.mark.parametrize("place", SECRETS)
+def test_a_url_that_may_hold_a_secret_is_refused_without_showing_it(place: str, kind: str, tmp_path: Path) -> None:
     with pytest.raises(ParameterError) as caught:
-        described(tmp_path, kind="archive", path=place)
+        described(tmp_path, kind=kind, path=place)
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", [["https://me:hidden@host/"], {"at": "https://me:hidden@host/"}, "a\0b"])
+def test_what_is_no_path_is_refused(path: Any, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="path") as caught:
+        described(tmp_path, kind="archive", path=path)
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_line_that_is_no_yaml_is_not_shown_where_it_holds_a_url(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("title: t\npath: https://me:hidden@host/a.zip\npath: https://other/\n")
+    with pytest.raises(ParameterError, match="line 3") as caught:
+        describe("mine", tmp_path)
+    assert "hidden" not in str(caught.value)
+
+
+def test_of_a_url_scheme_host_and_path_are_shown() -> None:
+    assert shown("https://me:hidden@host:8080/x/a.zip?hidden#hidden") == "https://host:8080/x/a.zip"
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairwise("abcdefghi")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (BOMB, "more than 100000 values"),
+        ("a: &a [*a]", "more than 100000 values"),
+        ("a: " + "[" * 500, "nested too deeply"),
+        ("a: " + "{a: " * 500, "nested too deeply"),
+        ("a: " + "9" * 5000, "digits"),
+        ("a: 2017-99-99", "month must be"),
+        ("a: \0", "special characters"),
+        ("a: [", "line 1"),
+    ],
+    ids=["aliases", "an alias of itself", "lists", "maps", "digits", "a date", "NUL", "no end"],
+)
+def test_what_no_settings_file_holds_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ParameterError, match=said):
+        describe("mine", tmp_path)

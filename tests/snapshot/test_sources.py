@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 
@@ -11,24 +13,35 @@ import pytest
 
 from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.core.params import Runtime
-from pipeline.snapshot import tables
+from pipeline.snapshot import formats
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import ArchiveSource, Description, DirectorySource
-from pipeline.snapshot.sources import Snapshot, open_snapshot
+from pipeline.snapshot.receipt import ArchiveIdentity, Identity, Receipt
+from pipeline.snapshot.sources import Opened, Snapshot, open_snapshot, reopen_snapshot
 from tests.support.project import DEMO
 
-
-def described(source: ArchiveSource | DirectorySource) -> Snapshot:
-    description = Description(title="t", license="CC0-1.0", citation="c", format="kaggle-v1", source=source)
-    return open_snapshot(description, Runtime())
+Source = ArchiveSource | DirectorySource
 
 
-def archive(path: Path, sha256: str | None = None) -> Snapshot:
-    return described(ArchiveSource(kind="archive", path=str(path), sha256=sha256))
+def described(source: Source) -> Description:
+    return Description(title="t", license="CC0-1.0", citation="c", format="kaggle-v1", source=source)
 
 
-def directory(path: Path) -> Snapshot:
-    return described(DirectorySource(kind="directory", path=str(path)))
+def opened(source: Source) -> Opened:
+    return open_snapshot(described(source), Runtime())
+
+
+def reopened(source: Source, identity: Identity) -> Snapshot:
+    receipt = Receipt("mine", "kaggle-v1", source.identity(), 1, identity)
+    return reopen_snapshot(described(source), Runtime(), receipt)
+
+
+def archive(path: Path, sha256: str | None = None) -> ArchiveSource:
+    return ArchiveSource(kind="archive", path=str(path), sha256=sha256)
+
+
+def directory(path: Path) -> DirectorySource:
+    return DirectorySource(kind="directory", path=str(path))
 
 
 @pytest.fixture(scope="module")
@@ -59,79 +72,118 @@ def single(doubled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root.parent
 
 
-def clips_of(snapshot: Snapshot) -> dict[str, bytes]:
-    rows = tables.index_clips(snapshot.members()).to_pylist()
-    return {row["key"]: snapshot.read(Member(**{k: v for k, v in row.items() if k != "key"})) for row in rows}
+def clips_of(found: Opened) -> dict[str, bytes]:
+    rows = formats.index_clips(found.members).to_pylist()
+    return {row["key"]: found.snapshot.read(Member(**{k: v for k, v in row.items() if k != "key"})) for row in rows}
 
 
 def test_folders_doubled_and_single_hold_the_same_clips(doubled: Path, single: Path) -> None:
-    clips = clips_of(directory(doubled))
+    clips = clips_of(opened(directory(doubled)))
     assert len(clips) > 400
-    assert clips == clips_of(directory(single))
+    assert clips == clips_of(opened(directory(single)))
     listed = [
         {table: hashlib.sha256((root / name).read_bytes()).hexdigest() for table, name in found.items()}
         for root in (doubled, single)
-        for found in [tables.find_tables(directory(root).members()["name"].to_pylist())]
+        for found in [formats.find_tables(opened(directory(root)).members["name"].to_pylist())]
     ]
     assert listed[0] == listed[1]
 
 
 def test_a_folder_and_an_archive_list_the_same_members(doubled: Path) -> None:
-    names = [snapshot.members()["name"].to_pylist() for snapshot in (archive(DEMO), directory(doubled))]
+    names = [opened(source).members["name"].to_pylist() for source in (archive(DEMO), directory(doubled))]
     assert sorted(names[0]) == names[1]
 
 
 @pytest.mark.parametrize("kind", ["archive", "directory"])
 def test_what_was_opened_is_known_again(kind: str, doubled: Path) -> None:
-    opened = archive(DEMO) if kind == "archive" else directory(doubled)
-    again = archive(DEMO) if kind == "archive" else directory(doubled)
-    again.verify(opened.validators(), opened.transport())
-    assert opened.transport() == {}
-    opened.close()
+    source = archive(DEMO) if kind == "archive" else directory(doubled)
+    found = opened(source)
+    again = reopened(source, found.identity)
+    member = next(Member(**row) for row in found.members.to_pylist() if row["name"].endswith(".csv"))
+    assert again.read(member) == found.snapshot.read(member)
+    again.close()
 
 
 def test_a_changed_folder_is_another_one(doubled: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(doubled, tmp_path / "copy")
-    opened = directory(copy)
-    validators = opened.validators()
-    member = next(Member(**row) for row in opened.members().to_pylist() if row["name"].endswith(".mp3"))
+    found = opened(directory(copy))
+    member = next(Member(**row) for row in found.members.to_pylist() if row["name"].endswith(".mp3"))
     (copy / member.name).write_bytes(b"another")
     with pytest.raises(SnapshotChanged, match=r"7 bytes"):
-        opened.read(member)
+        found.snapshot.read(member)
     with pytest.raises(SnapshotChanged):
-        directory(copy).verify(validators, {})
+        reopened(directory(copy), found.identity)
     (copy / member.name).unlink()
     with pytest.raises(SnapshotError, match="No such file"):
-        opened.read(member)
+        found.snapshot.read(member)
 
 
 def test_a_changed_archive_is_another_one(tmp_path: Path) -> None:
     data = bytearray(DEMO.read_bytes())
-    validators = archive(DEMO).validators()
-    data[validators["directory_offset"] + 17] ^= 1
+    identity = opened(archive(DEMO)).identity
+    assert isinstance(identity, ArchiveIdentity)
+    data[identity.directory_offset + 17] ^= 1
     (tmp_path / "changed.zip").write_bytes(data)
     with pytest.raises(SnapshotChanged):
-        archive(tmp_path / "changed.zip").verify(validators, {})
+        reopened(archive(tmp_path / "changed.zip"), identity)
+
+
+def test_a_folder_in_place_of_an_archive_is_another_one(doubled: Path) -> None:
+    with pytest.raises(SnapshotChanged):
+        reopened(directory(doubled), opened(archive(DEMO)).identity)
+    with pytest.raises(SnapshotChanged, match="an archive"):
+        reopened(archive(DEMO), opened(directory(doubled)).identity)
 
 
 def test_a_pinned_archive_is_the_one_or_none() -> None:
     digest = hashlib.sha256(DEMO.read_bytes()).hexdigest()
-    assert archive(DEMO, digest).members().num_rows > 400
+    assert opened(archive(DEMO, digest)).members.num_rows > 400
     with pytest.raises(SnapshotChanged, match="pinned SHA-256"):
-        archive(DEMO, "0" * 64).members()
+        opened(archive(DEMO, "0" * 64))
 
 
 def test_what_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match="no such folder"):
-        directory(tmp_path / "nothing")
-    with pytest.raises(SnapshotError, match="should be there"):
-        archive(tmp_path / "nothing.zip").members()
-    with pytest.raises(SnapshotError, match="should be there"):
-        archive(tmp_path / "nothing.zip", "0" * 64).members()
+        opened(directory(tmp_path / "nothing"))
+    for sha256 in (None, "0" * 64):
+        with pytest.raises(SnapshotError, match="should be there"):
+            opened(archive(tmp_path / "nothing.zip", sha256))
 
 
-def test_validators_say_nothing_of_the_place(doubled: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sha256", [None, "0" * 64])
+def test_a_pipe_in_place_of_an_archive_is_not_waited_for(tmp_path: Path, sha256: str | None) -> None:
+    os.mkfifo(tmp_path / "pipe.zip")
+    with pytest.raises(SnapshotError, match="no regular file"):
+        opened(archive(tmp_path / "pipe.zip", sha256))
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "cv-valid-dev.csv").write_text("x")
+    found = opened(directory(tmp_path))
+    (member,) = (Member(**row) for row in found.members.to_pylist())
+    (tmp_path / "cv-valid-dev.csv").unlink()
+    os.mkfifo(tmp_path / "cv-valid-dev.csv")
+    with pytest.raises(SnapshotError, match="no regular file"):
+        found.snapshot.read(member)
+    with pytest.raises(SnapshotError, match="no regular file"):
+        opened(directory(tmp_path))
+
+
+def test_a_folder_that_holds_itself_is_listed_once(tmp_path: Path) -> None:
+    (tmp_path / "again").symlink_to(tmp_path)
+    with pytest.raises(SnapshotError, match="was listed already"):
+        opened(directory(tmp_path))
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems refuse such names")
+def test_a_file_name_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp3")).write_bytes(b"")
+    with pytest.raises(SnapshotError, match=r"not UTF-8: b'caf.xe9\.mp3'"):
+        opened(directory(tmp_path))
+
+
+def test_an_identity_says_nothing_of_the_place(doubled: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(doubled, tmp_path / "elsewhere")
-    assert directory(copy).validators() == directory(doubled).validators()
+    assert opened(directory(copy)).identity == opened(directory(doubled)).identity
     shutil.copy(DEMO, tmp_path / "other.zip")
-    assert archive(tmp_path / "other.zip").validators() == archive(DEMO).validators()
+    assert opened(archive(tmp_path / "other.zip")).identity == opened(archive(DEMO)).identity

@@ -57,7 +57,9 @@ class FileContent:
 class Fault:
     """What goes wrong with one request.
 
-    kind is one of: status, reset, short, flip, stall, html, ignore_range, etag, no_length, expired, hook.
+    kind is one of: status, reset, short, flip, stall, html, ignore_range, etag, no_length, expired, hook,
+    zeros (a body of zeros), trickle (a byte now and then), endless (200 without a length, and no end),
+    no_content_range, raw (just those bytes).
     """
 
     kind: str
@@ -65,6 +67,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     hook: Callable[[], None] | None = None
     at: int | None = None  # the byte of the answer that flips; in its middle where not given
+    raw: bytes = b""
 
 
 @dataclass
@@ -85,6 +88,7 @@ class FakeKaggle:
     requests: list[str | None] = field(default_factory=list)  # the Range of each request to storage
     authorizations: list[str | None] = field(default_factory=list)  # sent to storage
     methods: list[str] = field(default_factory=list)
+    connections: set[int] = field(default_factory=set)  # ports of the clients' ends
     sent_bytes: int = 0
     port: int = 0
     oldest_valid: int = 0
@@ -192,6 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.fake.requests.append(self.headers.get("Range"))
             self.fake.authorizations.append(self.headers.get("Authorization"))
             self.fake.methods.append("GET")
+            self.fake.connections.add(self.client_address[1])
         if self.fake.latency_seconds:
             time.sleep(self.fake.latency_seconds)
         signature = parse_qs(url.query).get("X-Goog-Signature", [None])[0]
@@ -214,6 +219,16 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "html":
             self.answer(200, {"Content-Type": "text/html; charset=utf-8"}, b"<html>Please log in</html>")
             return
+        if fault and kind == "raw":
+            self.close_connection = True
+            self.wfile.write(fault.raw)
+            return
+        if fault and kind == "trickle" and fault.raw:
+            self.trickle(fault.raw)
+            return
+        if kind == "endless":
+            self.endless()
+            return
         size = self.fake.content.size()
         start, stop, status = 0, size, 200
         asked = _RANGE.fullmatch(self.headers.get("Range") or "")
@@ -235,7 +250,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fake.md5:
             digest = hashlib.md5(self.fake.content.part(0, size)).digest()  # storage gives it of the whole
             headers["x-goog-hash"] = f"crc32c=AAAAAA==,md5={b64encode(digest).decode()}"
-        if status == 206:
+        if status == 206 and kind != "no_content_range":
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
         if kind == "no_length" or not self.fake.length:
             headers["Connection"] = "close"
@@ -250,9 +265,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def body(self, fault: Fault, start: int, stop: int) -> None:
         kind = fault.kind
+        if kind == "trickle":
+            self.trickle(self.fake.content.part(start, stop))
+            return
         until = start + (stop - start) // 2 if kind in ("reset", "short", "stall") else stop
         for at in range(start, until, 1 << 20):
             data = bytearray(self.fake.content.part(at, min(until, at + (1 << 20))))
+            if kind == "zeros":
+                data = bytearray(len(data))
             if kind == "flip" and at == start:
                 data[len(data) // 2 if fault.at is None else fault.at] ^= 0x55
             self.wfile.write(data)
@@ -264,6 +284,20 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         if kind in ("stall", "reset", "short"):
             self.close_connection = True
+
+    def trickle(self, data: bytes) -> None:
+        self.close_connection = True
+        for byte in data:
+            self.wfile.write(bytes([byte]))  # ends in an OSError once the client has gone
+            if self.fake.stopped.wait(0.05):
+                break
+
+    def endless(self) -> None:
+        self.close_connection = True
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        while not self.fake.stopped.is_set():
+            self.wfile.write(bytes(1 << 16))  # ends in an OSError once the client has gone
+            self.fake.sent_bytes += 1 << 16
 
     def refuse(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         body = json.dumps({"code": status, "message": message}).encode()

@@ -45,10 +45,10 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """Return how long the server asks to wait, given in seconds or as a date (10.2.3); None where it does not."""
     value = headers.get("Retry-After", "").strip()
     if value.isdecimal():
-        return float(value)
+        return float(value)  # of any number of digits: infinite at worst
     try:
         return max(0.0, (email.utils.parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, IndexError):  # whatever its parser raises
         return None
 
 

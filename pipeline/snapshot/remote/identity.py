@@ -1,4 +1,4 @@
-"""The identity of a remote file: what recognises it when it is opened again, without its URL or anything secret."""
+"""What a server says of a remote file that recognises it when it is opened again: no URL, and nothing secret."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+
+from pipeline.snapshot.receipt import ArchiveIdentity
 
 _GOOGLE_MD5 = re.compile(r"md5=([A-Za-z0-9+/]{22}==)")
+_LONGEST = 256  # of a header's value that is kept
 
 
 @dataclass(frozen=True)
-class Pin:
-    """What recognises a remote file when it is opened again; not where it lies, and nothing secret."""
+class ServerIdentity:
+    """A remote file's length, and its ETag, MD5 and date as far as the server gives them (RFC 9110, 8.8)."""
 
     size_bytes: int
     etag: str | None = None
@@ -22,28 +24,42 @@ class Pin:
     last_modified: str | None = None
 
     @classmethod
-    def of(cls, headers: Mapping[str, str], size_bytes: int) -> Pin:
-        """Read it from the headers of a response."""
+    def of(cls, headers: Mapping[str, str], size_bytes: int) -> ServerIdentity:
+        """Read it from the headers of an answer."""
         found = _GOOGLE_MD5.search(headers.get("x-goog-hash", ""))
         try:
             md5 = b64decode(found[1]).hex() if found else None
         except Base64Error:
             md5 = None
-        return cls(size_bytes, headers.get("ETag"), md5, headers.get("Last-Modified"))
+        return cls(size_bytes, _printable(headers.get("ETag")), md5, _printable(headers.get("Last-Modified")))
 
-    @property
-    def recognises(self) -> bool:
-        """Tell whether two files with this pin are the same: a date and a length alone do not say so."""
-        return self.etag is not None or self.md5 is not None
+    @classmethod
+    def recorded(cls, identity: ArchiveIdentity) -> ServerIdentity:
+        """Return what a server said of an archive when it was opened before."""
+        return cls(identity.size_bytes, identity.etag, identity.md5, identity.last_modified)
 
-    def admits(self, other: Pin) -> bool:
-        """Tell whether `other` may be the same file: what both of them say is the same."""
-        ours, theirs = asdict(self), asdict(other)
-        return all(None in (ours[key], theirs[key]) or ours[key] == theirs[key] for key in ours)
+    def within(self, identity: ArchiveIdentity) -> ArchiveIdentity:
+        """Return an archive's identity together with this."""
+        return replace(identity, etag=self.etag, md5=self.md5, last_modified=self.last_modified)
 
-    def facts(self) -> dict[str, Any]:
-        """Return what is known of it, for JSON."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+    def admits(self, other: ServerIdentity) -> bool:
+        """Tell whether `other` may be the same file: equal MD5s say so; without them, all that both say is the same."""
+        if self.size_bytes != other.size_bytes:
+            return False
+        if self.md5 is not None and other.md5 is not None:
+            return self.md5 == other.md5
+        pairs = ((self.etag, other.etag), (self.last_modified, other.last_modified))
+        return all(None in pair or pair[0] == pair[1] for pair in pairs)
+
+    def is_of(self, other: ServerIdentity) -> bool:
+        """Tell whether `other` is certainly the same file, by MD5 or strong ETag: a date and a length don't say so."""
+        by_md5 = self.md5 is not None and self.md5 == other.md5
+        by_etag = self.etag is not None and self.etag == other.etag and not self.etag.startswith("W/")
+        return self.admits(other) and (by_md5 or by_etag)
 
     def __str__(self) -> str:
-        return ", ".join(f"{key} {value}" for key, value in self.facts().items())
+        return ", ".join(f"{key} {value}" for key, value in asdict(self).items() if value is not None)
+
+
+def _printable(value: str | None) -> str | None:
+    return value if value and value.isascii() and value.isprintable() and len(value) <= _LONGEST else None

@@ -82,6 +82,22 @@ def credentials() -> str | None:
     return "~/.kaggle/credentials.json" if (home / "credentials.json").is_file() else None
 
 
+def answer(runtime: Runtime, url: str) -> int:
+    """Return the status of whatever a server answers to a request for nothing.
+
+    Raises
+    ------
+    TransferError
+        It cannot be reached.
+    """
+    timeout = (runtime.connect_timeout_seconds, runtime.read_timeout_seconds)
+    try:
+        with requests.head(url, timeout=timeout, allow_redirects=False) as response:
+            return response.status_code
+    except (requests.RequestException, ValueError) as error:
+        raise TransferError(explained(error)) from None
+
+
 def _deadline(runtime: Runtime) -> float:
     return runtime.connect_timeout_seconds + runtime.read_timeout_seconds
 

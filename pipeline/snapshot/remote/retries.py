@@ -1,11 +1,10 @@
-"""Transient failures are retried with exponential backoff."""
+"""Transient failures are retried with exponential backoff and jitter."""
 
 from __future__ import annotations
 
-import zlib
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from typing import TypeVar
 
 from pipeline.core.errors import TransferError
@@ -19,7 +18,7 @@ _LONGEST_RETRY_AFTER_SECONDS = 120.0
 
 
 class Transient(Exception):
-    """A failure that may pass by itself.
+    """A failure after which another attempt may help.
 
     Parameters
     ----------
@@ -27,19 +26,27 @@ class Transient(Exception):
         What went wrong, for a person; never a URL.
     retry_after
         Seconds that the server asks to wait, if it does.
+    remedy
+        What to do if it persists.
+
+    Attributes
+    ----------
     progress
-        Whether something was won before it failed; then the pauses start from the shortest again.
+        Whether something was gained before it failed; then backoff starts from the shortest pause again.
     """
 
-    def __init__(self, problem: str, retry_after: float | None = None, *, progress: bool = False) -> None:
+    def __init__(
+        self, problem: str, retry_after: float | None = None, *, remedy: str = "Run it again to go on."
+    ) -> None:
         super().__init__(problem)
         self.retry_after = retry_after
-        self.progress = progress
+        self.remedy = remedy
+        self.progress = False
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How often to try again, and what waits so many seconds."""
+    """How often to retry, and what waits so many seconds."""
 
     retries: int
     pause: Pause
@@ -53,23 +60,21 @@ class Patience:
             It failed once more than there are retries, without any progress in between.
         """
         failures = 0
-        for attempt in count():
+        while True:
             try:
                 return action()
             except Transient as failure:
                 failures = 1 if failure.progress else failures + 1
                 if failures > self.retries:
                     times = "once" if failures == 1 else f"{failures} times"
-                    raise TransferError(f"{what}: {failure} (tried {times}). Run it again to go on.") from None
-                self.pause(_pause_seconds(failures, failure.retry_after, f"{what} {attempt}"))
-        raise AssertionError("unreachable")
+                    raise TransferError(f"{what}: {failure} (tried {times}). {failure.remedy}") from None
+                self.pause(_pause_seconds(failures, failure.retry_after))
 
 
-def _pause_seconds(failures: int, retry_after: float | None, salt: str) -> float:
-    """Return how long to wait: twice as long each time, spread by half, and never less than the server asks for.
+def _pause_seconds(failures: int, retry_after: float | None) -> float:
+    """Return how long to wait: twice as long each time, and never less than the server asks for.
 
-    The spread keeps many connections from coming back all at once. It is a hash, not dice: a run can be repeated.
+    Jitter keeps many connections from being opened again all at once.
     """
     grown = min(_FIRST_PAUSE_SECONDS * 2.0 ** (failures - 1), _LONGEST_PAUSE_SECONDS)
-    spread = grown * (0.5 + zlib.crc32(salt.encode()) / 2**33)
-    return max(spread, min(retry_after or 0.0, _LONGEST_RETRY_AFTER_SECONDS))
+    return max(random.uniform(grown / 2, grown), min(retry_after or 0.0, _LONGEST_RETRY_AFTER_SECONDS))

@@ -1,7 +1,7 @@
-"""Download a remote archive whole into ``data/archive/``, where all experiments find it.
+"""Download a remote archive whole: resume, verify, rename. After that the source is a local archive.
 
-The download is resumed after a break, locked against other processes, verified, and takes its final name only then;
-its identity lies beside it, so that the receipt is the same whichever way the archive is read. It is no output of DVC.
+It lies in ``data/archive/``, where all experiments find it, and is no output of DVC. Beside it lies what the server
+said of it, so that the receipt is the same however the archive is read.
 """
 
 from __future__ import annotations
@@ -10,234 +10,194 @@ import hashlib
 import json
 import logging
 import shutil
-import threading
-import zipfile
-import zlib
-from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
 
+import requests
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline.core import atomic
-from pipeline.core.errors import SnapshotChanged, SnapshotError, TransferError
+from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError, TransferError
 from pipeline.core.progress import Progress, progress
-from pipeline.snapshot.archive import Bytes, LocalFile
-from pipeline.snapshot.remote.identity import Pin
-from pipeline.snapshot.remote.ranges import RangesRefused, Remote
+from pipeline.snapshot.archive import LocalFile, Member, read_index, read_member
+from pipeline.snapshot.remote.client import CHUNK_BYTES, Client, OutOfRange, chunks, content_range
+from pipeline.snapshot.remote.identity import ServerIdentity
 from pipeline.snapshot.remote.retries import Transient
 
-Result = TypeVar("Result")
-Compare = Callable[[Bytes], None]
-
 _MOST_DOWNLOADS = 3
+_KEPT_FREE_BYTES = 1 << 30  # of the disk, where the server does not say how long the archive is
+_PIECE_BYTES = 1 << 20  # a deadline for each, so that a server that has become slow is given up
+
+_SIDECAR = TypeAdapter(ServerIdentity)
 
 log = logging.getLogger(__name__)
 
 
-class RemoteArchive:
-    """An archive behind a URL as `pipeline.snapshot.archive.Bytes`, from its whole copy where there is one.
+def is_there(path: Path) -> bool:
+    """Tell whether a whole copy lies at `path`."""
+    return path.is_file() and _said(path) is not None
 
-    Parameters
-    ----------
-    remote
-        The file behind the URL.
-    copy
-        Where its whole copy lies, or would lie.
-    whole
-        Whether to make one; otherwise only where the server does not serve ranges.
-    sha256
-        The whole copy's, where it is pinned.
+
+def download_whole(client: Client, path: Path, sha256: str | None = None) -> tuple[LocalFile, ServerIdentity]:
+    """Return the whole copy at `path`, downloaded where it is not there, and what the server said of it.
+
+    A broken download is resumed, by the next run as well; other processes wait for it. The copy gets its name when it
+    is verified: by `sha256`, by the MD5 that the server gives, or by its members' CRC-32. Where members fail with the
+    same bytes twice, on two connections, the archive itself is like that.
+
+    Raises
+    ------
+    SnapshotError
+        There is no room for it, or it is no archive.
+    SnapshotChanged
+        It has another SHA-256.
+    TransferError
+        It cannot be reached, or is damaged however often it is downloaded.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not is_there(path):
+        with _locked(path):
+            if not is_there(path):  # another process may have made it meanwhile
+                _make(client, path, sha256)
+    said = _said(path)
+    assert said is not None
+    return LocalFile(path), said
 
-    def __init__(self, remote: Remote, copy: Path, *, whole: bool, sha256: str | None = None) -> None:
-        self._remote = remote
-        self._copy = WholeCopy(remote, copy, sha256)
-        self.is_local = whole or self._copy.exists()
-        self._compare: Compare | None = None
-        self._lock = threading.Lock()
 
-    @property
-    def name(self) -> str:
-        """What a person calls it."""
-        return self._remote.name
+def _make(client: Client, path: Path, sha256: str | None) -> None:
+    part = _part(path)
+    path.unlink(missing_ok=True)  # without what belongs to it
+    seen: set[str] = set()
+    for _ in range(_MOST_DOWNLOADS):
+        _download(client, path, fresh=bool(seen))
+        said = _said(path)
+        digest = _digest(part, "sha256")
+        problem, is_final = (None, False) if digest == sha256 else _problem(part, said)
+        if problem is None or (digest in seen and not is_final):
+            break
+        seen.add(digest)
+        log.warning("%s: %s; it is downloaded again", client.name, problem)
+        part.unlink()
+    else:
+        raise TransferError(f"{client.name}: received damaged {_MOST_DOWNLOADS} times ({problem})")
+    if sha256 is not None and digest != sha256:
+        part.unlink()
+        raise SnapshotChanged(client.name, f"the pinned SHA-256 {sha256}", digest)
+    if said is None:
+        _say(path, ServerIdentity(part.stat().st_size))
+    part.replace(path)
 
-    @property
-    def size_bytes(self) -> int:
-        """How many bytes there are."""
-        return self.pin.size_bytes
 
-    @property
-    def pin(self) -> Pin:
-        """What recognises it."""
-        return self._use(lambda: self._remote.pin, lambda: self._copy.pin)
+def _download(client: Client, path: Path, *, fresh: bool) -> None:
+    """Fill the part, going on where it ends."""
+    most = _size(path)
+    with progress("archive", None, "B", most) as bar:
 
-    @property
-    def exact(self) -> bool:
-        """Whether nothing can flip its bytes on their way: they come from the copy, or by TLS."""
-        return self._use(lambda: self._remote.exact, lambda: True)
-
-    def expect(self, pin: Pin, compare: Compare) -> None:
-        """Take it for what was opened before; `compare` raises where that is in doubt and not so."""
-        self._compare = compare
-        self._remote.expect(pin, lambda: compare(self))
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Return exactly `length` bytes from `offset` on."""
-        return self._use(lambda: self._remote.read(offset, length), lambda: self._copy.made().read(offset, length))
-
-    def close(self) -> None:
-        """Give up all waiting."""
-        self._remote.close()
-
-    def _use(self, remote: Callable[[], Result], copy: Callable[[], Result]) -> Result:
-        if not self.is_local:
+        def fill() -> None:
+            nonlocal most
             try:
-                return remote()
-            except RangesRefused as refused:
-                self._fall_back(refused)
-        return copy()
-
-    def _fall_back(self, refused: RangesRefused) -> None:
-        with self._lock:
-            if not self.is_local:
-                log.warning("%s; it is downloaded whole", refused)
-                file = self._copy.made()
-                if self._compare is not None:
-                    self._compare(file)
-                self.is_local = True
-
-
-class WholeCopy:
-    """A whole copy of a remote file, made at first need."""
-
-    def __init__(self, remote: Remote, path: Path, sha256: str | None = None) -> None:
-        self._remote = remote
-        self._path = path
-        self._sha256 = sha256
-        self._part = path.with_name(f"{path.name}.part")
-        self._facts = path.with_name(f"{path.name}.json")
-        self._lock = threading.Lock()
-
-    def exists(self) -> bool:
-        """Tell whether it is there, whole."""
-        return self._path.is_file() and self._facts.is_file()
-
-    @property
-    def pin(self) -> Pin:
-        """What recognised the remote file when it was copied."""
-        self.made()
-        return Pin(**json.loads(self._facts.read_bytes()))
-
-    def made(self) -> LocalFile:
-        """Return it, after downloading it if it is not there.
-
-        Raises
-        ------
-        SnapshotError
-            There is no room for it.
-        TransferError
-            It cannot be reached, or what comes is not it.
-        """
-        with self._lock:
-            if not self.exists():
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                with _locked(self._path):
-                    if not self.exists():  # another process may have made it meanwhile
-                        self._make()
-        return LocalFile(self._path)
-
-    def _make(self) -> None:
-        """Download it until it is verified, or comes the same twice: then the archive itself is like that."""
-        seen = set()
-        for _ in range(_MOST_DOWNLOADS):
-            pin = self._download()
-            damage = self._damage(pin)
-            if damage is None or (digest := _digest(self._part, "sha256")) in seen:
-                break
-            seen.add(digest)
-            log.warning("%s: %s; it is downloaded again", self._remote.name, damage)
-            self._part.unlink()
-        else:
-            raise TransferError(f"{self._remote.name}: came damaged {_MOST_DOWNLOADS} times ({damage})")
-        if self._sha256 is not None and (came := _digest(self._part, "sha256")) != self._sha256:
-            self._part.unlink()
-            raise SnapshotChanged(self._remote.name, f"the pinned SHA-256 {self._sha256}", came)
-        self._facts_of(self._part).unlink(missing_ok=True)
-        atomic.write_text(self._facts, json.dumps(pin.facts()) + "\n")
-        self._part.replace(self._path)
-
-    def _download(self) -> Pin:
-        """Fill the part, going on where it ends; return the remote file's pin."""
-        most = self._size()
-        with progress("archive", None, "B", most) as bar:
-
-            def fill() -> None:
-                nonlocal most
-                try:
-                    self._fill(bar)
-                except Transient as failure:
-                    failure.progress, most = self._size() > most, max(self._size(), most)
+                _fill(client, path, bar, fresh=fresh)
+            except OutOfRange:
+                if not _size(path):
                     raise
+                _forget(path)
+                raise Transient("the archive is shorter than what was downloaded of it") from None
+            except Transient as failure:
+                failure.progress, most = _size(path) >= most + CHUNK_BYTES, max(_size(path), most)
+                raise
 
-            self._remote.patiently(fill)
-        return self._part_pin() or Pin(self._size())
+        client.patiently(fill)
 
-    def _fill(self, bar: Progress) -> None:
-        begun = self._part_pin()
-        if begun is None:
-            self._part.unlink(missing_ok=True)
-        elif self._size() == begun.size_bytes:
-            return
-        with self._remote.stream(self._size() if begun else 0) as (start, pin, chunks):
-            if begun and (pin is None or start != self._size() or not begun.admits(pin) or not begun.recognises):
-                self._part.unlink()  # it is not known to be a part of this file: from the start
-                self._facts_of(self._part).unlink()
-                raise Transient("the archive changed while it was downloaded, or cannot be resumed")
-            if pin is not None:
-                bar.expect(pin.size_bytes)
-                self._refuse_without_room(pin.size_bytes - start)
-                atomic.write_text(self._facts_of(self._part), json.dumps(pin.facts()) + "\n")
-            with self._part.open("ab") as file:
-                for chunk in chunks:
-                    file.write(chunk)
-                    bar.update(len(chunk))
-        if pin is not None and self._size() < pin.size_bytes:
-            raise Transient(f"expected {pin.size_bytes} bytes, came {self._size()}")
 
-    def _damage(self, pin: Pin) -> str | None:
-        """Return what is wrong with the part: by its MD5 where the server gave one, else by every member's CRC-32."""
-        if self._size() != pin.size_bytes:
-            return f"expected {pin.size_bytes} bytes, came {self._size()}"
-        if pin.md5 is not None:
-            came = _digest(self._part, "md5")
-            return None if came == pin.md5 else f"expected MD5 {pin.md5}, came {came}"
-        try:
-            with zipfile.ZipFile(self._part) as archive:
-                bad = archive.testzip()
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, zlib.error) as error:
-            return str(error)
-        return None if bad is None else f"{bad} is damaged"
-
-    def _refuse_without_room(self, needed: int) -> None:
-        free = shutil.disk_usage(self._part.parent).free
-        if needed > free:
-            raise SnapshotError(
-                f"{self._remote.name}: {needed / 1e9:.2f} GB are still to come, and {self._part.parent} has room for "
-                f"{free / 1e9:.2f} GB. Free some, or set transfer: ranges in configs/runtime.yaml."
+def _fill(client: Client, path: Path, bar: Progress, *, fresh: bool) -> None:
+    begun = _said(path)
+    if begun is None:
+        _forget(path)
+    size = _size(path)
+    if begun is not None and size == begun.size_bytes:
+        return
+    with client.get(f"bytes={size}-", _PIECE_BYTES, fresh=fresh) as response:
+        start, got = _announced(response)
+        if size and (begun is None or got is None or start != size or not begun.is_of(got)):
+            _forget(path)  # it is not known to be a part of this file: from the start
+            raise Transient("the archive changed while it was downloaded, or cannot be resumed")
+        if start != size:
+            raise Transient(f"asked for everything from byte {size} on, got it from {start} on")
+        room = _require_room(client, _part(path), None if got is None else got.size_bytes - start)
+        if got is not None:
+            bar.expect(got.size_bytes)
+            _say(path, got)
+        else:
+            _forget(path)
+        if not _receive(client, response, _part(path), room, bar):
+            _forget(path)
+            problem = (
+                "more bytes than there is room for on the disk, without an end" if got is None else "too many bytes"
             )
+            raise TransferError(f"{client.name}: the server sends {problem}")
+    if got is not None and _size(path) < got.size_bytes:
+        raise Transient(f"expected {got.size_bytes} bytes, got {_size(path)}")
 
-    def _size(self) -> int:
-        return self._part.stat().st_size if self._part.exists() else 0
 
-    def _part_pin(self) -> Pin | None:
-        """Return what recognised the file that the part is of; None where that is not known."""
-        facts = self._facts_of(self._part)
-        return Pin(**json.loads(facts.read_bytes())) if facts.exists() else None
+def _announced(response: requests.Response) -> tuple[int, ServerIdentity | None]:
+    """Return where a body starts, and what the server says of the file, if it says how long it is."""
+    found = content_range(response)
+    if found is not None:
+        return found[0], ServerIdentity.of(response.headers, found[2])
+    length = response.headers.get("Content-Length", "")
+    if response.status_code == 200 and length.isdecimal() and len(length) < 19:
+        return 0, ServerIdentity.of(response.headers, int(length))
+    return 0, None
 
-    @staticmethod
-    def _facts_of(path: Path) -> Path:
-        return path.with_name(f"{path.name}.json")
+
+def _receive(client: Client, response: requests.Response, part: Path, room: int, bar: Progress) -> bool:
+    """Append a body to the part; tell whether it was at most `room` bytes."""
+    due = _PIECE_BYTES
+    with part.open("ab") as file:
+        for chunk in chunks(response):
+            room, due = room - len(chunk), due - len(chunk)
+            if room < 0:
+                return False
+            file.write(chunk)
+            bar.update(len(chunk))
+            if due <= 0:
+                client.extend(_PIECE_BYTES)
+                due = _PIECE_BYTES
+    return True
+
+
+def _require_room(client: Client, part: Path, needed: int | None) -> int:
+    """Return how many bytes may be received."""
+    free = shutil.disk_usage(part.parent).free
+    if needed is None:
+        return max(0, free - _KEPT_FREE_BYTES)
+    if needed > free:
+        raise SnapshotError(
+            f"{client.name}: {needed / 1e9:.2f} GB are missing, and {part.parent} has room for {free / 1e9:.2f} GB. "
+            "Free some, or set transfer: ranges in configs/runtime.yaml."
+        )
+    return needed
+
+
+def _problem(part: Path, said: ServerIdentity | None) -> tuple[str | None, bool]:
+    """Return what is wrong with a download, and whether it stays wrong if it is received like that again."""
+    if said is not None and part.stat().st_size != said.size_bytes:
+        return f"expected {said.size_bytes} bytes, got {part.stat().st_size}", True
+    if said is not None and said.md5 is not None:
+        got = _digest(part, "md5")
+        return (None, False) if got == said.md5 else (f"expected MD5 {said.md5}, got {got}", True)
+    file = LocalFile(part)
+    try:
+        rows = read_index(file).members.to_pylist()
+    except SnapshotError as error:
+        return str(error), True
+    for row in rows:
+        try:
+            read_member(file, Member(**row))
+        except Rejected as rejected:
+            return rejected.detail, False
+    return None, False
 
 
 def _locked(path: Path) -> FileLock:
@@ -249,6 +209,32 @@ def _locked(path: Path) -> FileLock:
     else:
         lock.release()
     return lock
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
+def _size(path: Path) -> int:
+    part = _part(path)
+    return part.stat().st_size if part.exists() else 0
+
+
+def _say(path: Path, said: ServerIdentity) -> None:
+    atomic.write_text(path.with_name(f"{path.name}.json"), json.dumps(asdict(said)) + "\n")
+
+
+def _said(path: Path) -> ServerIdentity | None:
+    """Return what the server said of the archive that lies at `path`, or is being downloaded; None where unknown."""
+    try:
+        return _SIDECAR.validate_json(path.with_name(f"{path.name}.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _forget(path: Path) -> None:
+    _part(path).unlink(missing_ok=True)
+    path.with_name(f"{path.name}.json").unlink(missing_ok=True)
 
 
 def _digest(path: Path, algorithm: str) -> str:

@@ -25,4 +25,4 @@ def run() -> str:
         )
     recipe = (FlacFeatureRecipe if settings["encoding"] == "flac" else FeatureRecipe)(params.features.f0_hz)
     derived = derive(recipe, schema.WAVEFORMS, schema.FEATURES, engine_for(load_runtime()))
-    return f"features of {derived.rows} clips in {derived.shards} shards; {derived.computed} measured now"
+    return f"{derived.rows} clips in {derived.shards} shards; {derived.computed} measured now"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import pytest
 import requests
 import urllib3
 
@@ -20,6 +21,14 @@ def test_retry_after_is_seconds_or_a_date() -> None:
     assert retry_after_seconds({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
     assert retry_after_seconds({"Retry-After": "soon"}) is None
     assert retry_after_seconds({}) is None
+
+
+@pytest.mark.parametrize(
+    "value", ["9" * 5000, "\u0663", "Wed, 21 Oct 99999999999 07:28:00 GMT", "-1", "\xb2", "1e9", ",", "("]
+)
+def test_whatever_it_says_no_parser_fails(value: str) -> None:
+    seconds = retry_after_seconds({"Retry-After": value})
+    assert seconds is None or seconds >= 0
 
 
 def test_failures_are_explained_by_their_cause() -> None:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import threading
+import time
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.errors import SnapshotChanged, SnapshotError, TransferError
+from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError, TransferError
 from pipeline.core.params import Runtime
-from pipeline.snapshot.archive import TAIL_BYTES
-from pipeline.snapshot.remote.identity import Pin
-from pipeline.snapshot.remote.ranges import RangesRefused, Remote
+from pipeline.snapshot.archive import TAIL_BYTES, Member
+from pipeline.snapshot.receipt import ArchiveIdentity
+from pipeline.snapshot.remote.client import Client
+from pipeline.snapshot.remote.identity import ServerIdentity
+from pipeline.snapshot.remote.ranges import (
+    NoRanges,
+    RemoteFile,
+    fetch_member,
+    open_remote,
+    read_remote_index,
+    verify_remote,
+)
 from pipeline.snapshot.remote.signed_url import Location
 from tests.support.fake_kaggle import SECRET, FakeKaggle, Fault
 
@@ -44,10 +57,15 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKaggle]:
         yield fake
 
 
-def remote(fake: FakeKaggle) -> Remote:
-    return Remote("the file", lambda _: f"{fake.url}?X-Goog-Signature={SECRET}0", RUNTIME, lambda _: None)
+def client(fake: FakeKaggle, runtime: Runtime = RUNTIME) -> Client:
+    return Client("the file", lambda _: f"{fake.url}?X-Goog-Signature={SECRET}0", runtime, lambda _: None)
 
 
+def remote(fake: FakeKaggle) -> RemoteFile:
+    return open_remote(client(fake))
+
+
+@settings(max_examples=50, derandomize=True, deadline=None)
 @given(st.data())
 def test_any_range_is_what_it_is_of_the_whole(data: st.DataObject) -> None:
     with FakeKaggle(MemoryContent()).serving() as fake:
@@ -56,7 +74,7 @@ def test_any_range_is_what_it_is_of_the_whole(data: st.DataObject) -> None:
             offset = data.draw(st.integers(0, len(DATA)))
             length = data.draw(st.integers(0, len(DATA) - offset))
             assert opened.read(offset, length) == DATA[offset : offset + length]
-        opened.close()
+        opened.client.close()
 
 
 def test_the_end_comes_with_the_length_in_one_request(fake: FakeKaggle) -> None:
@@ -73,76 +91,307 @@ def test_many_threads_read_by_kept_connections(fake: FakeKaggle) -> None:
     with ThreadPoolExecutor(16) as pool:
         parts = list(pool.map(lambda offset: opened.read(offset, 100), range(0, len(DATA), 1000)))
     assert b"".join(parts) == b"".join(DATA[offset : offset + 100] for offset in range(0, len(DATA), 1000))
-    assert len(fake.requests) == len(parts)
+    assert len(fake.requests) == 1 + len(parts)
+    assert len(fake.connections) <= 16
 
 
-def test_it_is_taken_for_what_it_was_without_asking(fake: FakeKaggle) -> None:
-    first = remote(fake)
-    pin = first.pin
-    fake.reset()
-    again = remote(fake)
-    again.expect(pin, lambda: pytest.fail("there is no doubt"))
-    assert again.size_bytes == len(DATA)
-    assert fake.requests == []
-    assert again.read(5, 5) == DATA[5:10]
-
-
-def test_another_pin_is_looked_into_once(fake: FakeKaggle) -> None:
-    pin = remote(fake).pin
-    fake.etag = '"two"'
-    doubts: list[bool] = []
-    again = remote(fake)
-    again.expect(pin, lambda: doubts.append(True))
-    assert again.read(0, 5) + again.read(5, 5) == DATA[:10]
-    assert doubts == [True]
+def test_another_identity_or_length_in_between_is_another_file(fake: FakeKaggle) -> None:
+    fake.md5 = False
+    opened = remote(fake)
+    opened.read(0, 5)
     fake.etag = '"three"'
     with pytest.raises(SnapshotChanged, match="changed since it was opened"):
-        again.read(0, 5)
-
-
-def test_another_length_is_another_file(fake: FakeKaggle) -> None:
-    pin = remote(fake).pin
+        opened.read(0, 5)
+    opened = remote(fake)
     fake.content = MemoryContent(DATA + b"more")
-    again = remote(fake)
-    again.expect(pin, lambda: pytest.fail("there is no doubt"))
     with pytest.raises(SnapshotChanged, match=str(len(DATA) + 4)):
-        again.read(0, 5)
+        opened.read(0, 5)
+    fake.content = MemoryContent(DATA[:10])
+    with pytest.raises(SnapshotChanged, match="10 bytes"):
+        opened.read(100, 5)
 
 
 def test_what_both_say_must_be_the_same() -> None:
-    pin = Pin(10, '"a"', "0f", "Monday")
-    assert pin.admits(Pin(10))
-    assert pin.admits(Pin(10, md5="0f"))
-    assert not pin.admits(Pin(10, '"b"', "0f", "Monday"))
-    assert not pin.admits(Pin(11, '"a"'))
-    assert not Pin(10, last_modified="Monday").recognises
-    assert Pin(**pin.facts()) == pin
+    said = ServerIdentity(10, '"a"', "0f", "Monday")
+    assert said.admits(ServerIdentity(10))
+    assert said.admits(ServerIdentity(10, md5="0f"))
+    assert said.admits(ServerIdentity(10, '"b"', "0f", "Monday"))  # the MD5 says so
+    assert not said.admits(ServerIdentity(10, '"a"', "1f", "Monday"))
+    assert not said.admits(ServerIdentity(10, '"b"'))
+    assert not said.admits(ServerIdentity(11, '"a"'))
 
 
-def test_a_pin_is_read_from_headers() -> None:
+def test_a_strong_etag_or_an_md5_identifies_a_file_and_a_date_does_not() -> None:
+    assert ServerIdentity(10, '"a"').is_of(ServerIdentity(10, '"a"'))
+    assert ServerIdentity(10, md5="0f").is_of(ServerIdentity(10, '"a"', "0f"))
+    for etag in (None, 'W/"a"'):
+        said = ServerIdentity(10, etag, last_modified="Monday")
+        assert not said.is_of(said)
+    assert not ServerIdentity(10, '"a"', "0f").is_of(ServerIdentity(10, '"a"', "1f"))
+    assert not ServerIdentity(10, '"a"').is_of(ServerIdentity(11, '"a"'))
+
+
+def test_an_identity_is_read_from_headers() -> None:
     headers = {"x-goog-hash": "crc32c=AAAAAA==, md5=1B2M2Y8AsgTpgAmY7PhCfg==", "ETag": '"a"'}
-    assert Pin.of(headers, 3) == Pin(3, '"a"', "d41d8cd98f00b204e9800998ecf8427e")
-    assert Pin.of({"x-goog-hash": "md5=????"}, 3) == Pin(3)
+    assert ServerIdentity.of(headers, 3) == ServerIdentity(3, '"a"', "d41d8cd98f00b204e9800998ecf8427e")
+    assert ServerIdentity.of({"x-goog-hash": "md5=????"}, 3) == ServerIdentity(3)
+    for odd in ("\x1b[31m", "x" * 300, "caf\xe9", ""):
+        assert ServerIdentity.of({"ETag": odd, "Last-Modified": odd}, 3) == ServerIdentity(3)
 
 
-def test_a_server_without_ranges_is_asked_twice(fake: FakeKaggle) -> None:
-    fake.ranges = False
-    with pytest.raises(RangesRefused):
-        remote(fake).read(0, 5)
+# Opened again
+
+
+def identity(fake: FakeKaggle) -> ArchiveIdentity:
+    opened = remote(fake)
+    digest = hashlib.sha256(DATA[150_000:]).hexdigest()
+    found = opened.identity.within(ArchiveIdentity(len(DATA), 150_000, digest))
+    fake.reset()
+    return found
+
+
+def test_what_is_known_again_takes_one_small_request(fake: FakeKaggle) -> None:
+    known = identity(fake)
+    verify_remote(open_remote(client(fake), 1), known)
+    assert fake.requests == ["bytes=-1"]
+
+
+@pytest.mark.parametrize("etag", ['"two"', None, 'W/"one"'])
+def test_where_the_server_says_too_little_the_directory_is_read_once(fake: FakeKaggle, etag: str | None) -> None:
+    known = identity(fake)
+    fake.etag, fake.md5 = etag, False
+    verify_remote(open_remote(client(fake), 1), known)
+    assert fake.requests == ["bytes=-1", f"bytes=150000-{len(DATA) - 1}"]
+
+
+def test_another_directory_is_another_archive_and_one_flipped_on_its_way_is_not(fake: FakeKaggle) -> None:
+    known = identity(fake)
+    fake.etag, fake.md5 = '"two"', False
+    fake.faults = {1: Fault("flip")}
+    verify_remote(open_remote(client(fake), 1), known)
+    assert len(fake.requests) == 3
+    fake.content = MemoryContent(DATA[:-1] + b"x")
+    with pytest.raises(SnapshotChanged, match="an index with SHA-256"):
+        verify_remote(open_remote(client(fake), 1), known)
+
+
+def test_another_length_is_another_archive_without_reading_on(fake: FakeKaggle) -> None:
+    known = identity(fake)
+    fake.content = MemoryContent(DATA + b"more")
+    with pytest.raises(SnapshotChanged, match=str(len(DATA) + 4)):
+        verify_remote(open_remote(client(fake), 1), known)
+    assert fake.requests == ["bytes=-1"]
+
+
+# An index is right, or it is not kept
+
+
+def zipped(count: int) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(count):
+            archive.writestr(f"{number:05}.mp3", b"data" * 20)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("count", "requests"), [(40, 2), (2000, 3)])
+def test_over_plain_http_an_index_takes_one_more_request(fake: FakeKaggle, count: int, requests: int) -> None:
+    fake.content = MemoryContent(zipped(count))
+    assert read_remote_index(remote(fake)).members.num_rows == count
+    assert len(fake.requests) == requests
+
+
+@pytest.mark.parametrize(("count", "requests"), [(40, 0), (2000, 1)])
+def test_where_tls_guards_it_it_does_not(fake: FakeKaggle, count: int, requests: int) -> None:
+    content = zipped(count)
+    fake.content = MemoryContent(content)
+    opened = remote(fake)
+    fake.reset()
+    guarded = Guarded(opened.client, opened.identity, content[-TAIL_BYTES:], is_guarded=True)
+    assert read_remote_index(guarded).members.num_rows == count
+    assert len(fake.requests) == requests
+
+
+class Guarded(RemoteFile):
+    """As if each answer was received by TLS."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, True if name == "is_guarded" else value)
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(st.data())
+def test_no_flipped_bit_of_an_index_is_kept(data: st.DataObject) -> None:
+    """Wherever they are, in whichever reading: the index is right, or there is none."""
+    content = zipped(40)
+    start = content.index(b"PK\1\2")
+    places = data.draw(st.lists(st.integers(start, len(content) - 1), unique=True, max_size=3))
+    kinds = dict(zip(data.draw(st.permutations(range(4))), places, strict=False))
+    with FakeKaggle(MemoryContent(content)).serving() as fake:
+        right = read_remote_index(remote(fake))
+        fake.reset()
+        for number, at in kinds.items():
+            # The first answer is the whole (it is short), the others begin at the directory, or with it.
+            fake.faults[number] = Fault("flip", at=at if number == 0 else at - start)
+        try:
+            found = read_remote_index(remote(fake))
+        except SnapshotError:
+            assert kinds
+            return
+        assert found.members.equals(right.members)
+        assert found.identity == right.identity
+
+
+# Bytes from a network as evidence
+
+
+def member_at(fake: FakeKaggle) -> tuple[RemoteFile, Member]:
+    fake.content = MemoryContent(zipped(40))
+    opened = remote(fake)
+    member = Member(**read_remote_index(opened).members.to_pylist()[7])
+    fake.reset()
+    fake.connections.clear()
+    return opened, member
+
+
+def test_a_member_takes_one_request(fake: FakeKaggle) -> None:
+    opened, member = member_at(fake)
+    assert fetch_member(opened, member) == b"data" * 20
+    assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize("kind", ["zeros", "html", "short", "reset", "no_content_range", "ignore_range", "endless"])
+def test_what_is_not_the_member_is_no_evidence_however_often_it_is_received(fake: FakeKaggle, kind: str) -> None:
+    opened, member = member_at(fake)
+    fake.always = Fault(kind)
+    with pytest.raises(TransferError, match=r"00007\.mp3.*tried 3 times") as caught:
+        fetch_member(opened, member)
+    assert len(fake.requests) == 3
+    assert ("subsample.exclude" in str(caught.value)) == (kind == "zeros")
+    fake.always, fake.faults = None, {len(fake.requests): Fault(kind)}
+    assert fetch_member(opened, member) == b"data" * 20
+
+
+def test_damage_is_evidence_when_it_is_the_same_on_two_connections(fake: FakeKaggle) -> None:
+    fake.md5 = False
+    opened, member = member_at(fake)
+    whole = bytearray(zipped(40))
+    whole[whole.index(b"data", member.offset or 0)] ^= 1
+    fake.content = MemoryContent(bytes(whole))
+    with pytest.raises(Rejected, match="expected CRC-32"):
+        fetch_member(opened, member)
+    assert len(fake.requests) == len(fake.connections) == 2
+
+
+def test_damage_that_differs_is_none(fake: FakeKaggle) -> None:
+    opened, member = member_at(fake)
+    header = 30 + len(member.name)
+    fake.faults = {number: Fault("flip", at=header + number) for number in range(3)}
+    with pytest.raises(TransferError, match=r"(?s)expected CRC-32.*subsample\.exclude"):
+        fetch_member(opened, member)
+    fake.reset()
+    fake.faults = {number: Fault("flip", at=header + number) for number in range(2)}
+    assert fetch_member(opened, member) == b"data" * 20
+
+
+# No ranges
+
+
+@pytest.mark.parametrize("kind", ["ignore_range", "no_content_range"])
+def test_a_server_without_ranges_is_asked_twice(fake: FakeKaggle, kind: str) -> None:
+    fake.always = Fault(kind)
+    with pytest.raises(NoRanges):
+        remote(fake)
     assert len(fake.requests) == 2
+    fake.reset()
+    fake.faults = {0: Fault(kind)}
+    assert remote(fake).read(0, 5) == DATA[:5]
 
 
 def test_an_empty_file_is_no_archive(fake: FakeKaggle) -> None:
     fake.content = MemoryContent(b"")
-    with pytest.raises(SnapshotError, match="expected a zip archive, came 0 bytes"):
-        remote(fake).size_bytes  # noqa: B018
+    with pytest.raises(SnapshotError, match="expected a zip archive, got 0 bytes"):
+        remote(fake)
+
+
+# Everything that waits has an end, everything that grows a bound
+
+
+@pytest.mark.parametrize("raw", [b"", b"HTTP/1.1 206 Partial Content\r\nX: " + b"x" * 10_000], ids=["body", "head"])
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(fake: FakeKaggle, raw: bytes) -> None:
+    opened = open_remote(client(fake, Runtime(retries=0, connect_timeout_seconds=0.2, read_timeout_seconds=0.3)))
+    fake.always = Fault("trickle", raw=raw)
+    begun = time.monotonic()
+    with pytest.raises(TransferError, match="no answer in time"):
+        opened.read(0, 10_000)
+    assert 1 < time.monotonic() - begun < 8  # half a second, and one for the bytes; it would go on for 500
+
+
+def test_a_redirect_with_an_endless_body_is_not_read_to_its_end(fake: FakeKaggle) -> None:
+    head = b"HTTP/1.1 302 Found\r\nLocation: /archive.zip\r\nConnection: close\r\n\r\n"
+    opened = remote(fake)
+    fake.always = Fault("raw", raw=head + bytes(30 << 20))
+    with pytest.raises(TransferError, match="the connection"):
+        opened.read(0, 100)
+
+
+HEADERS = ["Location", "Content-Range", "Content-Length", "Retry-After", "ETag", "Content-Type", "Transfer-Encoding"]
+HEADERS += ["x-goog-hash", "Content-Encoding", "Connection", "Set-Cookie"]
+VALUES = [
+    "9" * 5000,
+    "-1",
+    "1, 2",
+    "\u0663",
+    "http://[",
+    "ftp://x/y",
+    "//",
+    "http://" + "a" * 300 + ".test/",
+    "bytes 0-4/*",
+]
+VALUES += [
+    "bytes 9-4/20",
+    "bytes 0-4/" + "9" * 5000,
+    "bytes 0-4/5",
+    "chunked",
+    "gzip",
+    "\x1b[31m",
+    "file:///etc/passwd",
+]
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(
+    st.sampled_from([200, 206, 301, 302, 307, 401, 404, 416, 429, 503, 600, 999]),
+    st.sampled_from(["OK", "\x1b[31mred", SECRET, ""]),
+    st.lists(st.tuples(st.sampled_from(HEADERS), st.one_of(st.sampled_from(VALUES), st.text(max_size=20))), max_size=4),
+    st.binary(max_size=20),
+)
+def test_whatever_a_server_says_ends_in_bytes_or_in_one_message(
+    status: int, phrase: str, headers: list[tuple[str, str]], body: bytes
+) -> None:
+    lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers), "", ""]
+    raw = "\r\n".join(lines).encode("utf-8", "replace") + body
+    with FakeKaggle(MemoryContent()).serving() as fake:
+        quick = Runtime(retries=0, connect_timeout_seconds=1, read_timeout_seconds=0.2)
+        opened = open_remote(client(fake, quick))
+        fake.always = Fault("raw", raw=raw)
+        try:
+            told = opened.read(0, 5).hex()
+        except SnapshotError as error:
+            told = str(error)
+        opened.client.close()
+    assert SECRET not in told
+    assert told.replace("\n", "").isprintable()
+
+
+# What is said
 
 
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
         (Fault("status", 404), "is not there"),
-        (Fault("status", 403), "storage refuses access"),
+        (Fault("status", 403), "storage denies access"),
         (Fault("status", 503), "503"),
         (Fault("status", 418), "418"),
         (Fault("html"), "a web page"),
@@ -152,8 +401,7 @@ def test_an_empty_file_is_no_archive(fake: FakeKaggle) -> None:
     ],
 )
 def test_what_lasts_is_said_without_the_url(fake: FakeKaggle, fault: Fault, said: str) -> None:
-    opened = remote(fake)
-    opened.size_bytes  # noqa: B018  it was healthy once
+    opened = remote(fake)  # it was healthy once
     fake.always = fault
     with pytest.raises(TransferError, match=said) as caught:
         opened.read(100, 5000)
@@ -203,17 +451,17 @@ def test_where_it_cannot_be_located_every_thread_fails_after_one_attempt() -> No
 
 def test_closing_ends_all_waiting(fake: FakeKaggle) -> None:
     fake.always = Fault("status", 429, {"Retry-After": "100"})
-    opened = Remote("the file", lambda _: fake.url, RUNTIME)
+    asking = Client("the file", lambda _: fake.url, RUNTIME)
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(opened.read, 0, 5)
+        reading = pool.submit(open_remote, asking)
         while not fake.requests:
             pass
-        opened.close()
+        asking.close()
         with pytest.raises(TransferError, match="given up"):
             reading.result(10)
 
 
-@pytest.mark.parametrize("url", ["nonsense", "ftp://host/a.zip", "http://"])
+@pytest.mark.parametrize("url", ["nonsense", "ftp://host/a.zip", "http://", "http://[", "http://a\0b/"])
 def test_what_is_no_url_is_said_at_once(url: str) -> None:
     with pytest.raises(TransferError, match=r"no http\(s\) URL"):
-        Remote("the file", lambda _: url, RUNTIME, lambda _: pytest.fail("waited")).read(0, 5)
+        open_remote(Client("the file", lambda _: url, RUNTIME, lambda _: pytest.fail("waited")))

@@ -26,16 +26,14 @@ def test_what_ends_well_is_not_tried_again() -> None:
     assert Patience(0, lambda _: pytest.fail("waited")).call(lambda: "done", "it") == "done"
 
 
-def test_pauses_double_up_to_half_a_minute_and_are_the_same_in_every_run() -> None:
-    runs: list[list[float]] = [[], []]
-    for pauses in runs:
-        assert Patience(12, pauses.append).call(failing([Transient("no")] * 12), "it") == "done"
-    assert runs[0] == runs[1]
-    for number, pause in enumerate(runs[0]):
+def test_pauses_double_up_to_half_a_minute() -> None:
+    pauses: list[float] = []
+    assert Patience(12, pauses.append).call(failing([Transient("no")] * 12), "it") == "done"
+    for number, pause in enumerate(pauses):
         assert min(0.25 * 2**number, 15) <= pause <= min(0.5 * 2**number, 30)
 
 
-def test_different_things_do_not_come_back_at_the_same_moment() -> None:
+def test_many_that_fail_at_once_do_not_try_again_at_once() -> None:
     pauses: list[float] = []
     for what in "abcdefgh":
         Patience(1, pauses.append).call(failing([Transient("no")]), what)
@@ -55,6 +53,13 @@ def test_the_last_failure_is_told() -> None:
     assert caught.value.__suppress_context__
 
 
+def test_what_to_do_is_told() -> None:
+    with pytest.raises(TransferError, match=r"it: no \(tried once\)\. Do this\.$"):
+        Patience(0, lambda _: None).call(failing([Transient("no", remedy="Do this.")]), "it")
+
+
 def test_progress_starts_the_count_again() -> None:
-    failures = [Transient("no"), Transient("no", progress=True)] * 5
+    failures = [Transient("no") for _ in range(10)]
+    for failure in failures[1::2]:
+        failure.progress = True
     assert Patience(2, lambda _: None).call(failing(failures), "it") == "done"

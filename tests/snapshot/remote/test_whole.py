@@ -9,6 +9,7 @@ import logging
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,9 +17,10 @@ import pytest
 from filelock import FileLock
 
 from pipeline.core.errors import SnapshotChanged, SnapshotError, TransferError
-from pipeline.snapshot.archive import read_index
-from pipeline.snapshot.remote.ranges import Remote
-from pipeline.snapshot.remote.whole import RemoteArchive, WholeCopy
+from pipeline.snapshot.remote.client import Client
+from pipeline.snapshot.remote.identity import ServerIdentity
+from pipeline.snapshot.remote.ranges import open_remote
+from pipeline.snapshot.remote.whole import download_whole, is_there
 from tests.snapshot.remote.test_ranges import RUNTIME, MemoryContent
 from tests.support.fake_kaggle import FakeKaggle, Fault
 
@@ -42,8 +44,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKaggle]:
         yield fake
 
 
-def remote(fake: FakeKaggle) -> Remote:
-    return Remote("the archive", lambda _: fake.url, RUNTIME, lambda _: None)
+def client(fake: FakeKaggle) -> Client:
+    return Client("the archive", lambda _: fake.url, RUNTIME, lambda _: None)
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def copied(fake: FakeKaggle, path: Path, sha256: str | None = None) -> bytes:
-    return WholeCopy(remote(fake), path, sha256).made().path.read_bytes()
+    return download_whole(client(fake), path, sha256)[0].path.read_bytes()
 
 
 def left(path: Path) -> set[str]:
@@ -83,7 +85,7 @@ def test_the_next_run_resumes_what_a_killed_one_left(fake: FakeKaggle, path: Pat
     path.parent.mkdir()
     path.with_name("a.zip.part").write_bytes(DATA[:1_000_000])
     facts = remote_facts(fake)
-    path.with_name("a.zip.part.json").write_text(json.dumps(facts))
+    path.with_name("a.zip.json").write_text(json.dumps(facts))
     fake.reset()
     assert copied(fake, path) == DATA
     assert fake.requests == ["bytes=1000000-"]
@@ -91,13 +93,15 @@ def test_the_next_run_resumes_what_a_killed_one_left(fake: FakeKaggle, path: Pat
 
 def remote_facts(fake: FakeKaggle) -> dict[str, object]:
     fake.reset()
-    return remote(fake).pin.facts()
+    said = open_remote(client(fake)).identity
+    fake.reset()
+    return asdict(said)
 
 
 def test_a_part_of_another_archive_is_not_gone_on_with(fake: FakeKaggle, path: Path) -> None:
     path.parent.mkdir()
     path.with_name("a.zip.part").write_bytes(b"?" * 1_000_000)
-    path.with_name("a.zip.part.json").write_text(json.dumps(remote_facts(fake)))
+    path.with_name("a.zip.json").write_text(json.dumps(remote_facts(fake)))
     fake.etag, fake.content = '"two"', MemoryContent(zipped(b"y"))
     assert copied(fake, path) == zipped(b"y")
 
@@ -127,10 +131,10 @@ def test_an_archive_that_is_damaged_itself_is_taken_as_it_is(fake: FakeKaggle, p
     data[100] ^= 1
     fake.content = MemoryContent(bytes(data))
     assert copied(fake, path) == data
-    assert len(fake.requests) == 2  # the same bytes twice
+    assert len(fake.requests) == len(fake.connections) == 2  # the same bytes on two connections
 
 
-def test_a_copy_that_differs_from_its_md5_is_taken_only_if_it_comes_twice(fake: FakeKaggle, path: Path) -> None:
+def test_a_copy_that_differs_from_its_md5_is_downloaded_again(fake: FakeKaggle, path: Path) -> None:
     fake.faults[0] = Fault("flip")
     assert copied(fake, path) == DATA
     assert len(fake.requests) == 2
@@ -153,7 +157,7 @@ def test_room_is_made_sure_of_first(fake: FakeKaggle, path: Path, monkeypatch: p
 
 def test_a_full_disk_is_an_os_error_and_the_next_run_goes_on(fake: FakeKaggle, path: Path) -> None:
     path.parent.mkdir()
-    path.with_name("a.zip.part.json").write_text(json.dumps(remote_facts(fake)))
+    path.with_name("a.zip.json").write_text(json.dumps(remote_facts(fake)))
     path.with_name("a.zip.part").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
         copied(fake, path)
@@ -177,34 +181,43 @@ def test_two_processes_download_it_once(fake: FakeKaggle, path: Path, caplog: py
     assert fake.requests == []
 
 
-def test_where_ranges_are_refused_it_travels_whole(fake: FakeKaggle, path: Path) -> None:
-    fake.ranges = False
-    archive = RemoteArchive(remote(fake), path, whole=False)
-    assert read_index(archive).members.num_rows == 40
-    assert archive.read(100, 100) == DATA[100:200]
-    assert len(fake.requests) == 3  # the two that were refused, and the whole
-    assert archive.exact
-
-
-def test_a_copy_that_is_there_is_used(fake: FakeKaggle, path: Path) -> None:
-    by_ranges = RemoteArchive(remote(fake), path, whole=False)
-    pin = by_ranges.pin
+def test_a_copy_that_is_there_is_used_with_what_the_server_said(fake: FakeKaggle, path: Path) -> None:
+    said = open_remote(client(fake)).identity
     copied(fake, path)
     fake.reset()
-    archive = RemoteArchive(remote(fake), path, whole=False)
-    assert archive.read(7, 70) == DATA[7:77]
-    assert archive.pin == pin
+    assert download_whole(client(fake), path)[1] == said
     assert fake.requests == []
 
 
-def test_what_falls_back_is_compared_with_what_was_opened(fake: FakeKaggle, path: Path) -> None:
-    pin = remote(fake).pin
-    fake.ranges = False
-    archive = RemoteArchive(remote(fake), path, whole=False)
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"size_bytes": "x"}'])
+def test_a_copy_whose_identity_is_damaged_is_downloaded_again(fake: FakeKaggle, path: Path, text: str) -> None:
+    copied(fake, path)
+    path.with_name("a.zip.json").write_text(text)
+    assert not is_there(path)
+    assert copied(fake, path) == DATA
 
-    def compare(source: object) -> None:
-        raise SnapshotChanged(str(source), "one", "another")
 
-    archive.expect(pin, compare)
-    with pytest.raises(SnapshotChanged):
-        archive.read(0, 10)
+@pytest.mark.parametrize("kind", ["zeros", "flip"])
+def test_what_is_never_the_archive_is_never_kept(fake: FakeKaggle, path: Path, kind: str) -> None:
+    """Nor where the same wrong bytes are received each time: the server's own MD5, or its being no zip, says so."""
+    fake.md5, fake.always = kind == "flip", Fault(kind)
+    with pytest.raises(TransferError, match="received damaged 3 times"):
+        copied(fake, path)
+    assert not path.exists()
+
+
+def test_an_endless_answer_ends_before_the_disk_is_full(
+    fake: FakeKaggle, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=(1 << 30) + 5_000_000))
+    fake.always = Fault("endless")
+    with pytest.raises(TransferError, match="without an end"):
+        copied(fake, path)
+    assert left(path) == set()
+
+
+def test_an_archive_that_became_shorter_is_downloaded_from_the_start(fake: FakeKaggle, path: Path) -> None:
+    path.parent.mkdir()
+    path.with_name("a.zip.part").write_bytes(DATA)
+    path.with_name("a.zip.json").write_text(json.dumps(asdict(ServerIdentity(len(DATA) + 1000, '"one"'))))
+    assert copied(fake, path) == DATA

@@ -1,0 +1,174 @@
+"""What `download` keeps beside the tables: a receipt of what was opened, and the index of its members.
+
+Both are written and read here only. A file that is damaged, or is not there, is one `SnapshotError`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from pipeline.core import schema
+from pipeline.core.errors import SnapshotError
+
+_STRICT = ConfigDict(strict=True, extra="forbid")
+_LARGEST_RECEIPT_BYTES = 1 << 20
+
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+@dataclass(frozen=True)
+class ArchiveIdentity:
+    """The identity of a zip archive: no path, no clock, no host.
+
+    Attributes
+    ----------
+    size_bytes, directory_offset
+        Its length, and where its central directory begins.
+    directory_sha256
+        SHA-256 of everything from there to the end, which has the CRC-32 of every member.
+    etag, md5, last_modified
+        What the server says of it, where there is one and it does.
+    """
+
+    size_bytes: Count
+    directory_offset: Count
+    directory_sha256: Sha256
+    etag: str | None = None
+    md5: str | None = None
+    last_modified: str | None = None
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    def content(self) -> dict[str, Any]:
+        """Return what is true of its bytes, wherever they lie."""
+        names = ("directory_offset", "directory_sha256", "size_bytes")
+        return {name: getattr(self, name) for name in names}
+
+    def __str__(self) -> str:
+        return f"{self.size_bytes} bytes, central directory SHA-256 {self.directory_sha256}"
+
+
+@dataclass(frozen=True)
+class FolderIdentity:
+    """The identity of a folder: how many files it holds, and the SHA-256 of a list of their names and sizes."""
+
+    files: Count
+    listing_sha256: Sha256
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    def content(self) -> dict[str, Any]:
+        """Return what is true of its files, wherever they lie."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"{self.files} files, list of names and sizes SHA-256 {self.listing_sha256}"
+
+
+Identity = ArchiveIdentity | FolderIdentity
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What `download` opened: ``data/snapshot/receipt.json``.
+
+    Attributes
+    ----------
+    snapshot, format
+        The snapshot's name, and the format that its description gives.
+    source
+        What names its source on any machine: kind, and data set and version, or file name.
+    members
+        How many members the index lists.
+    identity
+        What recognises the archive or folder when it is opened again.
+    """
+
+    snapshot: str
+    format: Literal["kaggle-v1", "mozilla-tsv"]
+    source: dict[str, str | int]
+    members: Count
+    identity: ArchiveIdentity | FolderIdentity
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    def source_identity(self) -> dict[str, Any]:
+        """Return what goes into the seals of clips fetched from it: no word of a server, and no path.
+
+        Nor the central directory's digest: a seal has the CRC-32 of each clip, so that an archive whose other entries
+        changed need not be fetched again.
+        """
+        return {name: value for name, value in self.identity.content().items() if name != "directory_sha256"}
+
+
+_RECEIPT = TypeAdapter(Receipt)
+
+
+def write_receipt(path: Path, receipt: Receipt) -> None:
+    """Write a receipt as JSON: sorted keys, nothing that is unknown, the same bytes on every machine."""
+    known = asdict(receipt)
+    known["identity"] = {name: value for name, value in known["identity"].items() if value is not None}
+    path.write_bytes((json.dumps(known, indent=2, sort_keys=True) + "\n").encode())
+
+
+def read_receipt(path: Path = schema.RECEIPT) -> Receipt:
+    """Read the receipt that `download` wrote.
+
+    Raises
+    ------
+    SnapshotError
+        It is not there, or is not what `write_receipt` writes.
+    """
+    require_file(path)
+    try:
+        if path.stat().st_size > _LARGEST_RECEIPT_BYTES:
+            raise _damaged(path)
+        return _RECEIPT.validate_json(path.read_bytes())
+    except (ValidationError, OSError):
+        raise _damaged(path) from None
+
+
+def write_members(path: Path, members: pa.Table) -> None:
+    """Write an index (`schema.MEMBERS`) as Parquet, with a checksum on each page."""
+    pq.write_table(members, path, compression="zstd", store_schema=False, write_page_checksum=True)
+
+
+def read_members(path: Path = schema.MEMBERS_FILE) -> pa.Table:
+    """Read the index that `download` wrote: `schema.MEMBERS`, one row for each member.
+
+    Raises
+    ------
+    SnapshotError
+        It is not there, or is not what `write_members` writes.
+    """
+    require_file(path)
+    try:
+        members = pq.read_table(pa.BufferReader(path.read_bytes()), page_checksum_verification=True)
+        members.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError):
+        raise _damaged(path) from None
+    if members.schema.remove_metadata() != schema.MEMBERS or members["name"].null_count:
+        raise _damaged(path)
+    if members["size_bytes"].null_count:
+        raise _damaged(path)
+    return members
+
+
+def require_file(path: Path) -> None:
+    """Raise `SnapshotError` unless `path` is a regular file, which can be read to its end, and a pipe can't."""
+    if not path.exists():
+        raise SnapshotError(f"{path}: no such file. Make it with: dvc repro download, or fetch it with: dvc pull")
+    if not path.is_file():
+        raise SnapshotError(f"{path}: is no regular file")
+
+
+def _damaged(path: Path) -> SnapshotError:
+    return SnapshotError(
+        f"{path}: is damaged, or of another version of this project.\n"
+        "Make it with: dvc repro, or where DVC takes it for unchanged: dvc repro --force --downstream download"
+    )
