@@ -207,11 +207,11 @@ def test_a_damaged_table_that_no_clip_is_drawn_from_is_left_out_and_named(
 ) -> None:
     monkeypatch.chdir(staged.root)
     drawn = [table for table in material.SHIPPED_SPLITS if table != "valid-dev"]
-    whole = material.load(drawn, ["gender"], "kaggle-v1").shipped
+    whole = material.load(open_waveforms(), drawn, ["gender"], "kaggle-v1").shipped
     with (schema.TABLES / "cv-valid-dev.csv").open("a") as file:
         file.write("too,few\n")
-    shipped = material.load(drawn, ["gender"], "kaggle-v1").shipped
+    shipped = material.load(open_waveforms(), drawn, ["gender"], "kaggle-v1").shipped
     assert set(shipped["table"]) == set(drawn) < set(whole["table"])
     assert "cv-valid-dev.csv, line" in caplog.text
     with pytest.raises(TableError, match=r"cv-valid-dev\.csv, line"):
-        material.load(["valid-dev"], ["gender"], "kaggle-v1")
+        material.load(open_waveforms(), ["valid-dev"], ["gender"], "kaggle-v1")
