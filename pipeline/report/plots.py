@@ -181,7 +181,7 @@ def _panel(
 
 def _pitch(report: Report) -> Drawing:
     """Draw the histograms of pitch below each other, so that what is higher in one gender lies further to the right."""
-    drawing = Drawing("Pitch of each clip in the median, by gender as speakers said it (Hz)")
+    drawing = Drawing("Median pitch of a clip (Hz), by gender as speakers said it: share of its clips (%)")
     for gender, numbers in zip(report.voices.genders, report.voices.pitch, strict=True):
         name = gender.name if len(gender.name) <= _MOST_LABEL else f"{gender.name[: _MOST_LABEL - 1]}…"
         middle = f", median {gender.f0_quartiles_hz[1]:.0f} Hz" if gender.f0_quartiles_hz else ""

@@ -208,7 +208,7 @@ def _outliers(measured: _Measured) -> tuple[Outlier, ...]:
     usual_rate, usual_share = _median(rate), _median(share)
 
     def pitch(place: int) -> str:
-        return f"{measured.f0_hz[place]:.0f} Hz; the median of {usual_of[place]} is {usual_hz[place]:.0f} Hz"
+        return f"{_hertz(measured.f0_hz[place])}; the median of {usual_of[place]} is {_hertz(usual_hz[place])}"
 
     def speed(place: int) -> str:
         return f"{rate[place]:.1f} words per second; the median is {usual_rate:.1f}"
@@ -234,6 +234,10 @@ def _outliers(measured: _Measured) -> tuple[Outlier, ...]:
         said = "one of one clip" if len(silent) == 1 else f"one of {len(silent):,} such clips"
         found.append(Outlier("No voice found", said, int(silent[0])))
     return tuple(found)
+
+
+def _hertz(value: float) -> str:
+    return f"{value:.0f}\N{NO-BREAK SPACE}Hz"
 
 
 def _median(values: Float64) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import shutil
 from pathlib import Path
@@ -18,14 +17,6 @@ from tests.support.project import ROOT, Project, environment
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MOST_BYTES = 1_500_000
 PICTURES = {"preparation.ipynb": 11, "exploration.ipynb": 8}
-
-pytestmark = [
-    # Jupyter's own, at the end of each kernel: zmq sockets of a loop that has been closed, and the event loop policy
-    # that tornado asks for and Python 3.14 takes away.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore:.*event loop policy:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:.*WindowsSelectorEventLoopPolicy.*:DeprecationWarning"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +122,3 @@ def test_a_cell_that_fails_is_an_error(tmp_path: Path, run: ModuleType) -> None:
     with pytest.raises(Exception, match="ZeroDivisionError"):
         run.execute(tmp_path / "broken.ipynb")
     assert "outputs" in (tmp_path / "broken.ipynb").read_text()
-
-
-def test_the_folder_holds_what_make_opens() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert re.search(r"^notebooks: .*\n\tjupyter lab notebooks$", makefile, re.MULTILINE)
-    assert os.access(ROOT / "notebooks", os.R_OK)

@@ -168,7 +168,10 @@ def test_a_high_voice_is_not_out_among_high_voices() -> None:
     hertz[6] = 140  # an a, higher than any other of them
     made = with_features(with_genders(material(60), ["a", "b"] * 15), f0_median_hz=hertz)
     (highest,) = (each for each in voices.summarise(made).outliers if each.what == "Highest pitch")
-    assert (highest.place, highest.how_far) == (6, "140 Hz; the median of a is 100 Hz")
+    assert (highest.place, highest.how_far) == (
+        6,
+        "140\N{NO-BREAK SPACE}Hz; the median of a is 100\N{NO-BREAK SPACE}Hz",
+    )
 
 
 @pytest.mark.parametrize("clips", [1, 30])
