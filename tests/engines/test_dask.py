@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyarrow.parquet import read_metadata, read_table
 
 from pipeline.core.errors import ShardError, WorkerError
 from pipeline.core.params import Runtime
@@ -80,7 +81,7 @@ class Deadly(WaveformRecipe):
 @pytest.fixture
 def flag(clips: Path, tmp_path: Path) -> Path:
     """Return a file that names the first clip of a row group in the middle of the third shard."""
-    ids = pa.parquet.read_table(clips / "part-00002.parquet", columns=["clip_id"])["clip_id"]
+    ids = read_table(clips / "part-00002.parquet", columns=["clip_id"])["clip_id"]
     (tmp_path / "flag").write_text(ids[WaveformRecipe.ROW_GROUP_ROWS].as_py())
     return tmp_path / "flag"
 
@@ -109,10 +110,10 @@ def test_a_shard_that_kills_every_worker_is_named_and_the_next_run_goes_on(
     with pytest.raises(WorkerError, match=r"workers died while they made .*part-00002\.parquet.*, 2 of them") as caught:
         made(Deadly(16_000, "pcm16", flag, once=False), clips, dask, "remote")
     assert str(caught.value).endswith("Shards that are done are kept; run it again to go on.")
-    done = len(list(clips.with_name(".remote").glob("part-*.parquet")))
+    done = sum(read_metadata(path).num_rows for path in clips.with_name(".remote").glob("part-*.parquet"))
     assert not clips.with_name("remote").exists()
     recipe = WaveformRecipe(16_000, "pcm16")
-    assert made(recipe, clips, LocalProcesses(1), "remote").computed == sum([32, 32, 32, 24][done:])
+    assert made(recipe, clips, LocalProcesses(1), "remote").computed == 120 - done
     made(recipe, clips, LocalProcesses(1), "local")
     assert contents(clips.with_name("remote")) == contents(clips.with_name("local"))
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.errors import WorkerError
-from pipeline.core.params import Runtime
+from pipeline.core.errors import ParameterError, WorkerError
+from pipeline.core.params import Runtime, load_runtime
 from pipeline.engines import elsewhere, engine_for
 from pipeline.engines.given import GivenExecutor
 from pipeline.engines.local import LocalProcesses
@@ -84,3 +84,20 @@ def test_an_executor_that_breaks_is_an_error_that_names_the_shards() -> None:
         GivenExecutor(f"{HERE}:processes", 2).start(operator.call, 1) as (executor, in_flight),
     ):
         list(map_shards(executor, operator.call, {"part-00000": (os.abort,)}, in_flight))
+
+
+@pytest.mark.parametrize(
+    "name", ["locla", "dsk://host:8786", "dask://host", "dask://a:b@host:1", "os:get cwd", "a:b:c"]
+)
+def test_a_misspelt_executor_is_a_wrong_setting_that_says_what_is_allowed(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_EXECUTOR", name)
+    with pytest.raises(ParameterError, match=r"executor: should be local, dask://HOST:PORT .* or MODULE:FUNCTION"):
+        load_runtime()
+
+
+@pytest.mark.parametrize("name", ["local", "dask://10.0.0.5:8786", "dask://[::1]:8786", "my.executors:make"])
+def test_an_executor_may_be_set_by_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINE_EXECUTOR", name)
+    assert load_runtime().executor == name
