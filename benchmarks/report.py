@@ -68,9 +68,9 @@ def write_ranking(clips: int) -> pa.Table:
         table, strata=params.strata, allocation=params.allocation, seed=params.seed, splits=params.splits
     )
     order = pa.Table.from_pandas(ranked, preserve_index=False).cast(schema.RANKING_SCHEMA)
-    pq.write_table(order, schema.RANKING)
+    sealed.write_table(schema.RANKING, order)
     sample = order.slice(0, clips).append_column("weight", pa.array(np.ones(clips, dtype=np.int64)))
-    pq.write_table(sample.cast(schema.SAMPLE_SCHEMA), schema.SAMPLE)
+    sealed.write_table(schema.SAMPLE, sample.cast(schema.SAMPLE_SCHEMA))
     schema.REJECTED.write_text(",".join(schema.REJECTED_COLUMNS) + "\n")
     return sample
 

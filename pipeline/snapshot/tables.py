@@ -129,6 +129,12 @@ def find_tables(names: Iterable[str], layout: str = "kaggle-v1") -> dict[str, st
     return tables
 
 
+def paths_of(tables: Iterable[str], layout: str = "kaggle-v1", folder: Path = schema.TABLES) -> list[Path]:
+    """Return the files of `tables`, and that of the clips' durations where there is one."""
+    wanted = {*tables, *([] if FORMATS[layout].own_folders else [_DURATIONS])}
+    return [path for path in sorted(folder.iterdir()) if FORMATS[layout].table_of(path.name) in wanted]
+
+
 def index_clips(members: pa.Table, layout: str = "kaggle-v1") -> pa.Table:
     """Return the members (`schema.MEMBERS`) that are clips, with a ``key`` (`clip_keys`) as one more column.
 

@@ -13,6 +13,7 @@ from pipeline.__main__ import main
 from pipeline.core import schema
 from pipeline.core.errors import ShardError, TableError
 from pipeline.report import material
+from pipeline.shards import sealed
 from pipeline.snapshot import tables
 from tests.support.project import REAL_TABLES, Project
 
@@ -197,7 +198,7 @@ def test_waveforms_of_another_sample_are_not_reported_on(reported: Project, monk
 
 def test_a_file_without_a_column_is_an_error_that_names_both(staged_once: Project) -> None:
     with pytest.raises(ShardError, match=r"sample.parquet: has no column pitch"):
-        material.read_columns(staged_once.root / schema.SAMPLE, ["clip_id", "pitch"])
+        sealed.read_table(staged_once.root / schema.SAMPLE, ["clip_id", "pitch"])
 
 
 def test_a_damaged_table_that_no_clip_is_drawn_from_is_left_out_and_named(
