@@ -17,23 +17,24 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import soundfile
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the package is not installed, it lies here
 
+from pipeline.clips.check import Check  # noqa: E402
+from pipeline.clips.mp3_shards import ClipsSeal  # noqa: E402
 from pipeline.core import schema  # noqa: E402
 from pipeline.core.params import load_params  # noqa: E402
 from pipeline.sampling import ranking  # noqa: E402
 from pipeline.shards import derive, sealed  # noqa: E402
 from pipeline.shards.folder import shard_name  # noqa: E402
-from pipeline.shards.sealed import Seal  # noqa: E402
 from pipeline.snapshot import tables  # noqa: E402
 from pipeline.snapshot.receipt import FolderIdentity, Receipt, write_receipt  # noqa: E402
 from pipeline.waveforms.shard import WaveformRecipe  # noqa: E402
@@ -89,7 +90,9 @@ def write_shards(sample: pa.Table) -> None:
         with sealed.writing(path, schema.CLIPS_SCHEMA, compression="none", use_dictionary=False) as writer:
             for group in range(0, rows.num_rows, 64):
                 writer.write(rows.slice(group, 64).cast(schema.CLIPS_SCHEMA))
-            writer.seal(Seal(snapshot="generated", title="", license="", fingerprint=sealed.fingerprint(path.name)))
+            fingerprint = sealed.fingerprint(path.name)
+            generated = {"snapshot": "generated", "title": "", "license": "", "fingerprint": fingerprint}
+            writer.seal(ClipsSeal(**generated, revision=Check.REVISION, source={}, seconds=(0.5, 20.0)))
         derive.make_shard(recipe, path, schema.WAVEFORMS / path.name, schema.WAVEFORMS / path.name)
 
 
@@ -117,7 +120,9 @@ def main() -> None:
             copy(ROOT / name, name)
         write_tables(options.rows)
         identity = FolderIdentity(options.clips, "0" * 64)
-        write_receipt(schema.RECEIPT, Receipt("generated", "kaggle-v1", {"kind": "generated"}, options.clips, identity))
+        digests = {path.name: sha256(path.read_bytes()).hexdigest() for path in schema.TABLES.iterdir()}
+        source: dict[str, str | int] = {"kind": "generated"}
+        write_receipt(schema.RECEIPT, Receipt("generated", "kaggle-v1", source, options.clips, identity, digests))
         write_shards(write_ranking(options.clips))
         taken = [[measured(checkout) for checkout in checkouts] for _ in range(options.runs)]
         os.chdir(ROOT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -147,6 +148,18 @@ def remove(path: Path) -> None:
     path.unlink()
 
 
+def swap_letters(path: Path) -> None:
+    """Change what a reader of text takes as it is."""
+    data = path.read_bytes()
+    at = max(data.rfind(letter) for letter in b"aeiou")
+    path.write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 FILES = [
     *("data/rejected.csv", "data/sample.parquet", "data/ranking.parquet", "data/snapshot/receipt.json"),
     *("data/clips/part-00000.parquet", "data/waveforms/part-00000.parquet", "data/waveforms/part-00003.parquet"),
@@ -154,7 +167,7 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize("damage", [cut, empty, remove])
+@pytest.mark.parametrize("damage", [cut, empty, remove, swap_letters, pipe])
 @pytest.mark.parametrize("name", FILES)
 def test_damaged_inputs_end_in_one_message_and_leave_the_report_as_it_was(
     name: str,
