@@ -91,8 +91,16 @@ def write_shards(sample: pa.Table) -> None:
             for group in range(0, rows.num_rows, 64):
                 writer.write(rows.slice(group, 64).cast(schema.CLIPS_SCHEMA))
             fingerprint = sealed.fingerprint(path.name)
-            generated = {"snapshot": "generated", "title": "", "license": "", "fingerprint": fingerprint}
-            writer.seal(ClipsSeal(**generated, revision=Check.REVISION, source={}, seconds=(0.5, 20.0)))
+            seal = ClipsSeal(
+                snapshot="generated",
+                title="",
+                license="",
+                fingerprint=fingerprint,
+                revision=Check.REVISION,
+                source={},
+                seconds=(0.5, 20.0),
+            )
+            writer.seal(seal)
         derive.make_shard(recipe, path, schema.WAVEFORMS / path.name, schema.WAVEFORMS / path.name)
 
 

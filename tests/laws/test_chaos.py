@@ -1,4 +1,4 @@
-"""Nothing gets through: a small dose of the fault bench, always the same; ``make chaos`` gives more (docs/reliability.md)."""
+"""Nothing gets through: a small dose of the fault bench, always the same. ``make chaos`` gives more."""
 
 from __future__ import annotations
 

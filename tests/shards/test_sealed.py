@@ -185,9 +185,9 @@ def test_a_pipe_in_the_place_of_a_shard_is_not_waited_for(tmp_path: Path) -> Non
 
 def test_a_shard_in_the_place_of_another_is_noticed(tmp_path: Path) -> None:
     ranked = pa.schema([("rank", pa.int64())])
-    for name, first in (("a", 0), ("b", 8)):
+    for name, rank in (("a", 0), ("b", 8)):
         with sealed.writing(tmp_path / name, ranked) as writer:
-            writer.write(pa.table({"rank": [first, first + 1]}, schema=ranked))
+            writer.write(pa.table({"rank": [rank, rank + 1]}, schema=ranked))
             writer.seal(seal())
     first, second = (Shard(tmp_path / name, Seal) for name in "ab")
     sealed.require_in_order([first, second])

@@ -196,7 +196,7 @@ def reader(trial: Trial) -> str:
     later = [name for name, of in _READERS.items() if path.startswith(of)] or ["report"]
     command = trial.dice.choice(later)
     arguments = {
-        "export": ["export", "--clips", "24", "--to", "out", "--format", trial.dice.choice(["mp3", "wav"])],
+        "export": ["export", "--clips", "12", "--to", "out", "--format", trial.dice.choice(["mp3", "wav"])],
         "show": ["show", trial.dice.choice(_clip_ids(trial.stand)), "--out", "out/clip.png"],
     }.get(command, [command])
     with trial.stand.served():

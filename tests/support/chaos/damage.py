@@ -22,6 +22,11 @@ def _hole(data: bytes, dice: random.Random, filling: bytes) -> bytes:
     return data[:at] + filling[: len(data) - at] + data[at + len(filling) :]
 
 
+def _without(data: bytes, dice: random.Random) -> bytes:
+    at = dice.randrange(len(data) or 1)
+    return data[:at] + data[at + dice.randint(1, 3000) :]
+
+
 BYTES: dict[str, Callable[[bytes, random.Random], bytes]] = {
     "a bit flips": _flip,
     "a bit flips at the end": lambda data, dice: data[:-2000] + _flip(data[-2000:], dice),
@@ -31,17 +36,12 @@ BYTES: dict[str, Callable[[bytes, random.Random], bytes]] = {
     "empty": lambda *_: b"",
     "a hole of zeros": lambda data, dice: _hole(data, dice, bytes(dice.randint(1, 5000))),
     "a hole of garbage": lambda data, dice: _hole(data, dice, dice.randbytes(dice.randint(1, 500))),
-    "a part is missing": lambda data, dice: _without(data, dice),
+    "a part is missing": _without,
     "garbage": lambda _, dice: dice.randbytes(dice.randint(1, 5000)),
     "longer": lambda data, dice: data + dice.randbytes(dice.randint(1, 500)),
     "twice": lambda data, _: data + data,
 }
 OBJECTS = ("missing", "a folder", "a pipe", "a link to nowhere", "a link to itself")
-
-
-def _without(data: bytes, dice: random.Random) -> bytes:
-    at = dice.randrange(len(data) or 1)
-    return data[:at] + data[at + dice.randint(1, 3000) :]
 
 
 def damage(path: Path, dice: random.Random, others: list[Path]) -> str:

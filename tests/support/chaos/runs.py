@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import resource
@@ -70,7 +71,7 @@ def run(
     prepare: Callable[[], None] = lambda: None,
     kill: tuple[signal.Signals, float] | None = None,
 ) -> Ended:
-    """Run commands in the folder `root`, until one fails; with `kill`, send a signal so many seconds after its start."""
+    """Run commands in the folder `root` until one fails; `kill` is a signal, and how many seconds later to send it."""
     said = root / ".said"
     said.unlink(missing_ok=True)
     reading, writing = os.pipe()
@@ -87,10 +88,8 @@ def run(
         in_time = _ends_within(reading, DEADLINE_SECONDS)
     finally:
         os.close(reading)
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     text = said.read_text(errors="replace") if said.exists() else ""
     said.unlink(missing_ok=True)
@@ -108,12 +107,12 @@ def _child(
         file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         for stream in (1, 2):
             os.dup2(file, stream)
-        sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: PTH123, SIM115
-        sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: PTH123, SIM115
+        sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
         resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE_BYTES, LARGEST_FILE_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.environ.update(PIPELINE_WORKERS="1", NO_PROXY="127.0.0.1", https_proxy="http://127.0.0.1:9")
-        setattr(Client, "_wait", lambda *_: None)  # backs off at once
+        Client._wait = lambda *_: None  # type: ignore[method-assign]  # backs off at once
         prepare()
         _tell_when_at_work(writing)
         for command in commands:
@@ -125,11 +124,11 @@ def _child(
         status = 130  # a Ctrl-C between two commands
     except SystemExit as error:  # argparse
         status = error.code if isinstance(error.code, int) else 1
-    except BaseException:
+    except BaseException:  # noqa: BLE001  a traceback is judged
         sys.excepthook(*sys.exc_info())
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        getattr(threading, "_shutdown")()  # as an interpreter ends: it waits for its threads
+        threading._shutdown()  # type: ignore[attr-defined]  # as an interpreter ends: it waits for its threads
         os._exit(status)
 
 

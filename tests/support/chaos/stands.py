@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.chaos import runs
-from tests.support.fake_kaggle import Fault, FakeKaggle, FileContent
+from tests.support.fake_kaggle import FakeKaggle, Fault, FileContent
 from tests.support.project import DEMO, ROOT, STAGES, Project
 
 SAMPLE = STAGES[:-1]  # all that makes data; the report is slower, and is judged where it is concerned
-STATES = {  # what a run may find
+STATES: dict[str, dict[str, object]] = {  # what a run may find
     "clean": {},
-    "smaller": {"subsample__clips": 9},
+    "smaller": {"subsample__clips": 6},
     "other": {"shards__clips": 5, "waveforms__encoding": "flac", "subsample__seconds": [0.5, 2.5]},
 }
 _MADE = ("data", "reports")
@@ -146,7 +146,7 @@ def build(folder: Path, source: str, port: int) -> Stand:
     description = inputs / f"configs/snapshots/{stand.name}.yaml"
     shutil.copy(inputs / "configs/snapshots/demo.yaml", description)
     project.edit(str(description.relative_to(inputs)), source=_source(stand, inputs))
-    project.set(snapshot=stand.name, subsample__clips=24, shards__clips=8, subsample__max_rejected=0.5)
+    project.set(snapshot=stand.name, subsample__clips=12, shards__clips=4, subsample__max_rejected=0.5)
     for state, settings in STATES.items():
         stand.restore("none")
         text = (inputs / "params.yaml").read_bytes()
