@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What a user's own uv is told must not change this environment.
 unexport UV_COMPILE_BYTECODE UV_CONSTRAINT UV_EXCLUDE_NEWER UV_NO_BINARY UV_OVERRIDE UV_PYTHON UV_SYSTEM_PYTHON VIRTUAL_ENV
 
-.PHONY: repro test test-fast check bench notebooks lock clean
+.PHONY: repro test test-fast check bench notebooks chaos lock clean
 
 repro: $(READY)
 	@python -m pipeline.commands.rwlock
@@ -34,6 +34,12 @@ bench: $(READY)
 # The unit that follows, in a browser. It reads data/, so the sample is made first if need be.
 notebooks: repro
 	jupyter lab notebooks
+
+# Faults drawn with a seed, each in a small project: docs/reliability.md. It prints what got through, and a table.
+N := 2000
+SEED := 7
+chaos: $(READY)
+	python -m tests.support.chaos.bench --trials $(N) --seed $(SEED)
 
 # A virtual environment of exactly the locked versions, made anew when the lock is newer. pip installs uv, by its entry in
 # the lock, and uv installs the rest in a few seconds. Where that fails (no wheel of uv for this machine, or an index that

@@ -17,23 +17,24 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import soundfile
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the package is not installed, it lies here
 
+from pipeline.clips.check import Check  # noqa: E402
+from pipeline.clips.mp3_shards import ClipsSeal  # noqa: E402
 from pipeline.core import schema  # noqa: E402
 from pipeline.core.params import load_params  # noqa: E402
 from pipeline.sampling import ranking  # noqa: E402
 from pipeline.shards import derive, sealed  # noqa: E402
 from pipeline.shards.folder import shard_name  # noqa: E402
-from pipeline.shards.sealed import Seal  # noqa: E402
 from pipeline.snapshot import tables  # noqa: E402
 from pipeline.snapshot.receipt import FolderIdentity, Receipt, write_receipt  # noqa: E402
 from pipeline.views.features.recipe import FeatureRecipe  # noqa: E402
@@ -69,9 +70,9 @@ def write_ranking(clips: int) -> pa.Table:
         table, strata=params.strata, allocation=params.allocation, seed=params.seed, splits=params.splits
     )
     order = pa.Table.from_pandas(ranked, preserve_index=False).cast(schema.RANKING_SCHEMA)
-    pq.write_table(order, schema.RANKING)
+    sealed.write_table(schema.RANKING, order)
     sample = order.slice(0, clips).append_column("weight", pa.array(np.ones(clips, dtype=np.int64)))
-    pq.write_table(sample.cast(schema.SAMPLE_SCHEMA), schema.SAMPLE)
+    sealed.write_table(schema.SAMPLE, sample.cast(schema.SAMPLE_SCHEMA))
     schema.REJECTED.write_text(",".join(schema.REJECTED_COLUMNS) + "\n")
     return sample
 
@@ -90,7 +91,17 @@ def write_shards(sample: pa.Table) -> None:
         with sealed.writing(path, schema.CLIPS_SCHEMA, compression="none", use_dictionary=False) as writer:
             for group in range(0, rows.num_rows, 64):
                 writer.write(rows.slice(group, 64).cast(schema.CLIPS_SCHEMA))
-            writer.seal(Seal(snapshot="generated", title="", license="", fingerprint=sealed.fingerprint(path.name)))
+            writer.seal(
+                ClipsSeal(
+                    snapshot="generated",
+                    title="",
+                    license="",
+                    fingerprint=sealed.fingerprint(path.name),
+                    revision=Check.REVISION,
+                    source={},
+                    seconds=(0.5, 20.0),
+                )
+            )
         source = schema.WAVEFORMS / path.name
         derive.make_shard(waveforms, path, source, source)
         derive.make_shard(features, source, schema.FEATURES / path.name, schema.FEATURES / path.name)
@@ -120,7 +131,9 @@ def main() -> None:
             copy(ROOT / name, name)
         write_tables(options.rows)
         identity = FolderIdentity(options.clips, "0" * 64)
-        write_receipt(schema.RECEIPT, Receipt("generated", "kaggle-v1", {"kind": "generated"}, options.clips, identity))
+        digests = {path.name: sha256(path.read_bytes()).hexdigest() for path in schema.TABLES.iterdir()}
+        source: dict[str, str | int] = {"kind": "generated"}
+        write_receipt(schema.RECEIPT, Receipt("generated", "kaggle-v1", source, options.clips, identity, digests))
         write_shards(write_ranking(options.clips))
         taken = [[measured(checkout) for checkout in checkouts] for _ in range(options.runs)]
         os.chdir(ROOT)

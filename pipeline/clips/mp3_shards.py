@@ -30,6 +30,7 @@ from pipeline.shards.sealed import Seal, Shard
 from pipeline.snapshot.description import Description
 
 _ROW_GROUP_CLIPS = 64
+_KNOWN_UNREAD = frozenset({Reason.EXCLUDED, Reason.MISSING, Reason.EMPTY})  # whatever the bytes
 
 
 class Rejection(NamedTuple):
@@ -188,9 +189,15 @@ class ClipShards:
         How many clips a full shard holds.
     seal
         What all shards of this run have in common.
+    local
+        Whether the snapshot lies on this machine. There a clip that was rejected for bytes that the index does not
+        vouch for is judged again by each run: the archive may have been damaged, and be whole now.
     """
 
-    def __init__(self, candidates: Candidates, check: Check, shard_clips: int, seal: ClipsSeal) -> None:
+    def __init__(
+        self, candidates: Candidates, check: Check, shard_clips: int, seal: ClipsSeal, *, local: bool = False
+    ) -> None:
+        self._local = local
         self._candidates = candidates
         self._check = check
         self._shard_clips = shard_clips
@@ -204,7 +211,7 @@ class ClipShards:
         examination = Examination(self._check, self._recall, fetch, pool)
         rank = 0
         while not goal.reached() and rank < len(self._candidates):
-            seal = self._find(rank, goal)
+            seal = self._find(rank, goal, fetch)
             if seal is None:
                 verdicts = examination.run(self._candidates.since(rank), goal, self._shard_clips)
                 seal = self._write(self._folder.new(self._count), verdicts, goal, tally)
@@ -223,9 +230,28 @@ class ClipShards:
         return Earlier(self._seals, self._seal, self._check)
 
     def _recall(self, candidate: Candidate) -> Verdict | None:
-        return self._earlier.recall(candidate)
+        verdict = self._earlier.recall(candidate)
+        if verdict is not None and verdict.rejected is not None and self._is_read_again(candidate, verdict.rejected):
+            return None
+        return verdict
 
-    def _find(self, rank: int, goal: Goal) -> ClipsSeal | None:
+    def _is_read_again(self, candidate: Candidate, rejected: Rejected) -> bool:
+        """Tell whether a rejection rests on bytes of a disk that are not those of the index, or may not be."""
+        if not self._local or candidate.member is None or rejected.reason in _KNOWN_UNREAD:
+            return False
+        return rejected.reason is Reason.CHECKSUM or candidate.member.crc32 is None
+
+    def _is_still_rejected(self, rejection: Rejection, candidate: Candidate, fetch: Fetch) -> bool:
+        before = Rejected(Reason(rejection.reason), rejection.detail)
+        if not self._is_read_again(candidate, before):
+            return True
+        try:
+            found = self._check.judge(candidate, fetch(self._check.member_to_fetch(candidate))).rejected
+        except Rejected as rejected:
+            found = rejected
+        return found is not None and str(found) == str(before)
+
+    def _find(self, rank: int, goal: Goal, fetch: Fetch) -> ClipsSeal | None:
         """Return the seal of the next shard if it is there, whole, and what would be made now."""
 
         def right(path: Path) -> ClipsSeal | None:
@@ -237,7 +263,11 @@ class ClipShards:
                 return None
             candidates = self._candidates.between(first, last + 1)
             entries = [candidates[rejection.rank - first].entry() for rejection in seal.rejected]
-            is_right = seal.fingerprint == self._fingerprint(candidates) and list(seal.entries) == entries
+            is_right = (
+                seal.fingerprint == self._fingerprint(candidates)
+                and list(seal.entries) == entries
+                and all(self._is_still_rejected(each, candidates[each.rank - first], fetch) for each in seal.rejected)
+            )
             return self._seals.pop(path) if is_right else None
 
         return self._folder.find(self._count, right)

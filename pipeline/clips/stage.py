@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.clips.candidates import Candidates, Goal
 from pipeline.clips.check import Check
@@ -21,6 +20,7 @@ from pipeline.core.errors import SampleError
 from pipeline.core.params import Subsample, load_params, load_runtime
 from pipeline.core.progress import progress
 from pipeline.sampling import shares
+from pipeline.shards import sealed
 from pipeline.snapshot import formats
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import describe
@@ -36,7 +36,7 @@ def run() -> str:
     """Write ``data/clips/``, ``data/rejected.csv`` and ``data/sample.parquet``; return what to tell the user."""
     params = load_params()
     wanted = params.subsample
-    order = pq.read_table(schema.RANKING)
+    order = sealed.read_table(schema.RANKING)
     if wanted.clips is not None and wanted.clips > order.num_rows:
         raise _too_few(wanted, order, Tally(wanted.max_rejected))
     _warn_of_unknown(wanted.exclude, order)
@@ -46,12 +46,13 @@ def run() -> str:
     index = formats.index_clips(read_members(), receipt.format)
     candidates = Candidates(order, index, wanted.exclude, receipt.format)
     seal = wanted_seal(params, description, receipt.source_identity())
-    clips = ClipShards(candidates, Check(wanted.seconds), params.shards.clips, seal)
+    local = not description.source.is_remote
+    clips = ClipShards(candidates, Check(wanted.seconds), params.shards.clips, seal, local=local)
     goal = Goal.of(wanted)
     tally = Tally(wanted.max_rejected)
     archive = _Archive(partial(reopen_snapshot, description, runtime, receipt), runtime.connections)
     with archive as pool, progress("clips", wanted.clips, "clips") as bar:
-        if not description.source.is_remote:
+        if local:
             archive.open()
 
         def fetch(member: Member) -> bytes:
@@ -65,9 +66,7 @@ def run() -> str:
         raise _too_few(wanted, order, tally)
     clips.publish()
     atomic.write_text(schema.REJECTED, _as_csv(tally.rejected))
-    sample = _sample(order, tally.accepted)
-    with atomic.replacing(schema.SAMPLE) as temporary:
-        pq.write_table(sample, temporary, compression="zstd", store_schema=False)
+    sealed.write_table(schema.SAMPLE, _sample(order, tally.accepted))
     accepted, rejected = len(tally.accepted), len(tally.rejected)
     return f"{accepted} clips, {goal.hours_so_far:.2f} hours; {rejected} rejected ({tally.reasons()})"
 

@@ -230,9 +230,13 @@ def read_yaml(path: Path) -> Any:
         It is not there, is no YAML, or holds more values than any settings have once its aliases are expanded.
     """
     try:
+        if not path.is_file() and path.exists():
+            raise ParameterError(str(path), ["is no regular file"])
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ParameterError(str(path), ["no such file"]) from None
+    except OSError as error:
+        raise ParameterError(str(path), [error.strerror or str(error)]) from None
     except UnicodeDecodeError as error:
         raise ParameterError(str(path), [str(error)]) from None
     return _parsed(text, str(path)) or {}

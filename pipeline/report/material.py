@@ -19,16 +19,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from pipeline.clips import originals
 from pipeline.core import schema
 from pipeline.core.errors import ShardError, TableError
 from pipeline.core.schema import Reason
+from pipeline.shards import sealed
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
-from pipeline.shards.sealed import Shard
+from pipeline.shards.sealed import Seal, Shard
 from pipeline.snapshot import formats, tables
+from pipeline.snapshot.receipt import require_file
 from pipeline.waveforms.reader import Waveforms
 
 SHIPPED_SPLITS = ("valid-train", "valid-dev", "valid-test")
@@ -80,7 +81,13 @@ class Material:
     bytes_waveforms: int
 
 
-def load(clips: Waveforms, drawn_from: Sequence[str], strata: Sequence[str], snapshot_format: str) -> Material:
+def load(
+    clips: Waveforms,
+    drawn_from: Sequence[str],
+    strata: Sequence[str],
+    snapshot_format: str,
+    verify: Callable[[Path], None] = lambda _: None,
+) -> Material:
     """Read what the stages before wrote.
 
     Parameters
@@ -93,6 +100,8 @@ def load(clips: Waveforms, drawn_from: Sequence[str], strata: Sequence[str], sna
         The columns that strata are made of.
     snapshot_format
         One of `pipeline.snapshot.formats.FORMATS`.
+    verify
+        Raises `TableError` for a table that is not what `download` wrote.
 
     Raises
     ------
@@ -105,17 +114,23 @@ def load(clips: Waveforms, drawn_from: Sequence[str], strata: Sequence[str], sna
     served = formats.find_tables((path.name for path in schema.TABLES.iterdir()), snapshot_format)
     shipped = [table for table in SHIPPED_SPLITS if table in served]
     population = read_population(drawn_from, columns, snapshot_format)
-    sample = read_columns(schema.SAMPLE, ["clip_id", "stratum", *columns]).to_pandas()
+    for path in formats.paths_of(drawn_from, snapshot_format):
+        verify(path)
+    sample = sealed.read_table(schema.SAMPLE, list(dict.fromkeys(["clip_id", "stratum", *columns]))).to_pandas()
     read = _read_shards(schema.WAVEFORMS, lambda path: Shard(path, DerivedSeal).read_all(_MEASURED))
     waveforms = pa.concat_tables(read).to_pandas()
     if not waveforms["clip_id"].equals(sample["clip_id"]):
         raise ShardError(f"{schema.WAVEFORMS}: holds other clips than {schema.SAMPLE}; make it again with: dvc repro")
+    rejected = read_rejected()
+    sealed_rejections = [list(map(str, row)) for rows in _read_shards(schema.CLIPS, _rejected_of) for row in rows]
+    if rejected.to_numpy().tolist() != sealed_rejections:
+        raise ShardError(f"{schema.REJECTED}: names other clips than {schema.CLIPS}; make it again with: dvc repro")
     return Material(
         population=population[columns],
-        shipped=_read_shipped(population, shipped, snapshot_format),
-        eligible=read_columns(schema.RANKING, list(dict.fromkeys([*columns, "stratum", "split"]))).to_pandas(),
+        shipped=_read_shipped(population, shipped, snapshot_format, verify),
+        eligible=sealed.read_table(schema.RANKING, list(dict.fromkeys([*columns, "stratum", "split"]))).to_pandas(),
         sample=sample,
-        rejected=read_rejected(),
+        rejected=rejected,
         waveforms=waveforms,
         features=clips.features(),
         bytes_mp3=sum(_read_shards(schema.CLIPS, originals.mp3_bytes)),
@@ -124,13 +139,29 @@ def load(clips: Waveforms, drawn_from: Sequence[str], strata: Sequence[str], sna
     )
 
 
-def _read_shipped(clips: pd.DataFrame, shipped: Sequence[str], snapshot_format: str) -> pd.DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class _ClipsSeal(Seal):
+    """As much of a seal of clips as is needed here."""
+
+    rejected: list[list[str | int]]
+
+
+def _rejected_of(path: Path) -> list[list[str | int]]:
+    return Shard(path, _ClipsSeal).seal.rejected
+
+
+def _read_shipped(
+    clips: pd.DataFrame, shipped: Sequence[str], snapshot_format: str, verify: Callable[[Path], None]
+) -> pd.DataFrame:
     """Return ``table`` and ``text`` of the tables `shipped`; one that no clip is drawn from may be damaged."""
     drawn = set(clips["table"])
     texts = [clips.loc[clips["table"].isin(shipped), ["table", "text"]]]
     for table in [table for table in shipped if table not in drawn]:
         try:
-            texts.append(read_population([table], ["text"], snapshot_format)[["table", "text"]])
+            read = read_population([table], ["text"], snapshot_format)[["table", "text"]]
+            for path in formats.paths_of([table], snapshot_format):
+                verify(path)
+            texts.append(read)
         except TableError as error:
             log.warning("%s. No clip is drawn from this table; the report does without it", error)
     return pd.concat(texts, ignore_index=True)
@@ -151,27 +182,6 @@ def read_population(tables_named: Iterable[str], columns: Sequence[str], snapsho
     return pd.concat(read, ignore_index=True)
 
 
-def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
-    """Read some columns of a Parquet file.
-
-    Raises
-    ------
-    ShardError
-        It is damaged, or has no such column.
-    """
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
-            table = file.read(list(columns), use_threads=False)
-    except FileNotFoundError:
-        raise
-    except (OSError, pa.ArrowException) as error:
-        raise ShardError(f"{path}: cannot be read ({error}); get it again with: dvc checkout or dvc pull") from None
-    missing = set(columns) - set(table.column_names)
-    if missing:
-        raise ShardError(f"{path}: has no column {', '.join(sorted(missing))}; make it again with: dvc repro")
-    return table
-
-
 def read_rejected(path: Path = schema.REJECTED) -> pd.DataFrame:
     """Read ``data/rejected.csv``: `schema.REJECTED_COLUMNS`, all of them strings.
 
@@ -181,6 +191,7 @@ def read_rejected(path: Path = schema.REJECTED) -> pd.DataFrame:
         It is not what `subsample` writes: the line.
     """
     again = f"get it again with: dvc checkout {path}, or make it again with: dvc repro"
+    require_file(path)
     data = path.read_bytes()
     rows: list[tuple[str, ...]] = []
     line = 1
@@ -209,6 +220,7 @@ def _rejected_row(row: list[str]) -> tuple[str, ...]:
 
 def _read_table(form: formats.Format, path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read columns of a table, whatever the release calls them; an empty text is a missing value."""
+    require_file(path)
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = next(csv.reader(file, **form.dialect))
     theirs = {name: next(each for each in form.columns[name] if each in header) for name in columns if name != "table"}

@@ -27,7 +27,7 @@ def run() -> str:
     params = load_params()
     receipt = read_receipt()
     waveforms = open_waveforms()
-    drawn = material.load(waveforms, params.stratify.tables, params.stratify.strata, receipt.format)
+    drawn = material.load(waveforms, params.stratify.tables, params.stratify.strata, receipt.format, receipt.verify)
     report = numbers.summarise(drawn, params.stratify.strata, params.stratify.allocation)
     places = exhibits.choose(drawn.sample)
     furthest = exhibits.gather_furthest(drawn, report.voices.outliers)

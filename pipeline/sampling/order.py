@@ -49,8 +49,11 @@ def make_order(wanted: Stratify) -> Order:
     SampleError
         No clip is eligible; the message says how many rows each filter took.
     """
-    format_name = read_receipt().format
+    receipt = read_receipt()
+    format_name = receipt.format
     clips = tables.read_clips(wanted.tables, format_name=format_name)
+    for path in formats.paths_of(wanted.tables, format_name):
+        receipt.verify(path)
     if wanted.estimated_seconds is not None:
         members = formats.index_clips(read_members(), format_name)
         clips["estimated_seconds"] = tables.estimated_seconds(clips["clip_id"], members, format_name)

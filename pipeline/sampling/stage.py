@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from pipeline.core import atomic, schema
+from pipeline.core import schema
 from pipeline.core.params import load_params
 from pipeline.sampling.order import make_order
+from pipeline.shards import sealed
 
 
 def run() -> str:
     """Write ``data/ranking.parquet``; return what to tell the user."""
     order = make_order(load_params().stratify)
-    with atomic.replacing(schema.RANKING) as temporary:
-        pq.write_table(order.ranking, temporary, compression="zstd", store_schema=False)
+    sealed.write_table(schema.RANKING, order.ranking)
     strata = pc.count_distinct(order.ranking["stratum"]).as_py()
     apart = f"; {order.apart} more have their sentence and their speaker in different splits" if order.apart else ""
     return f"{order.ranking.num_rows} of {order.rows} clips are eligible, in {strata} strata{apart}"

@@ -63,6 +63,7 @@ def derive(recipe: Recipe, source: Path, target: Path, engine: Engine) -> Derive
         A worker died; what was done is kept.
     """
     sources = {path.name: Shard(path, Seal) for path in shard_paths(source)}
+    sealed.require_in_order(sources.values())
     engine.prepare(make_shard, len(sources))
     folder = ShardFolder(target)
     before = sealed.read_whole(folder.existing(), DerivedSeal)

@@ -11,11 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, Generic, Self, TypeVar
@@ -37,26 +39,18 @@ LOCAL = pyarrow.fs.LocalFileSystem()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seal:
-    """What every shard says of itself.
+class TableSeal:
+    """What every sealed file says of itself.
 
     Attributes
     ----------
     version
         Of this project.
-    snapshot, title, license
-        The snapshot that its clips are from.
-    fingerprint
-        SHA-256 of all that it was made from (`fingerprint`).
     content_sha256, footer_sha256
         See the head of this module; zeros until it is written.
     """
 
     version: str = schema.VERSION
-    snapshot: str
-    title: str
-    license: str
-    fingerprint: str
     content_sha256: str = _BLANK
     footer_sha256: str = _BLANK
 
@@ -66,7 +60,25 @@ class Seal:
         return cls(**{field.name: facts[field.name] for field in fields(cls)})
 
 
-AnySeal = TypeVar("AnySeal", bound=Seal)
+@dataclass(frozen=True, kw_only=True)
+class Seal(TableSeal):
+    """What every shard says of itself.
+
+    Attributes
+    ----------
+    snapshot, title, license
+        The snapshot that its clips are from.
+    fingerprint
+        SHA-256 of all that it was made from (`fingerprint`).
+    """
+
+    snapshot: str
+    title: str
+    license: str
+    fingerprint: str
+
+
+AnySeal = TypeVar("AnySeal", bound=TableSeal)
 
 
 def fingerprint(facts: Any) -> str:
@@ -85,7 +97,7 @@ class Writer:
         """Write a row group."""
         self._parquet.write_table(rows)
 
-    def seal(self, seal: Seal) -> None:
+    def seal(self, seal: TableSeal) -> None:
         """Say what the shard was made from; once, after its last row group."""
         self._parquet.add_key_value_metadata({**self._metadata, _KEY: _json(asdict(seal))})
 
@@ -166,6 +178,15 @@ class Shard(Generic[AnySeal]):
         """Its columns."""
         return self.metadata.schema.to_arrow_schema()
 
+    @property
+    def first_rank(self) -> int | None:
+        """The rank of its first clip, as its footer has it; None where it has no ranks."""
+        names = self.metadata.schema.names
+        if not self.num_rows or "rank" not in names:
+            return None
+        statistics = self.metadata.row_group(0).column(names.index("rank")).statistics
+        return int(statistics.min) if statistics is not None and statistics.has_min_max else None
+
     def read(self, group: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Read a row group, or some of its columns."""
         rows = self.metadata.row_group(group).num_rows
@@ -200,6 +221,8 @@ class Shard(Generic[AnySeal]):
         return table
 
     def _open(self) -> pa.NativeFile:
+        if isinstance(self.filesystem, pyarrow.fs.LocalFileSystem):
+            _require_regular(Path(self.path))
         return self.filesystem.open_input_file(str(self.path))
 
     @contextmanager
@@ -213,6 +236,43 @@ class Shard(Generic[AnySeal]):
 
 
 _REMEDY = "get it again with: dvc checkout or dvc pull"
+
+
+def require_in_order(shards: Iterable[Shard[Any]]) -> None:
+    """Raise `ShardError` where a shard has earlier ranks than the one before: each is whole, but in another's place."""
+    for before, after in pairwise(shards):
+        if before.first_rank is not None and after.first_rank is not None and before.first_rank >= after.first_rank:
+            raise ShardError(f"{after.path}: has earlier clips than {before.path}; {_REMEDY}")
+
+
+def _require_regular(path: Path) -> None:
+    """Raise OSError where something else lies in the place of a file: a pipe would be waited for without end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("no regular file")
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a single table, sealed."""
+    with writing(path, table.schema, compression="zstd") as writer:
+        writer.write(table)
+        writer.seal(TableSeal())
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read what `write_table` wrote, or some columns of it.
+
+    Raises
+    ------
+    ShardError
+        It is not there, is damaged, or has no such column.
+    """
+    if not os.path.lexists(path):
+        raise ShardError(f"{path}: no such file; make it with: dvc repro, or fetch it with: dvc pull")
+    shard = Shard(path, TableSeal)
+    missing = sorted(set(columns or ()).difference(shard.columns.names))
+    if missing:
+        raise ShardError(f"{path}: has no column {', '.join(missing)}; make it again with: dvc repro")
+    return shard.read_all(columns)
 
 
 def read_whole(paths: Iterable[Path], kind: type[AnySeal]) -> dict[Path, AnySeal]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -117,6 +117,13 @@ def find_tables(names: Iterable[str], format_name: str = "kaggle-v1") -> dict[st
         expected = f"{FORMATS[format_name].prefix}*{FORMATS[format_name].suffix}"
         raise SnapshotError(f"the snapshot holds no table: expected {expected} beside the folders of clips")
     return tables
+
+
+def paths_of(tables: Iterable[str], format_name: str = "kaggle-v1", folder: Path = schema.TABLES) -> list[Path]:
+    """Return the files of `tables`, and that of the clips' durations where there is one."""
+    form = FORMATS[format_name]
+    wanted = {*tables, *([] if form.own_folders else [DURATIONS])}
+    return [path for path in sorted(folder.iterdir()) if form.table_of(path.name) in wanted]
 
 
 def index_clips(members: pa.Table, format_name: str = "kaggle-v1") -> pa.Table:

@@ -5,8 +5,9 @@ Both are written and read here only. A file that is damaged, or is not there, is
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -15,10 +16,11 @@ import pyarrow.parquet as pq
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from pipeline.core import schema
-from pipeline.core.errors import SnapshotError
+from pipeline.core.errors import SnapshotError, TableError
 
 _STRICT = ConfigDict(strict=True, extra="forbid")
 _LARGEST_RECEIPT_BYTES = 1 << 20
+_REMEDY = "Make it with: dvc repro, or where DVC takes it for unchanged: dvc repro --force --downstream download"
 
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -88,6 +90,8 @@ class Receipt:
         How many members the index lists.
     identity
         What recognises the archive or folder when it is opened again.
+    tables
+        The SHA-256 of each table, by its file name.
     """
 
     snapshot: str
@@ -95,7 +99,22 @@ class Receipt:
     source: dict[str, str | int]
     members: Count
     identity: ArchiveIdentity | FolderIdentity
+    tables: dict[str, Sha256] = field(default_factory=dict)
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    def verify(self, table: Path) -> None:
+        """Make sure that a table is what `download` wrote.
+
+        Raises
+        ------
+        TableError
+            It is another one, or damaged.
+        """
+        require_file(table)
+        with table.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != self.tables.get(table.name):
+            raise TableError(table.name, None, f"is not byte for byte what download wrote. {_REMEDY}")
 
     def source_identity(self) -> dict[str, Any]:
         """Return what goes into the seals of clips fetched from it: no word of a server, and no path.
@@ -168,7 +187,4 @@ def require_file(path: Path) -> None:
 
 
 def _damaged(path: Path) -> SnapshotError:
-    return SnapshotError(
-        f"{path}: is damaged, or of another version of this project.\n"
-        "Make it with: dvc repro, or where DVC takes it for unchanged: dvc repro --force --downstream download"
-    )
+    return SnapshotError(f"{path}: is damaged, or of another version of this project.\n{_REMEDY}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -31,14 +32,17 @@ def run() -> str:
         wanted = [_require_bounded(Member(**row)) for row in rows]
         with atomic.replacing_folder(schema.SNAPSHOT) as folder:
             (folder / schema.TABLES.name).mkdir()
+            digests = {}
             with progress("tables", sum(member.size_bytes for member in wanted), "B") as bar:
                 for member in wanted:
                     data = _read_table(opened.snapshot, member)
-                    (folder / schema.TABLES.name / PurePosixPath(member.name).name).write_bytes(data)
+                    table = PurePosixPath(member.name).name
+                    (folder / schema.TABLES.name / table).write_bytes(data)
+                    digests[table] = hashlib.sha256(data).hexdigest()
                     bar.update(len(data))
             write_members(folder / schema.MEMBERS_FILE.name, members)
             source = description.source.identity()
-            receipt = Receipt(name, description.format, source, members.num_rows, opened.identity)
+            receipt = Receipt(name, description.format, source, members.num_rows, opened.identity, digests)
             write_receipt(folder / schema.RECEIPT.name, receipt)
     finally:
         opened.snapshot.close()

@@ -24,7 +24,7 @@ from pipeline.core import schema
 from pipeline.core.errors import ShardError
 from pipeline.shards.folder import remote_shard_paths, shard_paths
 from pipeline.shards.recipe import DerivedSeal, is_made_from
-from pipeline.shards.sealed import Shard
+from pipeline.shards.sealed import Shard, require_in_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -244,6 +244,7 @@ class _Store:
         for shard in shards:
             if shard.columns != shards[0].columns or not shard.seal.is_like(self.seal):
                 raise ShardError(f"{shard.path}: was made in another way than {shards[0].path}; run: dvc repro")
+        require_in_order(shards)
         self._shards = shards
         self._groups = [(shard, group) for shard in shards for group in shard.groups]
         self._starts = np.cumsum([0, *(rows for shard in shards for rows in shard.rows_of_groups)])

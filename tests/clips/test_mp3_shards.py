@@ -54,6 +54,7 @@ class Archive:
     def __init__(self, clips: list[bytes | None]) -> None:
         self.clips = {f"valid-test/sample-{number:06}": data for number, data in enumerate(clips)}
         self.fetched: list[str] = []
+        self.damaged: set[str] = set()
 
     def candidates(self, exclude: tuple[str, ...] = ()) -> Candidates:
         rows = []
@@ -71,6 +72,8 @@ class Archive:
     def fetch(self, member: Member) -> bytes:
         clip_id = member.name.removeprefix("cv-valid-test/cv-").removesuffix(".mp3")
         self.fetched.append(clip_id)
+        if clip_id in self.damaged:
+            raise Rejected(Reason.CHECKSUM, clip_id)
         data = self.clips[clip_id]
         assert data is not None
         return data
@@ -221,10 +224,11 @@ def fill(
     *,
     max_rejected: float = 1.0,
     seconds: tuple[float, float] = (0.5, 20),
+    local: bool = False,
 ) -> Tally:
     """Do what `subsample` does."""
     seal = ClipsSeal(**asdict(seals.seal()), revision=Check.REVISION, source=SOURCE, seconds=seconds)
-    shards = ClipShards(archive.candidates(), Check(seconds), shard_clips, seal)
+    shards = ClipShards(archive.candidates(), Check(seconds), shard_clips, seal, local=local)
     tally = Tally(max_rejected)
     archive.fetched.clear()
     list(shards.fill(Goal(clips, None), tally, archive.fetch, Here()))
@@ -338,3 +342,28 @@ def test_excluded_ones_do_not_count_as_bad() -> None:
     tally.rejected.append(Rejection(2, "valid-test/sample-000002", "empty", ""))
     with pytest.raises(SampleError, match="1 of 2"):
         tally.verify(1)
+
+
+@pytest.mark.parametrize("shard_clips", [2, 3, 9])
+def test_a_clip_that_was_damaged_on_this_disk_and_is_whole_again_is_drawn(folder: Path, shard_clips: int) -> None:
+    whole = Archive([*GOOD])
+    fill(whole, 4, shard_clips, local=True)
+    expected = contents(folder)
+    shutil.rmtree(folder)
+    damaged = Archive([*GOOD])
+    damaged.damaged = {"valid-test/sample-000001"}
+    assert [each.rank for each in fill(damaged, 4, shard_clips, local=True).rejected] == [1]
+    assert damaged.fetched.count("valid-test/sample-000001") == 1
+    assert [each.rank for each in fill(damaged, 4, shard_clips, local=True).rejected] == [1]
+    assert damaged.fetched == ["valid-test/sample-000001"]
+    assert fill(whole, 4, shard_clips, local=True).rejected == []
+    assert contents(folder) == expected
+
+
+def test_what_two_connections_agreed_on_is_not_asked_for_again(folder: Path) -> None:
+    damaged = Archive([*GOOD])
+    damaged.damaged = {"valid-test/sample-000001"}
+    fill(damaged, 4, 9)
+    assert folder.exists()
+    fill(damaged, 4, 9)
+    assert damaged.fetched == []

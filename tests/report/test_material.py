@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from pipeline.__main__ import main
 from pipeline.core import schema
 from pipeline.core.errors import ShardError, TableError
 from pipeline.report import material
+from pipeline.shards import sealed
 from pipeline.snapshot import formats, tables
 from pipeline.waveforms.reader import open_waveforms
 from tests.support.project import REAL_TABLES, Project
@@ -147,6 +149,18 @@ def remove(path: Path) -> None:
     path.unlink()
 
 
+def swap_letters(path: Path) -> None:
+    """Change what a reader of text takes as it is."""
+    data = path.read_bytes()
+    at = max(data.rfind(letter) for letter in b"aeiou")
+    path.write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 FILES = [
     *("data/rejected.csv", "data/sample.parquet", "data/ranking.parquet", "data/snapshot/receipt.json"),
     *("data/clips/part-00000.parquet", "data/waveforms/part-00000.parquet", "data/waveforms/part-00003.parquet"),
@@ -155,7 +169,7 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize("damage", [cut, empty, remove])
+@pytest.mark.parametrize("damage", [cut, empty, remove, swap_letters, pipe])
 @pytest.mark.parametrize("name", FILES)
 def test_damaged_inputs_end_in_one_message_and_leave_the_report_as_it_was(
     name: str,
@@ -199,7 +213,7 @@ def test_waveforms_of_another_sample_are_not_reported_on(reported: Project, monk
 
 def test_a_file_without_a_column_is_an_error_that_names_both(staged_once: Project) -> None:
     with pytest.raises(ShardError, match=r"sample.parquet: has no column pitch"):
-        material.read_columns(staged_once.root / schema.SAMPLE, ["clip_id", "pitch"])
+        sealed.read_table(staged_once.root / schema.SAMPLE, ["clip_id", "pitch"])
 
 
 def test_a_damaged_table_that_no_clip_is_drawn_from_is_left_out_and_named(

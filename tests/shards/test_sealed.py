@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import random
 from dataclasses import asdict, dataclass, replace
@@ -171,3 +172,59 @@ def test_a_shard_that_fails_leaves_nothing(tmp_path: Path) -> None:
 def test_a_fingerprint_knows_the_facts_and_not_their_order(facts: dict[str, object]) -> None:
     assert sealed.fingerprint(facts) == sealed.fingerprint(dict(reversed(facts.items())))
     assert sealed.fingerprint(facts) != sealed.fingerprint({**facts, "one more": 1})
+
+
+# What lies in the place of a shard
+
+
+def test_a_pipe_in_the_place_of_a_shard_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "part-00000.parquet")
+    with pytest.raises(ShardError, match="no regular file"):
+        Shard(tmp_path / "part-00000.parquet", Seal)
+
+
+def test_a_shard_in_the_place_of_another_is_noticed(tmp_path: Path) -> None:
+    ranked = pa.schema([("rank", pa.int64())])
+    for name, rank in (("a", 0), ("b", 8)):
+        with sealed.writing(tmp_path / name, ranked) as writer:
+            writer.write(pa.table({"rank": [rank, rank + 1]}, schema=ranked))
+            writer.seal(seal())
+    first, second = (Shard(tmp_path / name, Seal) for name in "ab")
+    sealed.require_in_order([first, second])
+    for wrong in ([second, first], [first, first]):
+        with pytest.raises(ShardError, match="has earlier clips than"):
+            sealed.require_in_order(wrong)
+
+
+# Single tables
+
+
+def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
+    table = pa.table({"number": [1, 2], "text": ["a", None]})
+    sealed.write_table(tmp_path / "table.parquet", table)
+    assert sealed.read_table(tmp_path / "table.parquet").equals(table)
+    assert sealed.read_table(tmp_path / "table.parquet", ["text"]).equals(table.select(["text"]))
+
+
+def test_no_changed_byte_of_a_table_is_handed_out(tmp_path: Path) -> None:
+    """A page's header has no checksum: a change there that reads as the same rows does no harm."""
+    path = tmp_path / "table.parquet"
+    table = pa.table({"number": [1, 2], "text": ["a", None]})
+    sealed.write_table(path, table)
+    data = path.read_bytes()
+    noticed = 0
+    for place in range(len(data)):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
+        try:
+            assert sealed.read_table(path).equals(table), place
+        except ShardError:
+            noticed += 1
+    assert noticed > len(data) // 2
+
+
+@pytest.mark.parametrize(("columns", "said"), [(["pitch"], "has no column pitch"), (None, "no such file")])
+def test_a_table_or_column_that_is_not_there_is_named(tmp_path: Path, columns: list[str] | None, said: str) -> None:
+    if columns:
+        sealed.write_table(tmp_path / "table.parquet", pa.table({"number": [1]}))
+    with pytest.raises(ShardError, match=f"table.parquet: {said}"):
+        sealed.read_table(tmp_path / "table.parquet", columns)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core import schema
-from pipeline.core.errors import SnapshotError
+from pipeline.core.errors import SnapshotError, TableError
 from pipeline.snapshot.receipt import (
     ArchiveIdentity,
     FolderIdentity,
@@ -165,3 +167,17 @@ def test_no_flipped_byte_of_an_index_gives_another_one(
     except SnapshotError:
         return
     assert found.equals(index())
+
+
+def test_a_table_is_what_the_receipt_says(tmp_path: Path) -> None:
+    data = b"filename,text\na.mp3,one\n"
+    (tmp_path / "cv-a.csv").write_bytes(data)
+    whole = replace(receipt(), tables={"cv-a.csv": hashlib.sha256(data).hexdigest()})
+    whole.verify(tmp_path / "cv-a.csv")
+    for place in range(len(data)):
+        (tmp_path / "cv-a.csv").write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(TableError, match=r"cv-a\.csv: is not byte for byte what download wrote"):
+            whole.verify(tmp_path / "cv-a.csv")
+    (tmp_path / "cv-b.csv").write_bytes(data)
+    with pytest.raises(TableError, match=r"cv-b\.csv"):
+        whole.verify(tmp_path / "cv-b.csv")

@@ -17,7 +17,8 @@ from pipeline.commands.verify.outputs import Outputs, Problem
 from pipeline.commands.verify.shards import Examined
 from pipeline.core import schema
 from pipeline.core.errors import PipelineError
-from pipeline.report.material import read_columns, read_rejected
+from pipeline.report.material import read_rejected
+from pipeline.shards import sealed
 from pipeline.shards.folder import shard_name
 
 _MADE_OF = {"waveforms": "clips", "features": "waveforms", "transcripts": "waveforms"}
@@ -43,7 +44,9 @@ class Tables:
             if path is None:
                 return None
             try:
-                return path, read_rejected(path) if path.suffix == ".csv" else read_columns(path, columns).to_pandas()
+                return path, read_rejected(path) if path.suffix == ".csv" else sealed.read_table(
+                    path, columns
+                ).to_pandas()
             except (PipelineError, OSError, ValueError) as error:
                 problems.append(Problem.of(path, error))
                 return None
