@@ -108,12 +108,16 @@ def load(
     clips = read_population(drawn_from, columns, snapshot_format)
     for path in tables.paths_of(drawn_from, snapshot_format):
         verify(path)
-    sample = sealed.read_table(schema.SAMPLE, list(dict.fromkeys(["clip_id", "stratum", *columns]))).to_pandas()
+    sample = sealed.read_table(
+        schema.SAMPLE, schema.SAMPLE_SCHEMA, list(dict.fromkeys(["clip_id", "stratum", *columns]))
+    ).to_pandas()
     waveforms = _read_shards(schema.WAVEFORMS, lambda path: Shard(path, DerivedSeal).read_all(_MEASURED))
     material = Material(
         population=clips[columns],
         shipped=_read_shipped(clips, shipped, snapshot_format, verify),
-        eligible=sealed.read_table(schema.RANKING, list(dict.fromkeys([*columns, "stratum", "split"]))).to_pandas(),
+        eligible=sealed.read_table(
+            schema.RANKING, schema.RANKING_SCHEMA, list(dict.fromkeys([*columns, "stratum", "split"]))
+        ).to_pandas(),
         sample=sample,
         rejected=read_rejected(),
         waveforms=pa.concat_tables(waveforms).to_pandas(),
