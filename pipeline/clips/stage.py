@@ -36,7 +36,7 @@ def run() -> str:
     """Write ``data/clips/``, ``data/rejected.csv`` and ``data/sample.parquet``; return what to tell the user."""
     params = load_params()
     wanted = params.subsample
-    order = sealed.read_table(schema.RANKING)
+    order = sealed.read_table(schema.RANKING, schema.RANKING_SCHEMA)
     if wanted.clips is not None and wanted.clips > order.num_rows:
         raise _too_few(wanted, order, Tally(wanted.max_rejected))
     _warn_of_unknown(wanted.exclude, order)

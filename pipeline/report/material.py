@@ -116,7 +116,9 @@ def load(
     population = read_population(drawn_from, columns, snapshot_format)
     for path in formats.paths_of(drawn_from, snapshot_format):
         verify(path)
-    sample = sealed.read_table(schema.SAMPLE, list(dict.fromkeys(["clip_id", "stratum", *columns]))).to_pandas()
+    sample = sealed.read_table(
+        schema.SAMPLE, schema.SAMPLE_SCHEMA, list(dict.fromkeys(["clip_id", "stratum", *columns]))
+    ).to_pandas()
     read = _read_shards(schema.WAVEFORMS, lambda path: Shard(path, DerivedSeal).read_all(_MEASURED))
     waveforms = pa.concat_tables(read).to_pandas()
     if not waveforms["clip_id"].equals(sample["clip_id"]):
@@ -128,7 +130,9 @@ def load(
     return Material(
         population=population[columns],
         shipped=_read_shipped(population, shipped, snapshot_format, verify),
-        eligible=sealed.read_table(schema.RANKING, list(dict.fromkeys([*columns, "stratum", "split"]))).to_pandas(),
+        eligible=sealed.read_table(
+            schema.RANKING, schema.RANKING_SCHEMA, list(dict.fromkeys([*columns, "stratum", "split"]))
+        ).to_pandas(),
         sample=sample,
         rejected=rejected,
         waveforms=waveforms,

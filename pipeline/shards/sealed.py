@@ -152,7 +152,7 @@ class Shard(Generic[AnySeal]):
         try:
             facts = json.loads((self.metadata.metadata or {})[_KEY.encode()])
             self.seal = kind.of(facts)
-            is_whole = footer.sha256 == self.seal.footer_sha256
+            is_whole = footer.sha256 == self.seal.footer_sha256 and footer.start == _end_of_pages(self.metadata)
         except (KeyError, TypeError, ValueError, RecursionError):
             raise ShardError(f"{path}: was not written by this version of the pipeline, or is damaged") from None
         if not is_whole:
@@ -245,6 +245,15 @@ def require_in_order(shards: Iterable[Shard[Any]]) -> None:
             raise ShardError(f"{after.path}: has earlier clips than {before.path}; {_REMEDY}")
 
 
+def _end_of_pages(metadata: pq.FileMetaData) -> int:
+    """Return where a footer begins that follows the pages it speaks of: nothing was put before, between or behind."""
+    if not metadata.num_row_groups:
+        return len(b"PAR1")
+    last = metadata.row_group(metadata.num_row_groups - 1).column(metadata.num_columns - 1)
+    first_page = last.dictionary_page_offset if last.has_dictionary_page else last.data_page_offset
+    return int(first_page + last.total_compressed_size)
+
+
 def _require_regular(path: Path) -> None:
     """Raise OSError where something else lies in the place of a file: a pipe would be waited for without end."""
     if not stat.S_ISREG(path.stat().st_mode):
@@ -258,20 +267,19 @@ def write_table(path: Path, table: pa.Table) -> None:
         writer.seal(TableSeal())
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read_table(path: Path, expected: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
     """Read what `write_table` wrote, or some columns of it.
 
     Raises
     ------
     ShardError
-        It is not there, is damaged, or has no such column.
+        It is not there, is damaged, or is not a table of the `expected` columns.
     """
     if not os.path.lexists(path):
         raise ShardError(f"{path}: no such file; make it with: dvc repro, or fetch it with: dvc pull")
     shard = Shard(path, TableSeal)
-    missing = sorted(set(columns or ()).difference(shard.columns.names))
-    if missing:
-        raise ShardError(f"{path}: has no column {', '.join(missing)}; make it again with: dvc repro")
+    if shard.columns.remove_metadata() != expected.remove_metadata():
+        raise ShardError(f"{path}: is another table, with the columns {', '.join(shard.columns.names)}; {_REMEDY}")
     return shard.read_all(columns)
 
 

@@ -21,6 +21,7 @@ from pipeline.core.errors import ParameterError
 from pipeline.shards import sealed
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
+from pipeline.snapshot.receipt import write_members
 from tests.support.project import Project
 
 FLIPS = 500
@@ -49,7 +50,10 @@ def rewrite(path: Path, **columns: Any) -> None:
             table.schema.field(name),
             pa.array(change(values), table.schema.field(name).type),
         )
-    pq.write_table(table, path, compression="zstd", store_schema=False)
+    if path.name == schema.MEMBERS_FILE.name:
+        write_members(path, table)
+    else:
+        sealed.write_table(path, table.replace_schema_metadata(None))
 
 
 def reseal(path: Path, change: dict[str, Any], **settings: Any) -> None:

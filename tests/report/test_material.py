@@ -14,7 +14,6 @@ from pipeline.__main__ import main
 from pipeline.core import schema
 from pipeline.core.errors import ShardError, TableError
 from pipeline.report import material
-from pipeline.shards import sealed
 from pipeline.snapshot import formats, tables
 from pipeline.waveforms.reader import open_waveforms
 from tests.support.project import REAL_TABLES, Project
@@ -211,9 +210,13 @@ def test_waveforms_of_another_sample_are_not_reported_on(reported: Project, monk
         material.load(open_waveforms(), ["valid-train"], ["gender"], "kaggle-v1")
 
 
-def test_a_file_without_a_column_is_an_error_that_names_both(staged_once: Project) -> None:
-    with pytest.raises(ShardError, match=r"sample.parquet: has no column pitch"):
-        sealed.read_table(staged_once.root / schema.SAMPLE, ["clip_id", "pitch"])
+def test_another_table_in_the_place_of_the_sample_is_an_error_that_names_it(
+    reported: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(reported.root)
+    shutil.copy(schema.RANKING, schema.SAMPLE)
+    with pytest.raises(ShardError, match=r"sample.parquet: is another table"):
+        material.load(open_waveforms(), ["valid-train"], ["gender"], "kaggle-v1")
 
 
 def test_a_damaged_table_that_no_clip_is_drawn_from_is_left_out_and_named(

@@ -202,8 +202,8 @@ def test_a_shard_in_the_place_of_another_is_noticed(tmp_path: Path) -> None:
 def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     table = pa.table({"number": [1, 2], "text": ["a", None]})
     sealed.write_table(tmp_path / "table.parquet", table)
-    assert sealed.read_table(tmp_path / "table.parquet").equals(table)
-    assert sealed.read_table(tmp_path / "table.parquet", ["text"]).equals(table.select(["text"]))
+    assert sealed.read_table(tmp_path / "table.parquet", table.schema).equals(table)
+    assert sealed.read_table(tmp_path / "table.parquet", table.schema, ["text"]).equals(table.select(["text"]))
 
 
 def test_no_changed_byte_of_a_table_is_handed_out(tmp_path: Path) -> None:
@@ -216,15 +216,22 @@ def test_no_changed_byte_of_a_table_is_handed_out(tmp_path: Path) -> None:
     for place in range(len(data)):
         path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
         try:
-            assert sealed.read_table(path).equals(table), place
+            assert sealed.read_table(path, table.schema).equals(table), place
         except ShardError:
             noticed += 1
     assert noticed > len(data) // 2
 
 
-@pytest.mark.parametrize(("columns", "said"), [(["pitch"], "has no column pitch"), (None, "no such file")])
-def test_a_table_or_column_that_is_not_there_is_named(tmp_path: Path, columns: list[str] | None, said: str) -> None:
-    if columns:
-        sealed.write_table(tmp_path / "table.parquet", pa.table({"number": [1]}))
-    with pytest.raises(ShardError, match=f"table.parquet: {said}"):
-        sealed.read_table(tmp_path / "table.parquet", columns)
+def test_a_table_that_is_another_one_or_not_there_is_named(tmp_path: Path) -> None:
+    sealed.write_table(tmp_path / "table.parquet", pa.table({"number": [1]}))
+    for path, said in (("table.parquet", "is another table, with the columns number"), ("nothing", "no such file")):
+        with pytest.raises(ShardError, match=f"{path}: {said}"):
+            sealed.read_table(tmp_path / path, pa.schema([("pitch", pa.int64())]))
+
+
+def test_what_stands_twice_in_a_file_is_noticed_when_it_is_opened(shard: Path) -> None:
+    data = shard.read_bytes()
+    for changed in (data + data, data[:4] + data[4:400] + data):
+        shard.write_bytes(changed)
+        with pytest.raises(ShardError, match="damaged"):
+            Shard(shard, Seal)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,20 +40,18 @@ class Tables:
         """Read them."""
         problems: list[Problem] = []
 
-        def read(path: Path | None, columns: tuple[str, ...]) -> Table | None:
+        def read(path: Path | None, load: Callable[[Path], pd.DataFrame]) -> Table | None:
             if path is None:
                 return None
             try:
-                return path, read_rejected(path) if path.suffix == ".csv" else sealed.read_table(
-                    path, columns
-                ).to_pandas()
+                return path, load(path)
             except (PipelineError, OSError, ValueError) as error:
                 problems.append(Problem.of(path, error))
                 return None
 
-        ranking = read(outputs.ranking, tuple(schema.RANKING_SCHEMA.names))
-        sample = read(outputs.sample, tuple(schema.SAMPLE_SCHEMA.names))
-        rejected = read(outputs.rejected, schema.REJECTED_COLUMNS)
+        ranking = read(outputs.ranking, lambda path: sealed.read_table(path, schema.RANKING_SCHEMA).to_pandas())
+        sample = read(outputs.sample, lambda path: sealed.read_table(path, schema.SAMPLE_SCHEMA).to_pandas())
+        rejected = read(outputs.rejected, read_rejected)
         return cls(ranking, sample, rejected, tuple(problems))
 
 
