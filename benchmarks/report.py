@@ -35,6 +35,7 @@ from pipeline.core.params import load_params  # noqa: E402
 from pipeline.sampling import ranking  # noqa: E402
 from pipeline.shards import derive, sealed  # noqa: E402
 from pipeline.shards.folder import shard_name  # noqa: E402
+from pipeline.shards.table import write_table  # noqa: E402
 from pipeline.snapshot import tables  # noqa: E402
 from pipeline.snapshot.receipt import FolderIdentity, Receipt, write_receipt  # noqa: E402
 from pipeline.views.features.recipe import FeatureRecipe  # noqa: E402
@@ -70,9 +71,9 @@ def write_ranking(clips: int) -> pa.Table:
         table, strata=params.strata, allocation=params.allocation, seed=params.seed, splits=params.splits
     )
     order = pa.Table.from_pandas(ranked, preserve_index=False).cast(schema.RANKING_SCHEMA)
-    sealed.write_table(schema.RANKING, order)
+    write_table(schema.RANKING, order)
     sample = order.slice(0, clips).append_column("weight", pa.array(np.ones(clips, dtype=np.int64)))
-    sealed.write_table(schema.SAMPLE, sample.cast(schema.SAMPLE_SCHEMA))
+    write_table(schema.SAMPLE, sample.cast(schema.SAMPLE_SCHEMA))
     schema.REJECTED.write_text(",".join(schema.REJECTED_COLUMNS) + "\n")
     return sample
 

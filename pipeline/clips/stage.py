@@ -20,7 +20,7 @@ from pipeline.core.errors import SampleError
 from pipeline.core.params import Subsample, load_params, load_runtime
 from pipeline.core.progress import progress
 from pipeline.sampling import shares
-from pipeline.shards import sealed
+from pipeline.shards.table import read_table, write_table
 from pipeline.snapshot import formats
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import describe
@@ -36,7 +36,7 @@ def run() -> str:
     """Write ``data/clips/``, ``data/rejected.csv`` and ``data/sample.parquet``; return what to tell the user."""
     params = load_params()
     wanted = params.subsample
-    order = sealed.read_table(schema.RANKING, schema.RANKING_SCHEMA)
+    order = read_table(schema.RANKING, schema.RANKING_SCHEMA)
     if wanted.clips is not None and wanted.clips > order.num_rows:
         raise _too_few(wanted, order, Tally(wanted.max_rejected))
     _warn_of_unknown(wanted.exclude, order)
@@ -66,7 +66,7 @@ def run() -> str:
         raise _too_few(wanted, order, tally)
     clips.publish()
     atomic.write_text(schema.REJECTED, _as_csv(tally.rejected))
-    sealed.write_table(schema.SAMPLE, _sample(order, tally.accepted))
+    write_table(schema.SAMPLE, _sample(order, tally.accepted))
     accepted, rejected = len(tally.accepted), len(tally.rejected)
     return f"{accepted} clips, {goal.hours_so_far:.2f} hours; {rejected} rejected ({tally.reasons()})"
 

@@ -24,10 +24,10 @@ from pipeline.clips import originals
 from pipeline.core import schema
 from pipeline.core.errors import ShardError, TableError
 from pipeline.core.schema import Reason
-from pipeline.shards import sealed
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Seal, Shard
+from pipeline.shards.table import read_table
 from pipeline.snapshot import formats, tables
 from pipeline.snapshot.receipt import require_file
 from pipeline.waveforms.reader import Waveforms
@@ -116,7 +116,7 @@ def load(
     population = read_population(drawn_from, columns, snapshot_format)
     for path in formats.paths_of(drawn_from, snapshot_format):
         verify(path)
-    sample = sealed.read_table(
+    sample = read_table(
         schema.SAMPLE, schema.SAMPLE_SCHEMA, list(dict.fromkeys(["clip_id", "stratum", *columns]))
     ).to_pandas()
     read = _read_shards(schema.WAVEFORMS, lambda path: Shard(path, DerivedSeal).read_all(_MEASURED))
@@ -130,7 +130,7 @@ def load(
     return Material(
         population=population[columns],
         shipped=_read_shipped(population, shipped, snapshot_format, verify),
-        eligible=sealed.read_table(
+        eligible=read_table(
             schema.RANKING, schema.RANKING_SCHEMA, list(dict.fromkeys([*columns, "stratum", "split"]))
         ).to_pandas(),
         sample=sample,

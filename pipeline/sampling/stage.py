@@ -7,13 +7,13 @@ import pyarrow.compute as pc
 from pipeline.core import schema
 from pipeline.core.params import load_params
 from pipeline.sampling.order import make_order
-from pipeline.shards import sealed
+from pipeline.shards.table import write_table
 
 
 def run() -> str:
     """Write ``data/ranking.parquet``; return what to tell the user."""
     order = make_order(load_params().stratify)
-    sealed.write_table(schema.RANKING, order.ranking)
+    write_table(schema.RANKING, order.ranking)
     strata = pc.count_distinct(order.ranking["stratum"]).as_py()
     apart = f"; {order.apart} more have their sentence and their speaker in different splits" if order.apart else ""
     return f"{order.ranking.num_rows} of {order.rows} clips are eligible, in {strata} strata{apart}"

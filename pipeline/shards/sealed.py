@@ -156,7 +156,7 @@ class Shard(Generic[AnySeal]):
         except (KeyError, TypeError, ValueError, RecursionError):
             raise ShardError(f"{path}: was not written by this version of the pipeline, or is damaged") from None
         if not is_whole:
-            raise ShardError(f"{path}: its footer is damaged; {_REMEDY}")
+            raise ShardError(f"{path}: its footer is damaged; {REMEDY}")
 
     @property
     def num_rows(self) -> int:
@@ -201,7 +201,7 @@ class Shard(Generic[AnySeal]):
         with self._translating(), self._open() as file:
             digest = _Footer.read(file).content_sha256(file)
         if digest != self.seal.content_sha256:
-            raise ShardError(f"{self.path}: is damaged, not byte for byte what was written; {_REMEDY}")
+            raise ShardError(f"{self.path}: is damaged, not byte for byte what was written; {REMEDY}")
 
     def _read(self, read: Callable[[pq.ParquetFile], pa.Table], rows: int) -> pa.Table:
         with (
@@ -217,7 +217,7 @@ class Shard(Generic[AnySeal]):
             table = read(parquet)
             table.validate(full=True)
         if table.num_rows != rows:  # a page's header has no checksum
-            raise ShardError(f"{self.path}: is damaged, {table.num_rows} rows in place of {rows}; {_REMEDY}")
+            raise ShardError(f"{self.path}: is damaged, {table.num_rows} rows in place of {rows}; {REMEDY}")
         return table
 
     def _open(self) -> pa.NativeFile:
@@ -231,18 +231,18 @@ class Shard(Generic[AnySeal]):
             yield
         except (OSError, ValueError, pa.ArrowException) as error:
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
-            remedy = f"; {_REMEDY}" if isinstance(self.filesystem, pyarrow.fs.LocalFileSystem) else ""
+            remedy = f"; {REMEDY}" if isinstance(self.filesystem, pyarrow.fs.LocalFileSystem) else ""
             raise ShardError(f"{self.path}: cannot be read ({said}){remedy}") from None
 
 
-_REMEDY = "get it again with: dvc checkout or dvc pull"
+REMEDY = "get it again with: dvc checkout or dvc pull"
 
 
 def require_in_order(shards: Iterable[Shard[Any]]) -> None:
     """Raise `ShardError` where a shard has earlier ranks than the one before: each is whole, but in another's place."""
     for before, after in pairwise(shards):
         if before.first_rank is not None and after.first_rank is not None and before.first_rank >= after.first_rank:
-            raise ShardError(f"{after.path}: has earlier clips than {before.path}; {_REMEDY}")
+            raise ShardError(f"{after.path}: has earlier clips than {before.path}; {REMEDY}")
 
 
 def _end_of_pages(metadata: pq.FileMetaData) -> int:
@@ -258,29 +258,6 @@ def _require_regular(path: Path) -> None:
     """Raise OSError where something else lies in the place of a file: a pipe would be waited for without end."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError("no regular file")
-
-
-def write_table(path: Path, table: pa.Table) -> None:
-    """Write a single table, sealed."""
-    with writing(path, table.schema, compression="zstd") as writer:
-        writer.write(table)
-        writer.seal(TableSeal())
-
-
-def read_table(path: Path, expected: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read what `write_table` wrote, or some columns of it.
-
-    Raises
-    ------
-    ShardError
-        It is not there, is damaged, or is not a table of the `expected` columns.
-    """
-    if not os.path.lexists(path):
-        raise ShardError(f"{path}: no such file; make it with: dvc repro, or fetch it with: dvc pull")
-    shard = Shard(path, TableSeal)
-    if shard.columns.remove_metadata() != expected.remove_metadata():
-        raise ShardError(f"{path}: is another table, with the columns {', '.join(shard.columns.names)}; {_REMEDY}")
-    return shard.read_all(columns)
 
 
 def read_whole(paths: Iterable[Path], kind: type[AnySeal]) -> dict[Path, AnySeal]:

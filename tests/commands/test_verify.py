@@ -17,10 +17,12 @@ import pytest
 
 from pipeline.__main__ import main
 from pipeline.commands.verify import agreement, audit, recorded
+from pipeline.core import schema
 from pipeline.core.errors import ParameterError
 from pipeline.shards import sealed
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
+from pipeline.shards.table import write_table
 from pipeline.snapshot.receipt import write_members
 from tests.support.project import Project
 
@@ -53,7 +55,7 @@ def rewrite(path: Path, **columns: Any) -> None:
     if path.name == schema.MEMBERS_FILE.name:
         write_members(path, table)
     else:
-        sealed.write_table(path, table.replace_schema_metadata(None))
+        write_table(path, table.replace_schema_metadata(None))
 
 
 def reseal(path: Path, change: dict[str, Any], **settings: Any) -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from pipeline.core.errors import ShardError
 from pipeline.shards import sealed
 from pipeline.shards.sealed import Seal, Shard
+from pipeline.shards.table import read_table, write_table
 from tests.support.seals import NUMBERS, seal, write_numbers
 
 
@@ -201,32 +202,32 @@ def test_a_shard_in_the_place_of_another_is_noticed(tmp_path: Path) -> None:
 
 def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     table = pa.table({"number": [1, 2], "text": ["a", None]})
-    sealed.write_table(tmp_path / "table.parquet", table)
-    assert sealed.read_table(tmp_path / "table.parquet", table.schema).equals(table)
-    assert sealed.read_table(tmp_path / "table.parquet", table.schema, ["text"]).equals(table.select(["text"]))
+    write_table(tmp_path / "table.parquet", table)
+    assert read_table(tmp_path / "table.parquet", table.schema).equals(table)
+    assert read_table(tmp_path / "table.parquet", table.schema, ["text"]).equals(table.select(["text"]))
 
 
 def test_no_changed_byte_of_a_table_is_handed_out(tmp_path: Path) -> None:
     """A page's header has no checksum: a change there that reads as the same rows does no harm."""
     path = tmp_path / "table.parquet"
     table = pa.table({"number": [1, 2], "text": ["a", None]})
-    sealed.write_table(path, table)
+    write_table(path, table)
     data = path.read_bytes()
     noticed = 0
     for place in range(len(data)):
         path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
         try:
-            assert sealed.read_table(path, table.schema).equals(table), place
+            assert read_table(path, table.schema).equals(table), place
         except ShardError:
             noticed += 1
     assert noticed > len(data) // 2
 
 
 def test_a_table_that_is_another_one_or_not_there_is_named(tmp_path: Path) -> None:
-    sealed.write_table(tmp_path / "table.parquet", pa.table({"number": [1]}))
+    write_table(tmp_path / "table.parquet", pa.table({"number": [1]}))
     for path, said in (("table.parquet", "is another table, with the columns number"), ("nothing", "no such file")):
         with pytest.raises(ShardError, match=f"{path}: {said}"):
-            sealed.read_table(tmp_path / path, pa.schema([("pitch", pa.int64())]))
+            read_table(tmp_path / path, pa.schema([("pitch", pa.int64())]))
 
 
 def test_what_stands_twice_in_a_file_is_noticed_when_it_is_opened(shard: Path) -> None:

@@ -18,8 +18,8 @@ from pipeline.commands.verify.shards import Examined
 from pipeline.core import schema
 from pipeline.core.errors import PipelineError
 from pipeline.report.material import read_rejected
-from pipeline.shards import sealed
 from pipeline.shards.folder import shard_name
+from pipeline.shards.table import read_table
 
 _MADE_OF = {"waveforms": "clips", "features": "waveforms", "transcripts": "waveforms"}
 
@@ -49,8 +49,8 @@ class Tables:
                 problems.append(Problem.of(path, error))
                 return None
 
-        ranking = read(outputs.ranking, lambda path: sealed.read_table(path, schema.RANKING_SCHEMA).to_pandas())
-        sample = read(outputs.sample, lambda path: sealed.read_table(path, schema.SAMPLE_SCHEMA).to_pandas())
+        ranking = read(outputs.ranking, lambda path: read_table(path, schema.RANKING_SCHEMA).to_pandas())
+        sample = read(outputs.sample, lambda path: read_table(path, schema.SAMPLE_SCHEMA).to_pandas())
         rejected = read(outputs.rejected, read_rejected)
         return cls(ranking, sample, rejected, tuple(problems))
 

@@ -1,0 +1,35 @@
+"""A single table in a Parquet file, sealed as a shard is: the ranking, the sample."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.core.errors import ShardError
+from pipeline.shards.sealed import REMEDY, Shard, TableSeal, writing
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a single table, sealed."""
+    with writing(path, table.schema, compression="zstd") as writer:
+        writer.write(table)
+        writer.seal(TableSeal())
+
+
+def read_table(path: Path, expected: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read what `write_table` wrote, or some columns of it.
+
+    Raises
+    ------
+    ShardError
+        It is not there, is damaged, or is not a table of the `expected` columns.
+    """
+    if not os.path.lexists(path):
+        raise ShardError(f"{path}: no such file; make it with: dvc repro, or fetch it with: dvc pull")
+    shard = Shard(path, TableSeal)
+    if shard.columns.remove_metadata() != expected.remove_metadata():
+        raise ShardError(f"{path}: is another table, with the columns {', '.join(shard.columns.names)}; {REMEDY}")
+    return shard.read_all(columns)
