@@ -202,6 +202,10 @@ def reader(trial: Trial) -> str:
     with trial.stand.served():
         ended = trial.run(arguments)
         made = {each.name: each.read_bytes() for each in sorted((root / "out").glob("*"))}
+        last = max(each for each in trial.stand.clean if each.startswith(str(Path(path).parent)))
+        if path == last and trial.what.startswith(f"{path}: missing") and command in ("waveforms", "features"):
+            trial.heal()  # without its last shard, a folder is that of a smaller sample; DVC knows better
+            return outcome_of(ended)
         if ended.status == 0 and command in STAGES:
             of = [place for place, owner in _OWNERS.items() if owner == command]
             trial.require_same(STAGES, "exit status 0", of=of)
