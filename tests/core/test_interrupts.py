@@ -20,19 +20,29 @@ def _interrupt() -> None:
 
 
 def test_what_arrives_in_the_block_takes_effect_at_its_end() -> None:
-    reached = False
-    with pytest.raises(KeyboardInterrupt), interrupts.held():
-        _interrupt()
-        reached = True
+    reached = []
+
+    def block() -> None:
+        with interrupts.held():
+            _interrupt()
+            reached.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
     assert reached
 
 
 def test_what_is_lost_in_a_finalizer_is_given_again(capfd: pytest.CaptureFixture[str]) -> None:
     hook = sys.unraisablehook
-    with pytest.raises(KeyboardInterrupt), interrupts.given_again():
-        anything = Anything()
-        weakref.finalize(anything, _interrupt)
-        del anything  # the exception is raised, and lost, here
+
+    def block() -> None:
+        with interrupts.given_again():
+            anything = Anything()
+            weakref.finalize(anything, _interrupt)
+            del anything  # the exception is raised, and lost, here
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
     assert sys.unraisablehook is hook
     assert capfd.readouterr().err == ""
 
