@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
-        return int(options.run(options))
+        with interrupts.given_again():
+            return int(options.run(options))
     except KeyboardInterrupt as error:
         return _failed(options, error, "interrupted; what is done is kept, run it again to go on", 130)
     except Exception as error:

@@ -1,8 +1,10 @@
-"""Ctrl-C, held back for the moments in which it would be lost or leave something half done."""
+"""Ctrl-C, held back where it would be lost or leave something half done, and given again where it was lost."""
 
 from __future__ import annotations
 
+import _thread
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,3 +35,32 @@ def held() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
         if received:
             signal.raise_signal(signal.SIGINT)
+
+
+_AGAIN_SECONDS = 0.01
+
+
+@contextmanager
+def given_again() -> Iterator[None]:
+    """Let a Ctrl-C take effect a moment later where Python can only print it and go on.
+
+    That is so in finalizers, in callbacks of weak references and in callbacks from C (`sys.unraisablehook`): whatever
+    runs when memory is freed, in any library.
+    """
+    before = sys.unraisablehook
+    timers: list[threading.Timer] = []
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            before(unraisable)
+            return
+        timers.append(threading.Timer(_AGAIN_SECONDS, _thread.interrupt_main))  # here it would be lost once more
+        timers[-1].start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+        for timer in timers:
+            timer.join()
+    finally:
+        sys.unraisablehook = before

@@ -281,6 +281,8 @@ def validated(model: type[Model], values: Any, source: str) -> Model:
 def _sentence(model: type[Settings], problem: ErrorDetails) -> str:
     location = [part for part in problem["loc"] if not isinstance(part, str) or "[" not in part]
     path = ".".join(map(str, location)) or "(the whole file)"
+    if _may_be_secret(path):
+        path = "a key"
     match problem["type"]:
         case "extra_forbidden":
             known = sorted(_section(model, location[:-1]).model_fields)
@@ -293,9 +295,17 @@ def _sentence(model: type[Settings], problem: ErrorDetails) -> str:
             return f"{path}: {problem['msg']}"  # the value is not to be shown
     said = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
     got = repr(problem["input"])
-    if "://" in got or "@" in got:  # a URL may hold a secret
+    if _may_be_secret(said):  # it names the value, such as a kind of source that it does not know
+        allowed = problem.get("ctx", {}).get("expected_tags")
+        return f"{path}: {f'its kind should be one of {allowed}' if allowed else 'has a value that is not allowed'}"
+    if _may_be_secret(got):
         return f"{path}: {said}"
     return f"{path}: {said}; got {got}"
+
+
+def _may_be_secret(text: str) -> bool:
+    """Tell whether a text may hold a URL, which may hold a secret."""
+    return "://" in text or "@" in text
 
 
 def _section(model: type[Settings], location: list[int | str]) -> type[Settings]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from pipeline.snapshot.description import Description, KaggleSource, describe, s
 from tests.support.project import ROOT
 
 FOLDER = ROOT / "configs/snapshots"
+
+SECRET_URL = "http://user:secret@127.0.0.1/x.zip"
 
 
 def described(folder: Path, **source: Any) -> Description:
@@ -125,3 +128,19 @@ def test_what_no_settings_file_holds_is_refused(text: str, said: str, tmp_path: 
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(ParameterError, match=said):
         describe("mine", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "said"),
+    [
+        ("kind: archive", f"kind: {SECRET_URL}", "source: its kind should be one of 'kaggle', 'archive', 'directory'"),
+        ("license:", f"{SECRET_URL}:", "a key: unknown key"),
+        ("kaggle-v1", SECRET_URL, "format: should be 'kaggle-v1' or 'mozilla-tsv'"),
+    ],
+)
+def test_a_url_in_any_other_place_is_not_shown_either(written: str, instead: str, said: str, tmp_path: Path) -> None:
+    text = (ROOT / "configs/snapshots/demo.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(text.replace(written, instead, 1))
+    with pytest.raises(ParameterError, match=re.escape(said)) as raised:
+        describe("mine", tmp_path)
+    assert "secret" not in str(raised.value)

@@ -111,7 +111,9 @@ class Trial:
         ended = self.stand.healthy(stages)
         if ended.statuses != (0,) * len(stages):
             raise GotThrough(f"the next healthy run ended with {ended.statuses}: {ended.said[-2000:]}")
-        self.require_same(stages, "after the next healthy run")
+        copied = any((self.stand.root / "data/archive").glob("*.zip"))  # whole: what the server said may be unknown
+        of = [path for path in self.stand.clean if not copied or not path.endswith("receipt.json")]
+        self.require_same(stages, "after the next healthy run", of=[*of, "data/.", "data/clips"])
 
 
 def outcome_of(ended: Ended) -> str:
@@ -175,7 +177,10 @@ def limit(trial: Trial) -> str:
 def output(trial: Trial) -> str:
     """A file that a stage made is damaged, and DVC has it made again."""
     path, trial.what = _damaged_output(trial)
-    owner = next(stage for place, stage in _OWNERS.items() if path.startswith(place))
+    found = trial.stand.outputs()
+    damaged = [each for each in trial.stand.clean if found.get(each) != trial.stand.clean[each]] or [path]
+    owners = [next(stage for place, stage in _OWNERS.items() if each.startswith(place)) for each in damaged]
+    owner = min(owners, key=STAGES.index)  # what was swapped may be of two stages
     chain = STAGES[STAGES.index(owner) :]
     if owner != "report":
         chain = chain[:-1]
@@ -184,7 +189,8 @@ def output(trial: Trial) -> str:
     if ended.status == 0:
         trial.require_same(chain, "exit status 0")
     else:  # as its message says: what is there is removed, and made again
-        stands.remove(trial.stand.root / path)
+        for each in damaged:
+            stands.remove(trial.stand.root / each)
     trial.heal(chain)
     return outcome_of(ended)
 
@@ -202,6 +208,10 @@ def reader(trial: Trial) -> str:
     with trial.stand.served():
         ended = trial.run(arguments)
         made = {each.name: each.read_bytes() for each in sorted((root / "out").glob("*"))}
+        last = max(each for each in trial.stand.clean if each.startswith(str(Path(path).parent)))
+        if path == last and trial.what.startswith(f"{path}: missing") and command in ("waveforms", "features"):
+            trial.heal()  # without its last shard, a folder is that of a smaller sample; DVC knows better
+            return outcome_of(ended)
         if ended.status == 0 and command in STAGES:
             of = [place for place, owner in _OWNERS.items() if owner == command]
             trial.require_same(STAGES, "exit status 0", of=of)
@@ -290,9 +300,8 @@ def _with_other_input(trial: Trial, *, unseen: bool = False) -> str:
             {path: data for path, data in each.items() if path.startswith("data/")}
             for each in (first, trial.stand.outputs())
         ]
-        kept = {path: data for path, data in trial.stand.clean.items() if path.startswith("data/")}
-        same = again.status == 0 and of_data[0] == of_data[1]
-        if not same and of_data[0] != kept:  # what was good already may stay
+        # In an archive, what was good by its CRC-32 before stays, whatever became of its bytes.
+        if trial.stand.source != "archive" and (again.status or of_data[0] != of_data[1]):
             differing = sorted(path for path in of_data[0] if of_data[0][path] != of_data[1].get(path))
             raise GotThrough(f"other bytes than from scratch, status {again.status}: {differing[:5]}")
     trial.stand.restore_inputs()
