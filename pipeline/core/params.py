@@ -291,7 +291,7 @@ def _sentence(model: type[Settings], problem: ErrorDetails) -> str:
             return f"{path}: unknown key{hint}; known here: {', '.join(known)}"
         case "missing":
             return f"{path}: missing"
-        case "secret":
+        case "secret" | "executor":
             return f"{path}: {problem['msg']}"  # the value is not to be shown
     said = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
     got = repr(problem["input"])
