@@ -62,7 +62,8 @@ def test_the_python_runs(made_once: Project, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_the_stages_print_is_what_it_says(made: Project) -> None:
     said = [line for line in blocks("text")[0].splitlines() if line]
-    shutil.rmtree(made.root / "data/waveforms")
+    for folder in ("waveforms", "features"):
+        shutil.rmtree(made.root / "data" / folder)
     output = made.run("dvc", "repro", "--force")
     for line in said:
         assert line in output

@@ -68,9 +68,9 @@ def test_a_new_machine_pulls_all_or_only_waveforms_and_growth_pushes_what_is_new
     commit(shared)
     shared.run("dvc", "push")
     pushed = blobs(store)
-    shards = [path for folder in ("clips", "waveforms") for path in (shared.root / "data" / folder).glob("part-*")]
-    assert len(shards) == 8
-    assert len(pushed) == 4 + len({"sample.parquet", "rejected.csv", "report.html", "DATASET_CARD.md"} | plots(shared))
+    folders = [shared.root / "data" / name for name in ("clips", "waveforms", "features")]
+    assert len([path for folder in folders for path in folder.glob("part-*")]) == 12
+    assert len(pushed) == 6 + len({"sample.parquet", "rejected.csv", "report.html", "DATASET_CARD.md"} | plots(shared))
 
     everything = clone(shared, tmp_path / "everything")
     everything.run("dvc", "pull")

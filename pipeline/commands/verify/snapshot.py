@@ -48,6 +48,9 @@ def _table_problems(folder: Path, members: pa.Table, snapshot_format: str) -> It
         path, row = folder / PurePosixPath(name).name, rows[name]
         try:
             data = path.read_bytes()
+        except FileNotFoundError:
+            yield Problem(path, "is missing; the index of the snapshot lists it")
+            continue
         except OSError as error:
             yield Problem(path, f"cannot be read ({error.strerror})")
             continue
