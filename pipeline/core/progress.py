@@ -14,6 +14,8 @@ from typing import Never, TextIO
 
 from tqdm import tqdm
 
+from pipeline.core import interrupts
+
 _LINE_SECONDS = 10.0
 _LINE = "{desc}: {n_fmt}/{total_fmt}, {rate_fmt}{postfix}, {remaining} left"
 
@@ -42,20 +44,21 @@ class Progress:
         on_terminal = stream.isatty()
         self._lock = threading.Lock()
         self._bytes = 0
-        self._bar: tqdm[Never] = tqdm(
-            desc=label,
-            total=total,
-            initial=done,
-            unit=unit if unit == "B" else f" {unit}",
-            unit_scale=unit == "B",
-            file=stream if on_terminal else _Lines(stream),
-            leave=not on_terminal,
-            delay=1 if on_terminal else _LINE_SECONDS,
-            mininterval=0.1 if on_terminal else _LINE_SECONDS,
-            maxinterval=_LINE_SECONDS,
-            miniters=0,
-            bar_format=None if on_terminal else _LINE,
-        )
+        with interrupts.held():  # a bar that is half made complains when it is freed
+            self._bar: tqdm[Never] = tqdm(
+                desc=label,
+                total=total,
+                initial=done,
+                unit=unit if unit == "B" else f" {unit}",
+                unit_scale=unit == "B",
+                file=stream if on_terminal else _Lines(stream),
+                leave=not on_terminal,
+                delay=1 if on_terminal else _LINE_SECONDS,
+                mininterval=0.1 if on_terminal else _LINE_SECONDS,
+                maxinterval=_LINE_SECONDS,
+                miniters=0,
+                bar_format=None if on_terminal else _LINE,
+            )
 
     def expect(self, total: float) -> None:
         """Say how many units there are."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import signal
 
 import pytest
 
+from pipeline.core import progress as module
 from pipeline.core.progress import Progress, progress
 
 
@@ -67,3 +69,16 @@ def test_a_terminal_gets_a_bar_that_goes_at_the_end(clock: list[float]) -> None:
 def test_it_is_closed_whatever_happens() -> None:
     with progress("clips", 1, "clips") as shown:
         shown.update(1)
+
+
+def test_a_ctrl_c_leaves_no_bar_half_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def make(**_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        made.append(True)
+
+    monkeypatch.setattr(module, "tqdm", make)
+    with pytest.raises(KeyboardInterrupt):
+        Progress("clips", 100, "clips", stream=io.StringIO())
+    assert made
