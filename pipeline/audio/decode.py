@@ -8,10 +8,12 @@ just that here takes a tenth of the time that importing librosa takes.
 
 from __future__ import annotations
 
+import importlib
 import io
 import math
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -83,8 +85,7 @@ def resample(mono: Float32, source_rate: int, target_rate: int) -> Float32:
     """Resample a waveform of shape (n,) to one of ``ceil(n · target_rate / source_rate)`` samples."""
     if source_rate == target_rate:
         return mono
-    import soxr  # noqa: PLC0415  who only reads waveforms need not have it
-
+    soxr = _soxr()
     for switch in _SOXR_SWITCHES:
         os.environ.pop(switch, None)
     samples = math.ceil(len(mono) * (target_rate / source_rate))
@@ -136,8 +137,7 @@ def levels(waveform: Float32) -> tuple[float, float]:
 
 def decoder_versions() -> dict[str, str]:
     """Return the versions that a waveform's bits depend on."""
-    import soxr  # noqa: PLC0415
-
+    soxr = _soxr()
     return {
         "soundfile": soundfile.__version__,
         "libsndfile": soundfile.__libsndfile_version__,
@@ -145,6 +145,12 @@ def decoder_versions() -> dict[str, str]:
         "libsoxr": soxr.__libsoxr_version__,
         "numpy": np.__version__,
     }
+
+
+def _soxr() -> Any:
+    """Import soxr: who only reads waveforms need not have it. Its extension module aborts the process at a Ctrl-C."""
+    with interrupts.held():
+        return importlib.import_module("soxr")
 
 
 def _decibels(amplitude: float) -> float:

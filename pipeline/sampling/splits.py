@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.core import interrupts
+
 __all__ = ["assign", "hashes", "normalise"]
 
 Integers = npt.NDArray[np.int64]
@@ -112,8 +114,9 @@ def _own_where_missing(values: Objects, ids: Objects) -> Objects:
 
 def _groups(sentence: Integers, speaker: Integers) -> Integers:
     """Return the number of each row's group: rows that share a sentence or a speaker are in the same one."""
-    from scipy.sparse import coo_array  # noqa: PLC0415  slow to import, and needed only where speakers are known
-    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+    with interrupts.held():
+        from scipy.sparse import coo_array  # noqa: PLC0415  slow to import, and needed only where speakers are known
+        from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
 
     nodes = int(sentence.max() + speaker.max()) + 2
     ends = (sentence, sentence.max() + 1 + speaker)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import signal
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -113,3 +114,17 @@ def test_what_is_no_mp3_is_refused(data: bytes) -> None:
         decode.load(data, 16_000)
     assert caught.value.reason is Reason.UNDECODABLE
     assert "0x" not in caught.value.detail  # no address in memory
+
+
+def test_a_ctrl_c_waits_until_soxr_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its extension module ends the process where one arrives meanwhile."""
+    done = []
+
+    def import_module(name: str) -> None:
+        signal.raise_signal(signal.SIGINT)
+        done.append(name)
+
+    monkeypatch.setattr("importlib.import_module", import_module)
+    with pytest.raises(KeyboardInterrupt):
+        decode.decoder_versions()
+    assert done == ["soxr"]

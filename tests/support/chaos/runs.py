@@ -103,6 +103,7 @@ def _child(
     status = 1
     try:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts behind its back ignores it
         os.chdir(root)
         file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         for stream in (1, 2):
