@@ -297,7 +297,7 @@ class _Handler(BaseHTTPRequestHandler):
             if kind == "zeros":
                 data = bytearray(len(data))
             if kind == "flip" and at == start:
-                data[len(data) // 2 if fault.at is None else fault.at] ^= 0x55
+                data[len(data) // 2 if fault.at is None else min(fault.at, len(data) - 1)] ^= 0x55
             self.wfile.write(data)
             with self.fake.lock:
                 self.fake.sent_bytes += len(data)
