@@ -146,7 +146,9 @@ class Tasks(Executor):
 
     def fail(self, why: str) -> None:
         """End all calls that are waited for with an error."""
-        error = WorkerError(f"{why} while it made {self._being_made()}.\n{KEPT}")
+        self._end_all(WorkerError(f"{why} while it made {self._being_made()}.\n{KEPT}"))
+
+    def _end_all(self, error: BaseException) -> None:
         for future in list(self._waiting):
             self._end(future, error=error)
 
@@ -157,12 +159,15 @@ class Tasks(Executor):
         return " or ".join(shards[:_NAMED]) + more
 
     def _received(self, future: Future[Any], sent: Future[Any]) -> None:
-        if sent.cancelled():
-            self._end(future, error=self._explain(None, self._being_made()))
-        elif error := sent.exception():
-            self._end(future, error=self._explain(error, self._being_made()))
-        else:
+        error = None if sent.cancelled() else sent.exception()
+        if not sent.cancelled() and error is None:
             self._end(future, result=sent.result())
+            return
+        explained = self._explain(error, self._being_made())
+        if isinstance(explained, WorkerError):  # of no shard in particular: whichever is asked first says the same
+            self._end_all(explained)
+        else:
+            self._end(future, error=explained)
 
     def _end(self, future: Future[Any], *, result: Any = None, error: BaseException | None = None) -> None:
         with self._lock:

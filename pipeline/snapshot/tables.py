@@ -6,7 +6,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -94,34 +94,34 @@ def _read_rows(
     require_file(path)
     if (size := path.stat().st_size) > LARGEST_TABLE_BYTES:
         raise TableError(path.name, None, f"has {size} bytes; at most {LARGEST_TABLE_BYTES >> 30} GiB are read")
-    reader = csv.reader(_lines(path), **dialect)
     lines: list[int] = []
     rows: list[list[str]] = []
-    try:
-        header = next(reader, [])
-        order = _order(path, columns, header)
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
-                problem = f"expected {len(header)} fields, got {len(row)}: {','.join(row)[:_SHOWN]!r}"
-                raise TableError(path.name, reader.line_num, problem)
-            lines.append(reader.line_num)
-            rows.append([row[place] for place in order])
-    except csv.Error as error:
-        raise TableError(path.name, reader.line_num, str(error)) from None
-    except UnicodeDecodeError:
-        raise _not_utf8(path) from None
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(_lines(path, file), **dialect)
+        try:
+            header = next(reader, [])
+            order = _order(path, columns, header)
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) != len(header):
+                    problem = f"expected {len(header)} fields, got {len(row)}: {','.join(row)[:_SHOWN]!r}"
+                    raise TableError(path.name, reader.line_num, problem)
+                lines.append(reader.line_num)
+                rows.append([row[place] for place in order])
+        except csv.Error as error:
+            raise TableError(path.name, reader.line_num, str(error)) from None
+        except UnicodeDecodeError:
+            raise _not_utf8(path) from None
     return lines, rows
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path, file: TextIO) -> Iterator[str]:
     """Yield the lines of a table with their ends, whatever these are."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), ""), 1):
-            if len(line) == _LONGEST_LINE:
-                raise TableError(path.name, number, f"has more than {_LONGEST_LINE - 1} characters")
-            yield line
+    for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), ""), 1):
+        if len(line) == _LONGEST_LINE:
+            raise TableError(path.name, number, f"has more than {_LONGEST_LINE - 1} characters")
+        yield line
 
 
 def _not_utf8(path: Path) -> TableError:
