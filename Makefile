@@ -17,7 +17,7 @@ repro: $(READY)
 test: $(READY)
 	pytest --numprocesses auto
 
-# Within a minute: all but what runs DVC, opens a browser, kills processes or fills disks.
+# All but what runs DVC, opens a browser, kills processes or fills disks: a third of the time.
 test-fast: $(READY)
 	pytest --numprocesses auto -m "not slow"
 

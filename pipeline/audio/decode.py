@@ -1,6 +1,6 @@
-"""MP3 bytes → float32 mono at the rate asked for, and from there to what is stored. Pure.
+"""Decode MP3 bytes to float32 mono at the rate asked for, and encode that as it is stored. Pure.
 
-Faithful: what comes out of `load` is what ``librosa.load(clip, sr=sample_rate, mono=True)`` gives, bit for bit:
+Faithful: what `load` returns is what ``librosa.load(clip, sr=sample_rate, mono=True)`` gives, bit for bit:
 libsndfile decodes, the mean over the channels is mono, soxr's HQ resamples, and the end is padded or cut to
 ``ceil(n · sample_rate / source_sample_rate)`` samples (librosa 0.11, `librosa.core.audio.load` and `resample`). Doing
 just that here takes a tenth of the time that importing librosa takes.

@@ -1,4 +1,4 @@
-"""The bytes of one MP3 come in; what its frames say goes out: rate, channels, length, or how it is damaged.
+"""What the frames of an MP3 say: its rate, channels and length, or how it is damaged. Pure.
 
 An MP3 is a chain of frames, each of which says how long it is, so the chain of a whole file ends exactly where its
 audio ends. What decoders forgive silently, a cut frame or garbage that they skip, breaks the chain. Nothing is

@@ -157,10 +157,10 @@ def _quietly(action: Callable[[], Result], deadline: float) -> Result:
 def _translated(error: BaseException) -> Exception:
     """Return our own error for one of the client's, whose text may hold a URL."""
     if isinstance(error, ImportError):
-        return TransferError(f"the client cannot be imported ({error}). Set it up anew with: make repro")
+        return TransferError(f"the client cannot be imported ({error}). Set it up again with: make repro")
     response = getattr(error, "response", None)
     if isinstance(response, requests.Response):
-        return _refused(response)
+        return _explained_status(response)
     if isinstance(error, requests.RequestException):
         return Transient(explained(error))
     if isinstance(error, OSError):
@@ -168,7 +168,7 @@ def _translated(error: BaseException) -> Exception:
     return TransferError(f"the kaggle client failed ({type(error).__name__}). Look at: python -m pipeline doctor")
 
 
-def _refused(response: requests.Response) -> Exception:
+def _explained_status(response: requests.Response) -> Exception:
     status = response.status_code
     place = credentials()
     match status:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pipeline.audio import pitch, spectrum, speech
 from pipeline.views.features import columns
+from pipeline.views.normalisation import word_count
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -52,11 +53,6 @@ def measure(
     return pa.Table.from_pylist(rows, schema=columns.MEASURED)
 
 
-def words_in(text: str) -> int:
-    """Return how many words a sentence has: what stands between spaces and has a letter or a digit."""
-    return sum(any(character.isalnum() for character in word) for word in text.split())
-
-
 def _of_pitch(heard: pitch.Pitch) -> Numbers:
     voiced = np.sort(heard.hertz[~np.isnan(heard.hertz)])
     numbers: Numbers = {"voiced_fraction": len(voiced) / len(heard.hertz) if len(heard.hertz) else None}
@@ -91,10 +87,10 @@ def _of_frames(frames: spectrum.Frames, *, silent: bool) -> Numbers:
 
 
 def _of_speech(bounds: tuple[float, float] | None, text: str | None) -> Numbers:
-    numbers: Numbers = {"words": words_in(text) if text is not None else None}
+    numbers: Numbers = {"words": word_count(text) if text is not None else None}
     if bounds:
         start, end = bounds
         numbers |= {"speech_start_seconds": start, "speech_end_seconds": end}
         if text is not None:
-            numbers["words_per_second"] = words_in(text) / (end - start)
+            numbers["words_per_second"] = word_count(text) / (end - start)
     return numbers

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from pipeline.audio.logarithms import exp2, log2
 from pipeline.audio.spectrum import analyse
 from pipeline.views.features import columns
-from pipeline.views.features.measure import measure, words_in
+from pipeline.views.features.measure import measure
+from pipeline.views.normalisation import word_count
 from tests.support.project import ROOT, environment
 from tests.support.voices import Float32, demo_voices, noise, pulses, tone
 
@@ -111,7 +112,7 @@ def test_words_are_counted_over_the_time_of_speech() -> None:
 
 @pytest.mark.parametrize(("text", "words"), [("", 0), (" \n", 0), ("– ?", 0), ("çà 7 naïve", 3), ("a\u00a0b", 2)])
 def test_a_word_has_a_letter_or_a_digit(text: str, words: int) -> None:
-    assert words_in(text) == words
+    assert word_count(text) == words
 
 
 @settings(max_examples=10, deadline=None)
