@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,23 +14,9 @@ import pyarrow as pa
 import pyarrow.fs
 
 from pipeline.core.errors import ShardError
+from pipeline.core.stores import filesystem_of, said
 
 Answer = TypeVar("Answer")
-
-_SECONDS = {"connect_timeout": 10, "read_timeout": 30}  # for which a server may say nothing, and not 60 as in botocore
-_RETRIES = 3
-_ADVICE = (  # in the order in which they are looked for: what a store says, and what to do about it
-    ("no such bucket|bucket does not exist|nosuchbucket", "there is no such bucket; correct the URL"),
-    ("filenotfound", "there is no such folder; correct its name, or AWS_ENDPOINT_URL"),
-    (
-        "credentials|token|access key|accesskey|signature|forbidden|denied|403",
-        "set credentials that may read it, such as AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    ),
-    ("region|301|redirect|location constraint", "set AWS_DEFAULT_REGION to the region of the bucket"),
-    ("pars|html|xml", "what answers is no object store; correct the URL or AWS_ENDPOINT_URL"),
-    ("errno 121|internal server error", "try again; if that changes nothing, correct the URL or AWS_ENDPOINT_URL"),
-    ("time|connect|resolve", "see whether the network works and AWS_ENDPOINT_URL is right, then try again"),
-)
 
 
 def located(folder: str, filesystem: Any = None) -> tuple[str, pyarrow.fs.FileSystem]:
@@ -50,45 +35,13 @@ def located(folder: str, filesystem: Any = None) -> tuple[str, pyarrow.fs.FileSy
         The URL has credentials in it, or what its protocol needs is not installed.
     """
     if filesystem is None:
-        folder, filesystem = _by_url(folder)
+        try:
+            folder, filesystem = filesystem_of(folder)
+        except ValueError as error:
+            raise ShardError(str(error)) from None
     if not isinstance(filesystem, pyarrow.fs.FileSystem):
         filesystem = pyarrow.fs.PyFileSystem(_Ranged(filesystem))
     return folder.rstrip("/"), filesystem
-
-
-def said(error: BaseException) -> str:
-    """Return the first line of what an error says, and what to do about it; never a secret, or the query of a URL."""
-    text = str(error).strip() or type(error).__name__
-    line = re.sub(r"\?\S*", "?…", text.splitlines()[0])[:200]
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-        secret = os.environ.get(name)
-        line = line.replace(secret, "…") if secret else line
-    kind = f"{type(error).__name__} {text}".lower()
-    advice = next((advice for words, advice in _ADVICE if re.search(words, kind)), "correct the URL, or try again")
-    return f"{line}; {advice}"
-
-
-def _by_url(url: str) -> tuple[str, Any]:
-    if re.match(r"[^/]*//[^/]*@", url):
-        raise ShardError("a URL with credentials in it is not opened; set them in the environment (docs/remotes.md)")
-    protocol = url.partition("://")[0]
-    options: dict[str, Any] = {}
-    if protocol in {"s3", "s3a"}:
-        options = {"config_kwargs": {**_SECONDS, "retries": {"max_attempts": 1}}}
-    try:
-        import fsspec  # noqa: PLC0415  only those who read from elsewhere need it
-
-        filesystem, path = fsspec.core.url_to_fs(url, **options)
-        if options:
-            filesystem.retries = _RETRIES
-    except ImportError as error:
-        raise ShardError(
-            f"{url}: what reads from {protocol}:// is not installed ({error}); "
-            "for s3: pip install 'common-voice-sample[s3]', for others: docs/remotes.md"
-        ) from None
-    except ValueError as error:
-        raise ShardError(f"{url}: cannot be opened ({error})") from None
-    return str(path), filesystem
 
 
 class _Ranged(pyarrow.fs.FSSpecHandler):  # type: ignore[misc]

@@ -16,6 +16,10 @@ from pipeline.core import schema
 from pipeline.core.errors import ParameterError
 from pipeline.core.params import Settings, read_yaml, validated
 
+STORES = ("s3", "gs")  # object stores: pipeline/snapshot/remote/store.py
+_REMOTE = ("http", "https", *STORES)
+_SCHEMES = "http, https, s3 or gs"
+
 
 def shown(url: str) -> str:
     """Return scheme, host and path of a URL: all of it that may be seen."""
@@ -24,7 +28,7 @@ def shown(url: str) -> str:
 
 
 def _without_secrets(path: str) -> str:
-    """Take a path, or an http(s) URL that cannot hold a secret: DVC writes every parameter into dvc.lock.
+    """Take a path, or a URL that cannot hold a secret: DVC writes every parameter into dvc.lock.
 
     Which keys of a query are signatures or tokens cannot be told by their names, so that none is taken.
     """
@@ -33,13 +37,13 @@ def _without_secrets(path: str) -> str:
     try:
         url = urlsplit(path)
     except ValueError:
-        raise PydanticCustomError("secret", "should be a path or an http(s) URL") from None
+        raise PydanticCustomError("secret", f"should be a path, or a URL of {_SCHEMES}") from None
     if "://" not in path and url.scheme not in ("http", "https"):
         return path
     if "@" in url.netloc:
-        raise PydanticCustomError("secret", "should hold no user and password; put them into ~/.netrc")
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise PydanticCustomError("secret", "should be a path or an http(s) URL")
+        raise PydanticCustomError("secret", "should hold no user and password; docs/kaggle.md says where they belong")
+    if url.scheme not in _REMOTE or not url.hostname:
+        raise PydanticCustomError("secret", f"should be a path, or a URL of {_SCHEMES}")
     if "?" in path or "#" in path:
         raise PydanticCustomError(
             "secret",
@@ -61,7 +65,7 @@ Folder = Annotated[str, Field(min_length=1), AfterValidator(_folder)]
 
 
 class ArchiveSource(Settings):
-    """A zip archive: on disk, or at an http(s) URL."""
+    """A zip archive: on disk, at an http(s) URL, or in an object store."""
 
     kind: Literal["archive"]
     path: Place
@@ -76,7 +80,7 @@ class ArchiveSource(Settings):
     def url(self) -> SplitResult | None:
         """Its URL; None where it is on disk."""
         url = urlsplit(self.path)
-        return url if url.scheme in ("http", "https") else None
+        return url if url.scheme in _REMOTE else None
 
     def identity(self) -> dict[str, Any]:
         """Return what names it on any machine: not where it lies."""

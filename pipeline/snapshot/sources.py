@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 
@@ -20,7 +21,7 @@ from pipeline.core import schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.core.params import Runtime, archive_folder
 from pipeline.snapshot.archive import LocalFile, Member, read_index, read_member, verify_unchanged
-from pipeline.snapshot.description import ArchiveSource, Description, DirectorySource, KaggleSource, shown
+from pipeline.snapshot.description import STORES, ArchiveSource, Description, DirectorySource, KaggleSource, shown
 from pipeline.snapshot.receipt import ArchiveIdentity, FolderIdentity, Identity, Receipt
 
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ def _locate(
 
 def _client(source: KaggleSource | ArchiveSource, runtime: Runtime) -> tuple[Client, Path, str | None]:
     """Return what asks for parts of a remote archive, where its whole copy would lie, and its SHA-256."""
-    from pipeline.snapshot.remote import kaggle  # noqa: PLC0415
+    from pipeline.snapshot.remote import kaggle, store  # noqa: PLC0415
     from pipeline.snapshot.remote.client import Client  # noqa: PLC0415
 
     if isinstance(source, KaggleSource):
@@ -247,7 +248,11 @@ def _client(source: KaggleSource | ArchiveSource, runtime: Runtime) -> tuple[Cli
         return client, archive_folder() / f"{dataset.replace('/', '-')}-{version}.zip", None
     url = source.path
     name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{source.identity()['file'] or 'archive.zip'}"
-    return Client(shown(url), lambda _: url, runtime), archive_folder() / PurePath(name).name, source.sha256
+    if urlsplit(url).scheme in STORES:
+        client = Client(shown(url), partial(store.sign, url), runtime, remedy=store.REMEDY)
+    else:
+        client = Client(shown(url), lambda _: url, runtime)
+    return client, archive_folder() / PurePath(name).name, source.sha256
 
 
 def _of_archive(identity: Identity, name: str) -> ArchiveIdentity:

@@ -58,7 +58,7 @@ def test_what_cannot_be_is_refused(source: dict[str, Any], tmp_path: Path) -> No
         described(tmp_path, **source)
 
 
-@pytest.mark.parametrize("place", ["/somewhere/on/disk/a.zip", "https://example.org/x/a.zip"])
+@pytest.mark.parametrize("place", ["/somewhere/on/disk/a.zip", "https://example.org/x/a.zip", "s3://b/a.zip"])
 def test_an_identity_does_not_say_where_it_lies(place: str, tmp_path: Path) -> None:
     source = described(tmp_path, kind="archive", path=place).source
     assert source.identity() == {"kind": "archive", "file": "a.zip"}
@@ -69,6 +69,7 @@ SECRETS = [
     "https://hidden@host/a.zip",
     "ftp://me:hidden@host/a.zip",
     "s3://host/a.zip?hidden",
+    "s3://me:hidden@bucket/a.zip",
     "https:me:hidden@host/a.zip?x",
     "https://[hidden/a.zip",
     "https://host/a.zip#access_token=hidden",

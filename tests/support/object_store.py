@@ -72,8 +72,8 @@ class ObjectStore:
 
     def note(self, handler: Any) -> None:
         """Note a request that was answered."""
-        found = re.fullmatch(r"bytes=(\d+)-(\d+)", handler.headers.get("Range") or "")
-        size = int(found[2]) - int(found[1]) + 1 if found else None
+        found = re.fullmatch(r"bytes=(?:(\d+)-)?-?(\d+)", handler.headers.get("Range") or "")
+        size = (int(found[2]) - int(found[1]) + 1 if found[1] else int(found[2])) if found else None
         self.requests.append(Request(handler.command, handler.path, size))
         if self.puts_left is not None and handler.command == "PUT":
             self.puts_left -= 1

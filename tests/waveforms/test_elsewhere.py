@@ -21,9 +21,9 @@ import pytest
 import s3fs
 
 from pipeline import Waveforms, open_waveforms
+from pipeline.core import stores
 from pipeline.core.errors import ShardError
 from pipeline.engines.local import LocalProcesses
-from pipeline.shards import places
 from pipeline.shards.derive import derive
 from tests.support import object_store
 from tests.support.object_store import BUCKET, KEY, SECRET, ObjectStore
@@ -196,7 +196,7 @@ def test_without_credentials_says_which_to_set(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_server_that_says_nothing_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "_SECONDS", {"connect_timeout": 0.3, "read_timeout": 0.3})
+    monkeypatch.setattr(stores, "_SECONDS", {"connect_timeout": 0.3, "read_timeout": 0.3})
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert "see whether the network works and AWS_ENDPOINT_URL is right" in error_of(URL)

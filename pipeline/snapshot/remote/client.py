@@ -30,6 +30,7 @@ Result = TypeVar("Result")
 CHUNK_BYTES = 1 << 16
 _EXPIRED = frozenset({400, 401, 403})  # what storage says to a signed URL that is too old
 _TRANSIENT = frozenset({408, 425, 429}) | frozenset(range(500, 600))
+_REMEDY = "Run it again later; a proxy, or missing rights, may be the cause."
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")  # 14.4
 _UNSATISFIABLE = re.compile(r"bytes \*/([0-9]{1,18})")
 
@@ -55,10 +56,15 @@ class Client:
         Connections, timeouts and retries.
     pause
         Waits so many seconds; without it, until `close` at most.
+    remedy
+        What to do if access is denied.
     """
 
-    def __init__(self, name: str, locate: Locate, runtime: Runtime, pause: Pause | None = None) -> None:
+    def __init__(
+        self, name: str, locate: Locate, runtime: Runtime, pause: Pause | None = None, remedy: str = _REMEDY
+    ) -> None:
         self.name = name
+        self._remedy = remedy
         self._closed = threading.Event()
         self._location = Location(locate, pause or self._wait)
         self._timeout = (runtime.connect_timeout_seconds, runtime.read_timeout_seconds)
@@ -165,12 +171,11 @@ class Client:
             raise OutOfRange(self.name, f"{found[1] if found else 'fewer'} bytes")
         if status in _EXPIRED:
             raise TransferError(
-                f"{self.name}: storage denies access ({said}), to a new address as well. "
-                "Run it again later; a proxy, or missing rights, may be the cause."
+                f"{self.name}: storage denies access ({said}), to a new address as well. {self._remedy}"
             )
         if status in (404, 410):
             raise TransferError(f"{self.name}: is not there ({said}). Look at the snapshot's description.")
-        raise TransferError(f"{self.name}: the server says {said}")
+        raise TransferError(f"{self.name}: the server says {said}. {self._remedy}")
 
 
 def content_range(response: requests.Response) -> tuple[int, int, int] | None:

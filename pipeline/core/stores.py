@@ -1,0 +1,65 @@
+"""Object stores by their URLs, through fsspec, and what their libraries say when something is wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+_SECONDS = {"connect_timeout": 10, "read_timeout": 30}  # for which a server may say nothing, and not 60 as in botocore
+_RETRIES = 3
+_ADVICE = (  # in the order in which they are looked for: what a store says, and what to do about it
+    ("no such bucket|bucket does not exist|nosuchbucket", "there is no such bucket; correct the URL"),
+    ("filenotfound", "there is no such folder; correct its name, or AWS_ENDPOINT_URL"),
+    ("private key", "set GOOGLE_APPLICATION_CREDENTIALS to the key of a service account"),
+    (
+        "credentials|token|access key|accesskey|signature|forbidden|denied|403",
+        "set credentials that may read it, such as AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ),
+    ("region|301|redirect|location constraint", "set AWS_DEFAULT_REGION to the region of the bucket"),
+    ("pars|html|xml", "what answers is no object store; correct the URL or AWS_ENDPOINT_URL"),
+    ("errno 121|internal server error", "try again; if that changes nothing, correct the URL or AWS_ENDPOINT_URL"),
+    ("time|connect|resolve", "see whether the network works and AWS_ENDPOINT_URL is right, then try again"),
+)
+
+
+def filesystem_of(url: str) -> tuple[str, Any]:
+    """Return a URL's path on its file system, and that as fsspec has it.
+
+    Raises
+    ------
+    ValueError
+        The URL has credentials in it, or what its protocol needs is not installed; with what to do.
+    """
+    if re.match(r"[^/]*//[^/]*@", url):
+        raise ValueError("a URL with credentials in it is not opened; set them in the environment (docs/remotes.md)")
+    protocol = url.partition("://")[0]
+    options: dict[str, Any] = {}
+    if protocol in {"s3", "s3a"}:
+        options = {"config_kwargs": {**_SECONDS, "retries": {"max_attempts": 1}, "signature_version": "s3v4"}}
+    try:
+        import fsspec  # noqa: PLC0415  only those who use a store need it
+
+        filesystem, path = fsspec.core.url_to_fs(url, **options)
+        if options:
+            filesystem.retries = _RETRIES
+    except ImportError as error:
+        raise ValueError(
+            f"{url}: what reads from {protocol}:// is not installed ({error}); "
+            "for s3: pip install 'common-voice-sample[s3]', for others: docs/remotes.md"
+        ) from None
+    except ValueError as error:
+        raise ValueError(f"{url}: cannot be opened ({error})") from None
+    return str(path), filesystem
+
+
+def said(error: BaseException) -> str:
+    """Return the first line of what an error says, and what to do about it; never a secret, or the query of a URL."""
+    text = str(error).strip() or type(error).__name__
+    line = re.sub(r"\?\S*", "?…", text.splitlines()[0])[:200]
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        secret = os.environ.get(name)
+        line = line.replace(secret, "…") if secret else line
+    kind = f"{type(error).__name__} {text}".lower()
+    advice = next((advice for words, advice in _ADVICE if re.search(words, kind)), "correct the URL, or try again")
+    return f"{line}; {advice}"
