@@ -13,6 +13,7 @@ import io
 import math
 import os
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -147,6 +148,7 @@ def decoder_versions() -> dict[str, str]:
     }
 
 
+@cache
 def _soxr() -> Any:
     """Import soxr: who only reads waveforms need not have it. Its extension module aborts the process at a Ctrl-C."""
     with interrupts.held():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -158,6 +159,7 @@ class _Whisper:
 
 class _PocketSphinx:
     def __init__(self, folder: Path) -> None:
+        self._turn = threading.Lock()  # its decoder hears one clip at a time; an executor may have threads
         decoder = _imported("pocketsphinx", "pocketsphinx").Decoder
         self._decoder = decoder(
             hmm=str(folder / "en-us"),
@@ -171,6 +173,10 @@ class _PocketSphinx:
     def recognise(self, waveform: npt.NDArray[np.float32]) -> Heard:
         if not len(waveform):
             return Heard("", ())
+        with self._turn:
+            return self._heard(waveform)
+
+    def _heard(self, waveform: npt.NDArray[np.float32]) -> Heard:
         self._decoder.reinit_feat()  # forgets the noise of the clip before
         self._decoder.start_utt()
         self._decoder.process_raw(decode.to_pcm16(waveform)[0].tobytes(), full_utt=True)

@@ -1,0 +1,168 @@
+"""The laws hold on every engine and for every source: any history, the same bytes; any source, the same sample."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import s3fs
+
+from pipeline.core.params import Runtime
+from pipeline.engines import engine_for
+from pipeline.engines.local import LocalProcesses
+from pipeline.shards.derive import derive
+from pipeline.shards.recipe import Recipe
+from pipeline.views.features.recipe import FeatureRecipe
+from pipeline.views.transcripts.engines import find_model
+from pipeline.views.transcripts.recipe import TranscriptRecipe
+from pipeline.waveforms.shard import WaveformRecipe
+from tests.laws.test_resilience import damaged_on_disk, grown_in_steps, other_shards, shards_of
+from tests.support import cluster, object_store
+from tests.support.fake_kaggle import FakeKaggle, FileContent
+from tests.support.object_store import BUCKET
+from tests.support.project import DEMO, Project
+
+pytestmark = pytest.mark.slow
+
+HISTORIES = [grown_in_steps, damaged_on_disk, other_shards]
+SOURCES = ["folder", "tar", "tar.gz", "http", "s3"]
+ENGINES = ["dask", "threads"]
+
+
+def members() -> Iterator[tuple[str, bytes]]:
+    """Yield the members of the demo's archive; what is damaged there is no MP3."""
+    with zipfile.ZipFile(DEMO) as archive:
+        for name in archive.namelist():
+            try:
+                yield name, archive.read(name)
+            except zipfile.BadZipFile:
+                yield name, b"damaged"
+
+
+def unpacked(folder: Path) -> str:
+    for name, data in members():
+        path = folder / "unpacked" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return str(folder / "unpacked")
+
+
+def packed(folder: Path, suffix: str, mode: Any) -> str:
+    path = folder / f"demo.{suffix}"
+    with tarfile.open(path, mode) as archive:
+        for name, data in members():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return str(path)
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Return the source of the demo's clips in a snapshot's description."""
+    folder = tmp_path_factory.mktemp("source")
+    with ExitStack() as stack:
+        match request.param:
+            case "folder":
+                yield {"kind": "directory", "path": unpacked(folder)}
+            case "tar":
+                yield {"kind": "archive", "path": packed(folder, "tar", "w")}
+            case "tar.gz":
+                yield {"kind": "archive", "path": packed(folder, "tar.gz", "w:gz")}
+            case "http":
+                yield {"kind": "archive", "path": stack.enter_context(FakeKaggle(FileContent(DEMO)).serving()).url}
+            case "s3":
+                s3fs.S3FileSystem.clear_instance_cache()
+                stack.enter_context(object_store.serving()).put(DEMO.parent, "demo")
+                yield {"kind": "archive", "path": f"s3://{BUCKET}/demo/{DEMO.name}"}
+
+
+@pytest.fixture(scope="module")
+def from_scratch(source: dict[str, str], staged_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a project after its stages with that source: look, don't touch."""
+    project = staged_once.copy(tmp_path_factory.mktemp("from") / "project")
+    project.edit("configs/snapshots/demo.yaml", source=source)
+    for folder in ("clips", "waveforms"):
+        for path in shards_of(project, folder):
+            path.unlink()
+    project.stage("download", "stratify", "subsample", "waveforms")
+    return project
+
+
+def test_the_sample_is_that_of_any_other_source(from_scratch: Project, staged_once: Project) -> None:
+    for name in ("data/ranking.parquet", "data/sample.parquet"):
+        assert (from_scratch.root / name).read_bytes() == (staged_once.root / name).read_bytes()
+    for folder in ("clips", "waveforms"):
+        ours, theirs = (pd.read_parquet(project.root / "data" / folder) for project in (from_scratch, staged_once))
+        pd.testing.assert_frame_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_whatever_was_there_before_a_source_gives_the_same_bytes(
+    history: Callable[[Project], None], from_scratch: Project, tmp_path: Path
+) -> None:
+    assert_history_is_forgotten(history, from_scratch, from_scratch.copy(tmp_path / "project"))
+
+
+def assert_history_is_forgotten(history: Callable[[Project], None], scratch: Project, project: Project) -> None:
+    params = (project.root / "params.yaml").read_bytes()
+    history(project)
+    (project.root / "params.yaml").write_bytes(params)
+    project.stage("subsample", "waveforms")
+    assert project.outputs() == scratch.outputs()
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def executor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return an engine that is not the local processes', by its name in configs/runtime.yaml."""
+    if request.param == "threads":
+        yield "tests.engines.test_given:threads"
+        return
+    with cluster.running(2, tmp_path_factory.mktemp("cluster")) as running:
+        yield f"dask://{running.address}"
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_whatever_was_there_before_an_engine_gives_the_same_bytes(
+    history: Callable[[Project], None],
+    executor: str,
+    staged: Project,
+    staged_once: Project,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PIPELINE_EXECUTOR", executor)
+    assert_history_is_forgotten(history, staged_once, staged)
+
+
+def recipes() -> dict[str, Recipe]:
+    return {
+        "waveforms": WaveformRecipe(16_000, "pcm16"),
+        "features": FeatureRecipe((65.0, 500.0)),
+        "transcripts": TranscriptRecipe(find_model("pocketsphinx", None)),
+    }
+
+
+def test_all_that_is_derived_is_the_same_on_any_engine(
+    executor: str, fresh: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.set(subsample__clips=4, shards__clips=2)
+    fresh.stage("download", "stratify", "subsample")
+    monkeypatch.chdir(fresh.root / "data")
+    source = Path("clips")
+    for name, recipe in recipes().items():
+        made = {}
+        for engine in (LocalProcesses(1), engine_for(Runtime(executor=executor))):
+            target = Path(type(engine).__name__) / name
+            derive(recipe, source, target, engine)
+            made[target] = [path.read_bytes() for path in sorted(target.iterdir())]
+        first, second = made.values()
+        assert first == second
+        if name == "waveforms":
+            source = target
