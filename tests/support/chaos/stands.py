@@ -131,9 +131,14 @@ class Stand:
         )
 
     def healthy(self, stages: tuple[str, ...] = SAMPLE) -> runs.Ended:
-        """Run stages with nothing in their way."""
+        """Run stages with nothing in their way, and time for a server on a busy machine."""
+
+        def prepare() -> None:
+            self.environment()
+            os.environ.update(PIPELINE_READ_TIMEOUT_SECONDS="20", PIPELINE_CONNECT_TIMEOUT_SECONDS="20")
+
         with self.served():
-            return runs.run(self.root, [[stage] for stage in stages], prepare=self.environment)
+            return runs.run(self.root, [[stage] for stage in stages], prepare=prepare)
 
 
 def build(folder: Path, source: str, port: int) -> Stand:
