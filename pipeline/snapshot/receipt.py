@@ -167,7 +167,7 @@ def read_members(path: Path = schema.MEMBERS_FILE) -> pa.Table:
     """
     require_file(path)
     try:
-        members = pq.read_table(pa.BufferReader(path.read_bytes()), page_checksum_verification=True)
+        members = pq.ParquetFile(pa.BufferReader(path.read_bytes()), page_checksum_verification=True).read()
         members.validate(full=True)
     except (pa.ArrowException, OSError, ValueError):
         raise _damaged(path) from None

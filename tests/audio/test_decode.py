@@ -118,6 +118,7 @@ def test_what_is_no_mp3_is_refused(data: bytes) -> None:
 
 def test_a_ctrl_c_waits_until_soxr_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its extension module ends the process where one arrives meanwhile."""
+    decode._soxr.cache_clear()
     done = []
 
     def import_module(name: str) -> None:
