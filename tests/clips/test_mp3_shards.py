@@ -51,7 +51,8 @@ def member_name(clip_id: str) -> str:
 class Archive:
     """Clips by their ids, an index of them, and a list of those that were fetched."""
 
-    def __init__(self, clips: list[bytes | None]) -> None:
+    def __init__(self, clips: list[bytes | None], *, checksums: bool = True) -> None:
+        self.checksums = checksums
         self.clips = {f"valid-test/sample-{number:06}": data for number, data in enumerate(clips)}
         self.fetched: list[str] = []
         self.damaged: set[str] = set()
@@ -64,7 +65,11 @@ class Archive:
         members = []
         for clip_id, data in reversed(self.clips.items()):  # an archive has an order of its own
             if data is not None:
-                facts = {"name": member_name(clip_id), "size_bytes": len(data), "crc32": zlib.crc32(data)}
+                facts = {
+                    "name": member_name(clip_id),
+                    "size_bytes": len(data),
+                    "crc32": zlib.crc32(data) if self.checksums else None,
+                }
                 members.append({**dict.fromkeys(schema.MEMBERS.names, 0), **facts})
         index = formats.index_clips(pa.Table.from_pylist(members, schema=schema.MEMBERS))
         return Candidates(pa.Table.from_pylist(rows, schema=schema.RANKING_SCHEMA), index, exclude)
@@ -195,6 +200,16 @@ def test_hours_are_reached_with_the_fewest_clips(numbers: list[int], seconds: fl
     assert sum(durations) >= round(seconds * 1e9) or len(verdicts) == len(clips)
 
 
+def test_what_is_in_flight_counts_towards_the_hours_so_that_nothing_is_fetched_in_vain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rate = min(len(data) / (0.8 + number / 10) for number, data in enumerate(GOOD))
+    monkeypatch.setattr("pipeline.clips.fetch.BYTES_PER_SECOND", int(rate))  # no clip lasts longer than estimated
+    archive = Archive([*GOOD] * 6)
+    verdicts = examine(archive, Goal(None, 6_000_000_000), 1000)
+    assert len(archive.fetched) == len(verdicts) == 7
+
+
 def test_what_is_known_is_not_fetched() -> None:
     archive = Archive([*GOOD])
 
@@ -225,13 +240,15 @@ def fill(
     max_rejected: float = 1.0,
     seconds: tuple[float, float] = (0.5, 20),
     local: bool = False,
+    nanoseconds: int | None = None,
+    exclude: tuple[str, ...] = (),
 ) -> Tally:
-    """Do what `subsample` does."""
+    """Do what `subsample` does; the goal is `nanoseconds` where they are given."""
     seal = ClipsSeal(**asdict(seals.seal()), revision=Check.REVISION, source=SOURCE, seconds=seconds)
-    shards = ClipShards(archive.candidates(), Check(seconds), shard_clips, seal, local=local)
+    shards = ClipShards(archive.candidates(exclude), Check(seconds), shard_clips, seal, local=local)
     tally = Tally(max_rejected)
     archive.fetched.clear()
-    list(shards.fill(Goal(clips, None), tally, archive.fetch, Here()))
+    list(shards.fill(Goal(None if nanoseconds else clips, nanoseconds), tally, archive.fetch, Here()))
     shards.publish()
     return tally
 
@@ -289,6 +306,16 @@ def test_a_full_shard_stays_the_same_file_when_the_sample_grows(folder: Path) ->
     fill(archive, 7, 3)
     assert (folder / "part-00000.parquet").stat().st_ino == first
     assert archive.fetched == [f"valid-test/sample-{rank:06}" for rank in (7, 8, 9)]
+
+
+@pytest.mark.parametrize(("clips", "nanoseconds"), [(7, None), (99, None), (0, 6_000_000_000)])
+def test_a_last_shard_that_is_right_stays_the_same_file(folder: Path, clips: int, nanoseconds: int | None) -> None:
+    """It ends at the goal, of clips or of hours, or at the end of the ranking."""
+    fill(Archive([*MIXED]), clips, 4, nanoseconds=nanoseconds)
+    before = {path.name: path.stat().st_ino for path in folder.iterdir()}
+    assert len(before) == 2
+    fill(Archive([*MIXED]), clips, 4, nanoseconds=nanoseconds)
+    assert {path.name: path.stat().st_ino for path in folder.iterdir()} == before
 
 
 def test_other_durations_are_judged_anew_without_fetching(folder: Path) -> None:
@@ -358,6 +385,16 @@ def test_a_clip_that_was_damaged_on_this_disk_and_is_whole_again_is_drawn(folder
     assert damaged.fetched == ["valid-test/sample-000001"]
     assert fill(whole, 4, shard_clips, local=True).rejected == []
     assert contents(folder) == expected
+
+
+def test_what_is_left_out_of_a_folder_is_not_read(folder: Path) -> None:
+    """A folder has no checksums, so that what was rejected is read again; but not to leave it out."""
+    archive = Archive([*GOOD], checksums=False)
+    for _ in range(2):
+        tally = fill(archive, 4, 9, local=True, exclude=("valid-test/sample-000001",))
+        assert [each.reason for each in tally.rejected] == ["excluded"]
+        assert "valid-test/sample-000001" not in archive.fetched
+    assert folder.exists()
 
 
 def test_what_two_connections_agreed_on_is_not_asked_for_again(folder: Path) -> None:
