@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
-from tests.support.project import STAGES, Project, copy_of_this_project
+from tests.support.project import STAGES, Once, Project, copy_of_this_project
 
 SLOW_FIXTURES = {"made", "made_once", "browser"}
 
@@ -31,6 +34,23 @@ def librosa() -> Any:
     return importlib.import_module("librosa")
 
 
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Return a function that makes a project by its name once in a session, whichever worker needs it first."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def once(name: str, make: Callable[[Path], Project]) -> Project:
+        done = shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                make(shared / name / "project")
+                done.touch()
+        return Project(shared / name / "project")
+
+    return once
+
+
 @pytest.fixture
 def fresh(tmp_path: Path) -> Project:
     """Return the project without any output."""
@@ -38,12 +58,16 @@ def fresh(tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def staged_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def staged_once(once: Once) -> Project:
     """Return the project after all its stages but the report, without dvc, in shards of 32: look, don't touch."""
-    project = copy_of_this_project(tmp_path_factory.mktemp("staged") / "project")
-    project.set(shards__clips=32)
-    project.stage(*STAGES[:-1])
-    return project
+
+    def make(to: Path) -> Project:
+        project = copy_of_this_project(to)
+        project.set(shards__clips=32)
+        project.stage(*STAGES[:-1])
+        return project
+
+    return once("staged", make)
 
 
 @pytest.fixture
@@ -53,14 +77,18 @@ def staged(staged_once: Project, tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def made_once(once: Once) -> Project:
     """Return a committed git repository of the project after its first `dvc repro`: look, don't touch."""
-    project = copy_of_this_project(tmp_path_factory.mktemp("made") / "project")
-    project.run("git", "init", "--quiet", "--initial-branch=main")
-    project.run("git", "add", "--all")
-    project.run("git", "commit", "--quiet", "--message=The project")
-    project.run("dvc", "repro")
-    return project
+
+    def make(to: Path) -> Project:
+        project = copy_of_this_project(to)
+        project.run("git", "init", "--quiet", "--initial-branch=main")
+        project.run("git", "add", "--all")
+        project.run("git", "commit", "--quiet", "--message=The project")
+        project.run("dvc", "repro")
+        return project
+
+    return once("made", make)
 
 
 @pytest.fixture

@@ -6,15 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.project import Project
+from tests.support.project import Once, Project
 
 
 @pytest.fixture(scope="session")
-def reported_once(staged_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def reported_once(staged_once: Project, once: Once) -> Project:
     """Return the project after all its stages, without dvc: look, don't touch."""
-    project = staged_once.copy(tmp_path_factory.mktemp("reported") / "project")
-    project.stage("report")
-    return project
+
+    def make(to: Path) -> Project:
+        project = staged_once.copy(to)
+        project.stage("report")
+        return project
+
+    return once("reported", make)
 
 
 @pytest.fixture

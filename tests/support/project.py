@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +102,9 @@ class Project:
         """Copy everything, DVC's cache with it."""
         shutil.copytree(self.root, to, symlinks=True, dirs_exist_ok=True)
         return Project(to)
+
+
+Once = Callable[[str, Callable[[Path], Project]], Project]  # makes what has that name, unless it was made
 
 
 def copy_of_this_project(to: Path) -> Project:
