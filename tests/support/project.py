@@ -15,6 +15,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 import pipeline.__main__
+from tests.support import warm
 
 STAGES = tuple(pipeline.__main__.STAGES)
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +38,13 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, **author, "PATH": path, "GIT_CONFIG_GLOBAL": os.devnull, **more}
 
 
+def warm_environment(**more: str) -> dict[str, str]:
+    """Return the same environment, in which `dvc` and `python -m pipeline` have imported their libraries already."""
+    variables = environment(**more)
+    commands = warm.folder()
+    return {**variables, "PATH": f"{commands}{os.pathsep}{variables['PATH']}"} if commands else variables
+
+
 def stage_module(name: str) -> str:
     """Return the module that runs a stage."""
     return f"pipeline.{pipeline.__main__.STAGES[name].wing}.stage"
@@ -53,7 +61,7 @@ class Project:
         return subprocess.run(
             command,
             cwd=self.root,
-            env=environment(**variables),
+            env=warm_environment(**variables),
             text=True,
             capture_output=True,
             check=False,
