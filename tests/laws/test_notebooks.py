@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import shutil
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import nbformat
 import pytest
 
 from tests.support.project import ROOT, Project, environment
@@ -19,7 +20,15 @@ MOST_BYTES = 1_500_000
 PICTURES = {"preparation.ipynb": 11, "exploration.ipynb": 8}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session", autouse=True)
+def nbformat() -> ModuleType:
+    """Return nbformat, imported late and without IRIs: their grammar takes seconds, and no notebook has any."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "rfc3987_syntax", None)
+        return importlib.import_module("nbformat")
+
+
+@pytest.fixture(scope="session")
 def run() -> ModuleType:
     spec = importlib.util.spec_from_file_location("notebooks_run", ROOT / "notebooks/run.py")
     assert spec
@@ -61,7 +70,7 @@ def test_there_are_two() -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_what_is_kept_is_small_whole_and_of_no_machine(path: Path, run: ModuleType) -> None:
+def test_what_is_kept_is_small_whole_and_of_no_machine(path: Path, run: ModuleType, nbformat: ModuleType) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.encode()) < MOST_BYTES
     words = re.sub(r'"[A-Za-z0-9+/=\\n]{200,}"', '""', text)  # without pictures
@@ -79,7 +88,7 @@ def test_what_is_kept_is_small_whole_and_of_no_machine(path: Path, run: ModuleTy
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_cells_are_short_and_explained(path: Path) -> None:
+def test_cells_are_short_and_explained(path: Path, nbformat: ModuleType) -> None:
     cells = nbformat.read(path, as_version=4).cells
     code = [cell for cell in cells if cell.cell_type == "code"]
     assert all(len(cell.source.splitlines()) <= 70 for cell in code)
@@ -93,7 +102,9 @@ def test_cells_are_short_and_explained(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("librosa", "offline")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_it_runs_on_the_demo_and_prints_what_is_kept(path: Path, staged: Project, run: ModuleType) -> None:
+def test_it_runs_on_the_demo_and_prints_what_is_kept(
+    path: Path, staged: Project, run: ModuleType, nbformat: ModuleType
+) -> None:
     made = run.execute(in_project(staged, path.name))
     kept = nbformat.read(path, as_version=4)
     assert pictures(made) == pictures(kept)
@@ -116,7 +127,7 @@ def test_it_runs_on_a_sample_of_three_in_which_nobody_tells(path: Path, fresh: P
 
 
 @pytest.mark.usefixtures("offline")
-def test_a_cell_that_fails_is_an_error(tmp_path: Path, run: ModuleType) -> None:
+def test_a_cell_that_fails_is_an_error(tmp_path: Path, run: ModuleType, nbformat: ModuleType) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
     nbformat.write(notebook, tmp_path / "broken.ipynb")
     with pytest.raises(Exception, match="ZeroDivisionError"):

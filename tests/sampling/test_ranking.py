@@ -15,7 +15,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.stats import chi2, chisquare
 
 from pipeline.core import schema
 from pipeline.core.errors import SampleError
@@ -240,6 +239,8 @@ def test_another_seed_draws_other_clips() -> None:
 
 
 def test_the_clips_of_a_stratum_are_a_uniform_choice() -> None:
+    from scipy.stats import chi2, chisquare  # slow to import, in each worker
+
     clips = clips_of([12, 30])
     seeds, size, drawn = 400, 12, 4
     first: Counter[str] = Counter()
