@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 from collections.abc import Callable
@@ -23,6 +24,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
         if isinstance(item, pytest.Function) and "librosa" in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group("librosa"))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over all that is imported and collected, in every test that follows."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

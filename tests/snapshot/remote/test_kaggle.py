@@ -634,6 +634,7 @@ def test_a_run_killed_at_any_request_is_gone_on_with(
     assert work.outputs() == local
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_explained(work: Work, local: dict[str, bytes], opened: Path, tmp_path: Path) -> None:
     shutil.copytree(opened, "data")
     variables = environment(PYTHONPATH=os.pathsep.join([str(ROOT), *sys.path]), **work.fake.environment(tmp_path))
