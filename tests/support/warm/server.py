@@ -23,6 +23,7 @@ import struct
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -162,7 +163,9 @@ def serve(listening: socket.socket, commands: Path) -> Request:
         if listening in waiting:
             client, _ = listening.accept()
             request = received(client)
-            pid = os.fork() if request and request.is_understood else -1
+            # It may have threads: those of OpenBLAS and pyarrow, which know of forks.
+            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+                pid = os.fork() if request and request.is_understood else -1
             if request and not pid:
                 os.setpgid(0, 0)
                 for own in (listening, client, *(each.client for each in running)):
