@@ -37,7 +37,8 @@ def shards(project: Project, folder: str) -> dict[str, tuple[int, bytes]]:
     reason="dvc.lock was made on Linux x86_64; another build of the decoder may round differently",
 )
 def test_a_clone_that_runs_everything_leaves_git_clean(made_once: Project) -> None:
-    assert made_once.run("git", "status", "--porcelain") == ""
+    # Without its lock: another worker may be copying this repository.
+    assert made_once.run("git", "status", "--porcelain", GIT_OPTIONAL_LOCKS="0") == ""
 
 
 def test_a_second_repro_runs_nothing(made: Project) -> None:
