@@ -79,18 +79,25 @@ def of_derived(derived: Examinations, sources: Examinations, folder: Path, sourc
             continue
         if isinstance(made.seal, DerivedSeal) and not is_made_from(made.seal, origin.seal):
             yield Problem(made.path, f"was not made of {origin.path} as it is now; run: dvc repro")
-        yield from of_tables(made.path, made.rows, origin.path, origin.rows)
+        yield from of_tables(made.path, made.rows, origin.path, by_clip(origin.rows))
 
 
-def of_tables(path: Path, rows: pd.DataFrame, other_path: Path, other: pd.DataFrame) -> Iterator[Problem]:
+def by_clip(rows: pd.DataFrame) -> pd.DataFrame | None:
+    """Index rows by their clips, once for all that is compared with them; None where some have none, or the same."""
+    indexed = rows.set_index("clip_id") if "clip_id" in rows else None
+    return indexed if indexed is not None and indexed.index.is_unique else None
+
+
+def of_tables(path: Path, rows: pd.DataFrame, other_path: Path, other: pd.DataFrame | None) -> Iterator[Problem]:
     """Yield in which of the columns that both have `rows` differ from the rows of the same clips in `other`."""
-    if "clip_id" not in rows or "clip_id" not in other or other["clip_id"].duplicated().any():
+    if "clip_id" not in rows or other is None:
         return
-    known = rows["clip_id"].isin(other["clip_id"])
+    places = other.index.get_indexer(rows["clip_id"])
+    known = places >= 0
     if not known.all():
         yield Problem(path, f"has clips that {other_path} has not: {some(rows['clip_id'][~known])}")
     rows = rows[known].set_index("clip_id")
-    there = other.set_index("clip_id").reindex(rows.index)
+    there = other.iloc[places[known]]
     for column in rows.columns.intersection(there.columns):
         differ = (rows[column] != there[column]) & ~(rows[column].isna() & there[column].isna())
         if (unlike := differ.fillna(value=True).to_numpy(dtype=bool)).any():
@@ -110,9 +117,11 @@ def of_sample(
         if sorted(ranks) != list(range(len(ranks))):
             yield Problem(path, f"its ranks and those of {rejected[0]} are not 0 to {len(ranks) - 1}, each once")
     if ranking is not None:
-        yield from of_tables(path, sample, *ranking)
+        ranked = by_clip(ranking[1])
+        yield from of_tables(path, sample, ranking[0], ranked)
         if rejected is not None:
-            yield from of_tables(rejected[0], rejected[1].astype({"rank": "int64"})[["clip_id", "rank"]], *ranking)
+            ranks_there = rejected[1].astype({"rank": "int64"})[["clip_id", "rank"]]
+            yield from of_tables(rejected[0], ranks_there, ranking[0], ranked)
         sizes = Counter(ranking[1]["stratum"])
         if set(sample["stratum"]) <= set(sizes):
             wrong = shares.weights(sample["stratum"], sizes) != sample["weight"].to_numpy()
@@ -130,7 +139,7 @@ def of_ranking(path: Path, ranking: pd.DataFrame, clips: tuple[Path, pd.DataFram
         rows = ranking.assign(speaker=speakers["speaker"].reindex(ranking["clip_id"]).to_numpy())
     yield from of_rows(path, rows)
     if clips is not None:
-        yield from of_tables(path, ranking, *clips)
+        yield from of_tables(path, ranking, clips[0], by_clip(clips[1]))
 
 
 def of_rejected(path: Path, data: bytes, seals: Sequence[ClipsSeal]) -> Iterator[Problem]:
@@ -144,10 +153,11 @@ def of_rejected(path: Path, data: bytes, seals: Sequence[ClipsSeal]) -> Iterator
 
 def of_whole_sample(sample: Path, rows: pd.DataFrame, folders: Mapping[Path, Examinations]) -> Iterator[Problem]:
     """Yield which folders hold other clips than the sample, or say something else of them."""
+    sampled = by_clip(rows)
     for folder, shards in folders.items():
         whole = [shard for shard in shards if shard is not None]
         for shard in whole:
-            yield from of_tables(shard.path, shard.rows, sample, rows)
+            yield from of_tables(shard.path, shard.rows, sample, sampled)
         count = sum(len(shard.rows) for shard in whole)
         if len(whole) == len(shards) and count != len(rows):
             yield Problem(folder, f"has {count} clips, and {sample} has {len(rows)}; run: dvc repro")
