@@ -55,7 +55,7 @@ def run(engine: str, model: str | None = None) -> str:
     recipe = recipe_for(clips.about["settings"]["encoding"], found)
     recipe.versions()
     runtime = load_runtime()
-    _say_how_long(clips, found, runtime.processes)
+    _say_how_long(clips, found, min(runtime.processes, len(shard_paths(schema.WAVEFORMS))))
     made = derive(recipe, schema.WAVEFORMS, schema.TRANSCRIPTS, engine_for(runtime))
     table = read_transcripts(schema.TRANSCRIPTS)
     return "\n".join([f"{made.rows} clips, {made.computed} recognised now", *summary(clips.metadata(), table)])

@@ -76,8 +76,12 @@ class Progress:
             self._bar.update(count)
 
     def reach(self, done: float) -> None:
-        """Say how many units are done by now, whatever was counted before."""
-        self.update(done - self._bar.n)
+        """Say how many units are done by now, whatever was counted before.
+
+        It may be the same number again: the time until it changes counts for the rate.
+        """
+        if done != self._bar.n:
+            self.update(done - self._bar.n)
 
     def close(self) -> None:
         """Write the last line of what was shown, or remove the bar."""
@@ -85,15 +89,17 @@ class Progress:
 
 
 class _Lines(io.TextIOBase):
-    """Turns what would overwrite a line of a terminal into a line of its own."""
+    """Turns what would overwrite a line of a terminal into a line of its own, unless it says the same."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._last = ""
 
     def write(self, text: str) -> int:
         line = text.strip()
-        if line:
+        if line and line != self._last:
             print(line, file=self._stream, flush=True)
+            self._last = line
         return len(text)
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from pipeline.core.errors import ShardError, WorkerError
 from pipeline.core.progress import progress
-from pipeline.shards import sealed
+from pipeline.shards import sealed, tally
 from pipeline.shards.folder import ShardFolder, shard_paths
 from pipeline.shards.recipe import DerivedSeal, Recipe, expected_seal, machine, row_digests
 from pipeline.shards.sealed import Seal, Shard
@@ -79,11 +79,11 @@ def derive(recipe: Recipe, source: Path, target: Path, engine: Engine) -> Derive
     computed = 0
     with (
         progress(recipe.NAME, sum(sources[name].num_rows for name in tasks), "clips") as bar,
+        tally.watching([target for _, _, target, _ in tasks.values()], bar),
         engine.start(make_shard, len(tasks)) as (executor, in_flight),
     ):
-        for name, count in map_shards(executor, make_shard, tasks, in_flight):
+        for _, count in map_shards(executor, make_shard, tasks, in_flight):
             computed += count
-            bar.update(sources[name].num_rows)
     folder.publish(len(sources))
     return Derived(sum(shard.num_rows for shard in sources.values()), len(sources), computed)
 
@@ -100,7 +100,10 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int
     known = _Earlier.opened(earlier, seal)
     digests: list[str] = []
     computed = 0
-    with sealed.writing(target, recipe.columns, recipe.metadata(), **recipe.parquet()) as writer:
+    with (
+        tally.counting(target) as count,
+        sealed.writing(target, recipe.columns, recipe.metadata(), **recipe.parquet()) as writer,
+    ):
         for rows in _batches(shard, list({*recipe.INPUTS, *recipe.COPIED}), recipe.ROW_GROUP_ROWS):
             inputs = rows.select(recipe.INPUTS)
             new = row_digests(inputs)
@@ -111,6 +114,7 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int
                 made = _appended(made, recipe.rows(inputs.slice(same)))
             writer.write(_completed(made, rows.select(recipe.COPIED), recipe.columns))
             digests += new
+            count(len(new))
         writer.seal(replace(seal, sources=tuple(digests)))
     return computed
 

@@ -35,6 +35,24 @@ def test_a_line_every_ten_seconds_with_rate_traffic_and_time_left(clock: list[fl
     assert lines[0] == "clips: 5/100,  2.00s/ clips, 0.5 MB, 0.1 MB/s, 03:10 left"
 
 
+def test_time_in_which_nothing_gets_done_counts_for_the_rate(clock: list[float]) -> None:
+    stream = io.StringIO()
+    shown = Progress("clips", 100, "clips", stream=stream)
+    for second in range(1, 61):
+        clock[0] += 1
+        shown.reach(second // 20 * 20)
+    assert stream.getvalue().splitlines()[-1] == "clips: 60/100,  1.00 clips/s, 00:40 left"
+
+
+def test_the_last_line_is_written_once(clock: list[float]) -> None:
+    stream = io.StringIO()
+    shown = Progress("clips", 100, "clips", stream=stream)
+    clock[0] += 20
+    shown.reach(100)
+    shown.close()
+    assert stream.getvalue() == "clips: 100/100,  5.00 clips/s, 00:00 left\n"
+
+
 def test_bytes_are_told_in_megabytes(clock: list[float]) -> None:
     stream = io.StringIO()
     shown = Progress("archive", None, "B", stream=stream)
