@@ -11,9 +11,13 @@ from pipeline.core import schema
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards.derive import derive
 from pipeline.views.features.recipe import FeatureRecipe
+from pipeline.views.transcripts.engines import find_model
+from pipeline.views.transcripts.recipe import TranscriptRecipe
+from pipeline.waveforms.reader import open_waveforms
 from pipeline.waveforms.shard import WaveformRecipe
-from tests.support.golden import assert_golden, golden
+from tests.support.golden import assert_golden, golden, is_locked
 from tests.support.project import Project
+from tests.support.waveforms import waveforms_of
 
 CLIPS = {1: "625d2c528533fb97bc4c1be34d520fbb0e365b8032264523b939169c87fcaf41"}
 WAVEFORMS = {
@@ -22,6 +26,8 @@ WAVEFORMS = {
     "flac": {1: "cfaf3c5563297d67316a6d5cf7f30f058a49986443faddc7686cdfb3fa0458d1"},
 }
 FEATURES = {1: "2fffedfd8e0a9602d346a0b345b29431b673e3dfe62def25dbfe6a7b478570a4"}
+
+TRANSCRIPTS = {1: "11762426402e9c2e14490db9fb0c8c6f027b26eda67f6bfcf9e661dea2b5c3ab"}
 
 
 @golden
@@ -40,3 +46,15 @@ def test_waveforms(staged_once: Project, tmp_path: Path, encoding: str) -> None:
 @golden
 def test_features(staged_once: Project) -> None:
     assert_golden(staged_once.root / schema.FEATURES, "features", FeatureRecipe.REVISION, FEATURES)
+
+
+@golden
+@pytest.mark.skipif(
+    not is_locked("pocketsphinx", "jiwer", "whisper-normalizer"), reason="other versions, or none, of what recognises"
+)
+def test_transcripts(staged_once: Project, tmp_path: Path) -> None:
+    clips = list(open_waveforms(staged_once.root / schema.WAVEFORMS).head(4))
+    waveforms_of(tmp_path / "waveforms", [clip.waveform for clip in clips], text=[clip.text for clip in clips])
+    recipe = TranscriptRecipe(find_model("pocketsphinx"))
+    derive(recipe, tmp_path / "waveforms", tmp_path / "transcripts", LocalProcesses(1))
+    assert_golden(tmp_path / "transcripts", "transcripts", recipe.REVISION, TRANSCRIPTS)
