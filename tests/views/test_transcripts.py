@@ -14,6 +14,7 @@ import pytest
 
 from pipeline.__main__ import main
 from pipeline.commands import transcribe
+from pipeline.commands.verify import audit
 from pipeline.core.errors import MissingPackage, ParameterError
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards.derive import derive
@@ -150,6 +151,7 @@ def test_the_command_says_the_rate_and_the_clips_that_differ_most(
     after = staged.outputs()
     assert {path: data for path, data in after.items() if "transcripts" not in path} == before
     assert sum("data/transcripts/part-" in path for path in after) == 4
+    assert not [each for each in audit.run(Path("data")).problems if "transcripts" in str(each.path)]
 
 
 def test_another_sample_rate_is_said_before_anything_is_loaded(

@@ -92,7 +92,7 @@ def of_tables(path: Path, rows: pd.DataFrame, other_path: Path, other: pd.DataFr
     """Yield in which of the columns that both have `rows` differ from the rows of the same clips in `other`."""
     if "clip_id" not in rows or other is None:
         return
-    places = other.index.get_indexer(rows["clip_id"])
+    places = other.index.get_indexer(pd.Index(rows["clip_id"]))
     known = places >= 0
     if not known.all():
         yield Problem(path, f"has clips that {other_path} has not: {some(rows['clip_id'][~known])}")

@@ -67,10 +67,9 @@ def run(folder: Path) -> Verdict:
     if not files:
         problems.append(Problem(folder, "has no output of the pipeline; make them with: dvc repro, or: dvc pull"))
     read = _read_all(files, shards, {"md5": recorded, "sha256": set(sums)})
-    problems += [each.problem for each in read.values() if each.problem]
-    for path, sha256 in sums.items():
-        if read[path].digests.get("sha256", sha256) != sha256:
-            problems.append(Problem(path, f"is not what {SUMS} lists; download it again"))
+    unlisted = {path for path, sha256 in sums.items() if read[path].digests.get("sha256", sha256) != sha256}
+    problems += [Problem(path, f"is not what {SUMS} lists; download it again") for path in unlisted]
+    problems += [each.problem for path, each in read.items() if each.problem and path not in unlisted]
     problems += contradictions(outputs, {path: read[path].shard for path in shards})
     if lock:
         md5s = {path: each.digests["md5"] for path, each in read.items() if "md5" in each.digests}

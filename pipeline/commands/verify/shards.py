@@ -58,6 +58,8 @@ def examine(path: Path, output: str) -> Examined:
     if output == schema.WAVEFORMS.name:
         return _examine_waveforms(shard, path)
     frame = _frame([shard.read(group) for group in shard.groups], shard.columns)
+    if output == schema.TRANSCRIPTS.name:
+        frame = frame.drop(columns="text", errors="ignore")  # as recognised; that of all others is the sentence
     return Examined(path, shard.seal, frame, tuple(_place_problems(frame)))
 
 
