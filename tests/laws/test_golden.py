@@ -26,7 +26,6 @@ WAVEFORMS = {
     "flac": {1: "cfaf3c5563297d67316a6d5cf7f30f058a49986443faddc7686cdfb3fa0458d1"},
 }
 FEATURES = {1: "2fffedfd8e0a9602d346a0b345b29431b673e3dfe62def25dbfe6a7b478570a4"}
-
 TRANSCRIPTS = {1: "11762426402e9c2e14490db9fb0c8c6f027b26eda67f6bfcf9e661dea2b5c3ab"}
 
 

@@ -36,6 +36,8 @@ class FakeWhisperModel:
         assert options["local_files_only"]
         if (Path(folder) / "model.bin").read_bytes() != b"weights":
             raise RuntimeError("Unsupported model binary version")
+        if (Path(folder) / "tokenizer.json").read_bytes() != b"{}":
+            raise Exception("EOF while parsing an object at line 1 column 1")
 
     def transcribe(self, waveform: npt.NDArray[np.float32], **options: Any) -> tuple[Any, None]:
         assert waveform.dtype == np.float32
@@ -122,6 +124,10 @@ def test_models_that_cannot_be_had_are_one_message(whisper: Path) -> None:
     model = find_model("whisper", str(whisper))
     (whisper / "model.bin").write_bytes(b"cut of")
     with pytest.raises(EngineError, match=r"cannot be loaded by whisper \(Unsupported model binary version\)"):
+        model.load()
+    (whisper / "model.bin").write_bytes(b"weights")
+    (whisper / "tokenizer.json").write_bytes(b"{")
+    with pytest.raises(EngineError, match=r"cannot be loaded by whisper \(EOF while parsing an object"):
         model.load()
     (whisper / "model.bin").unlink()
     with pytest.raises(EngineError, match=r"no whole model of faster-whisper: it lacks model\.bin"):

@@ -224,7 +224,9 @@ def _find_pocketsphinx(name: str) -> Path:
 def _loaded(model: Model) -> Recogniser:
     try:
         return ENGINES[model.engine].load(model.folder)
-    except (RuntimeError, ValueError, OSError) as error:
+    except PipelineError:
+        raise
+    except Exception as error:  # noqa: BLE001  that of a tokenizer which is cut off has no class of its own
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise EngineError(f"the model in {model.folder} cannot be loaded by {model.engine} ({said})") from None
 
