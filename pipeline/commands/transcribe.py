@@ -79,8 +79,7 @@ def summary(clips: pd.DataFrame, transcripts: pd.DataFrame) -> list[str]:
         `clip_id`, `text`, as recognised, and `wer`.
     """
     both = clips[["clip_id", "text"]].merge(transcripts, on="clip_id", suffixes=("", "_heard"), validate="one_to_one")
-    sentences = [None if pd.isna(text) else text for text in both["text"]]
-    rate = word_error_rate(sentences, both["text_heard"].tolist())
+    rate = word_error_rate(both["text"].tolist(), both["text_heard"].tolist())
     if rate is None:
         return ["no sentence has words to compare with"]
     worst = both[both["wer"] > 0].sort_values("wer", ascending=False, kind="stable").head(_WORST)

@@ -18,6 +18,11 @@ def word_count(text: str) -> int:
     return len(_WORD.findall(text))
 
 
+def given(text: str | float | None) -> str:
+    """Return a sentence, empty where it is missing: None, or NaN in a column of pandas."""
+    return text if isinstance(text, str) else ""
+
+
 def normalised(texts: Iterable[str | None]) -> list[str]:
     """Return English sentences in the spelling that word error rates are computed on; a missing one is empty.
 
@@ -31,7 +36,7 @@ def normalised(texts: Iterable[str | None]) -> list[str]:
         whisper-normalizer is not installed.
     """
     normalise = _normaliser()
-    return [normalise((text or "").replace("’", "'")) for text in texts]
+    return [normalise(given(text).replace("’", "'")) for text in texts]
 
 
 def word_error_rates(sentences: Sequence[str | None], heard: Sequence[str | None]) -> list[float | None]:

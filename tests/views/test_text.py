@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline.core.errors import MissingPackage
@@ -24,6 +25,13 @@ def test_words_are_runs_of_letters_and_digits_with_apostrophes_inside() -> None:
     counts = text.words(sentences)
     assert counts.tolist() == [0, 0, 1, 3, 4, 5, 2]
     assert counts.dtype == np.int32
+
+
+def test_a_column_of_pandas_may_have_missing_sentences() -> None:
+    pytest.importorskip("whisper_normalizer")
+    column = pd.Series(["One two", None])
+    assert text.words(column).tolist() == [2, 0]
+    assert text.normalised(column) == ["12", ""]
 
 
 def test_normalised_is_what_published_rates_compare() -> None:
