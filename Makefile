@@ -60,7 +60,7 @@ $(READY): requirements.lock
 # The ranges are in pyproject.toml.
 lock: $(READY)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	  --extra make --extra cluster --extra s3 --group dev --group notebooks pyproject.toml --output-file requirements.lock
+	  --extra make --extra cluster --extra s3 --extra tar --group dev --group notebooks pyproject.toml --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 
 from pipeline.clips.candidates import Candidate, Goal
 from pipeline.clips.check import Check, Verdict
@@ -13,6 +14,7 @@ from pipeline.snapshot.archive import Member
 from pipeline.snapshot.formats import BYTES_PER_SECOND
 
 _MOST_IN_FLIGHT = 64
+_SPARE = 0.05  # of the clips that are expected to be fetched
 
 Fetch = Callable[[Member], bytes]
 
@@ -82,6 +84,46 @@ class Examination:
         except Rejected as rejected:
             return Verdict(candidate, rejected=rejected)
         return self._check.judge(candidate, data)
+
+
+def expected(
+    candidates: Iterator[Candidate],
+    goal: Goal,
+    check: Check,
+    rejected: Callable[[Candidate], Rejected | None],
+    has: Callable[[Candidate], bool],
+) -> Iterator[Member]:
+    """Yield the members that are likely to be fetched until the goal is reached, and spare ones for those that are bad.
+
+    Parameters
+    ----------
+    candidates
+        In the order of the ranking.
+    goal
+        At which the examination stops; it is left as it is.
+    check
+        What makes a clip a good one.
+    rejected, has
+        What is known of a candidate from earlier runs: why it was rejected, and whether its MP3 is there.
+    """
+    so_far, spare = replace(goal), 0.0
+    for candidate in candidates:
+        if so_far.reached() and spare < 1:
+            return
+        try:
+            member = check.member_to_fetch(candidate)
+        except Rejected:
+            continue
+        if rejected(candidate):
+            continue
+        is_new = not has(candidate)
+        if is_new:
+            yield member
+        if so_far.reached():
+            spare -= 1
+        else:
+            so_far.add(1, _expected(candidate))
+            spare += _SPARE * is_new
 
 
 def _is_rejected(outcome: Future[bytes] | Verdict) -> bool:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from pipeline.clips.candidates import Candidate, Candidates, Goal
 from pipeline.clips.check import Check, Verdict
-from pipeline.clips.fetch import Examination, Fetch
+from pipeline.clips.fetch import Examination, Fetch, expected
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, SampleError
 from pipeline.core.params import Params
@@ -27,6 +27,7 @@ from pipeline.core.schema import Reason
 from pipeline.shards import sealed
 from pipeline.shards.folder import ShardFolder
 from pipeline.shards.sealed import Seal, Shard
+from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import Description
 
 _ROW_GROUP_CLIPS = 64
@@ -205,21 +206,26 @@ class ClipShards:
         self._folder = ShardFolder(schema.CLIPS)
         self._seals = sealed.read_whole(self._folder.existing(), ClipsSeal)
         self._count = 0
+        self._rank = 0  # the first that no shard of this run covers yet
 
     def fill(self, goal: Goal, tally: Tally, fetch: Fetch, pool: Executor) -> Iterator[int]:
         """Find or make shard after shard until the goal is reached; yield how many clips each of them holds."""
         examination = Examination(self._check, self._recall, fetch, pool)
-        rank = 0
-        while not goal.reached() and rank < len(self._candidates):
-            seal = self._find(rank, goal, fetch)
+        while not goal.reached() and self._rank < len(self._candidates):
+            seal = self._find(self._rank, goal, fetch)
             if seal is None:
-                verdicts = examination.run(self._candidates.since(rank), goal, self._shard_clips)
+                verdicts = examination.run(self._candidates.since(self._rank), goal, self._shard_clips)
                 seal = self._write(self._folder.new(self._count), verdicts, goal, tally)
             tally.add(seal)
             goal.add(len(seal.nanoseconds), sum(seal.nanoseconds))
             tally.verify(goal.clips or len(tally.accepted))
             yield len(seal.nanoseconds)
-            self._count, rank = self._count + 1, seal.ranks[1] + 1
+            self._count, self._rank = self._count + 1, seal.ranks[1] + 1
+
+    def expected(self, goal: Goal) -> Iterator[Member]:
+        """Yield the members that `fill` is likely to fetch from now on."""
+        earlier = self._earlier
+        return expected(self._candidates.since(self._rank), goal, self._check, earlier.rejected, earlier.has)
 
     def publish(self) -> None:
         """Give the shards that `fill` found and made their final names."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -50,7 +50,8 @@ def run() -> str:
     clips = ClipShards(candidates, Check(wanted.seconds), params.shards.clips, seal, local=local)
     goal = Goal.of(wanted)
     tally = Tally(wanted.max_rejected)
-    archive = _Archive(partial(reopen_snapshot, description, runtime, receipt), runtime.connections)
+    reopen = partial(reopen_snapshot, description, runtime, receipt)
+    archive = _Archive(reopen, partial(clips.expected, goal), runtime.connections)
     with archive as pool, progress("clips", wanted.clips, "clips") as bar:
         if local:
             archive.open()
@@ -77,9 +78,13 @@ class _Archive(ThreadPoolExecutor):
     So a run that finds all its clips on this disk needs no network.
     """
 
-    def __init__(self, reopen: Callable[[], Snapshot], connections: int) -> None:
+    def __init__(
+        self, reopen: Callable[[], Snapshot], expected: Callable[[], Iterable[Member]], connections: int
+    ) -> None:
         super().__init__(connections)
         self._reopen = reopen
+        self._expected = expected
+        self._is_told = False
         self._snapshot: Snapshot | None = None
 
     @property
@@ -94,8 +99,11 @@ class _Archive(ThreadPoolExecutor):
             self._snapshot = self._reopen()
 
     def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Start a job, with the snapshot open."""
+        """Start a job, with the snapshot open, which is told of all those that are expected to follow."""
         self.open()
+        if not self._is_told:
+            self.snapshot.gather(self._expected())
+            self._is_told = True
         return super().submit(*args, **kwargs)
 
     def __exit__(self, *_: object) -> None:

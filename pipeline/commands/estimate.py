@@ -20,7 +20,7 @@ from pipeline.sampling.shares import Shares
 from pipeline.shards.folder import existing_shards
 from pipeline.shards.sealed import Shard
 from pipeline.snapshot import formats, tables
-from pipeline.snapshot.description import describe
+from pipeline.snapshot.description import ArchiveSource, describe
 from pipeline.snapshot.receipt import Receipt, read_members, read_receipt
 
 # For one second of 16 kHz speech, measured on the snapshot's own clips.
@@ -63,7 +63,8 @@ def report(params: Params | None = None) -> str:
         )
     estimate = _walk(params, receipt, make_order(params.stratify))  # the ranking on disk may be older
     source = describe(params.snapshot).source
-    return "\n".join(f"{label:<11}{line}" for label, line in _lines(params, estimate, remote=source.is_remote))
+    remote = source.is_remote and not (isinstance(source, ArchiveSource) and source.is_tar)  # which is here, whole
+    return "\n".join(f"{label:<11}{line}" for label, line in _lines(params, estimate, remote=remote))
 
 
 def _walk(params: Params, receipt: Receipt, order: Order) -> Estimate:

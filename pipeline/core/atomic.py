@@ -5,6 +5,7 @@ A file that may be linked into DVC's cache is never written to: the rename puts 
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import uuid
@@ -17,6 +18,7 @@ from pipeline.core import schema
 from pipeline.core.errors import BusyError
 
 SUFFIX = ".tmp"
+log = logging.getLogger(__name__)
 _LEASE: ContextVar[Path | None] = ContextVar("lease", default=None)
 
 
@@ -109,3 +111,20 @@ def alone(name: str, folder: Path = schema.DATA) -> Iterator[None]:
             f"another {name} is at work in this folder (process {holder}); wait until it has ended, or end it. "
             "Nothing was changed."
         ) from None
+
+
+@contextmanager
+def waiting(path: Path, doing: str) -> Iterator[None]:
+    """Keep other processes from `doing` something to `path` at the same time: they wait, and say so."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415  as above
+
+    lock = FileLock(path.with_name(f"{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.warning("%s: another process is %s; waiting", path.name, doing)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -16,7 +16,7 @@ SNAPSHOTS = Path("configs/snapshots")
 RUNTIME = Path("configs/runtime.yaml")
 
 DATA = Path("data")
-ARCHIVE = Path("data/archive")  # whole copies of remote archives; no output of DVC
+ARCHIVE = Path("data/archive")  # whole copies of remote archives, and indexes of tar archives; no output of DVC
 SNAPSHOT = Path("data/snapshot")
 TABLES = SNAPSHOT / "tables"
 MEMBERS_FILE = SNAPSHOT / "members.parquet"
@@ -57,10 +57,10 @@ class Reason(StrEnum):
 MEMBERS = pa.schema(
     [
         ("name", pa.string()),  # as in the archive, with / between folders
-        ("method", pa.int32()),  # 0 stored, 8 deflated (APPNOTE.TXT 4.4.5)
-        ("flags", pa.int32()),  # general purpose bits (APPNOTE.TXT 4.4.4)
-        ("offset", pa.int64()),  # of the local header; null in a folder
-        ("compressed_bytes", pa.int64()),
+        ("method", pa.int32()),  # of a zip: 0 stored, 8 deflated (APPNOTE.TXT 4.4.5)
+        ("flags", pa.int32()),  # of a zip: general purpose bits (APPNOTE.TXT 4.4.4)
+        ("offset", pa.int64()),  # of a zip's local header; of the data in an uncompressed tar; null in a folder
+        ("compressed_bytes", pa.int64()),  # of a zip
         ("size_bytes", pa.int64()),
         ("crc32", pa.int64()),  # of the uncompressed bytes; null in a folder
     ]

@@ -260,11 +260,7 @@ def _require_fit(archive: str, files: list[zipfile.ZipInfo], directory_offset: i
         raise SnapshotError(f"{archive}: {len(encrypted)} members are encrypted, such as {encrypted[0]!r}")
     for info in files:
         name = info.orig_filename
-        path = PurePosixPath(name.replace("\\", "/"))
-        if not path.parts or "\0" in name:
-            raise SnapshotError(f"{archive}: a member's name is none: {name!r}")
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
-            raise SnapshotError(f"{archive}: a member's name leads out of the archive: {name!r}")
+        require_inside(archive, name)
         end = info.header_offset + _LOCAL_HEADER.size + info.compress_size
         if info.header_offset < 0 or end > directory_offset or info.file_size >= 1 << 63:
             raise SnapshotError(f"{archive}: is no whole zip archive ({name!r} lies outside of it). Get it again.")
@@ -275,7 +271,21 @@ def _require_fit(archive: str, files: list[zipfile.ZipInfo], directory_offset: i
             )
     name, times = Counter(info.orig_filename for info in files).most_common(1)[0] if files else ("", 1)
     if times > 1:
-        raise SnapshotError(f"{archive}: holds {times} members called {name!r}; which one is meant cannot be told")
+        raise twice(archive, name, times)
+
+
+def require_inside(archive: str, name: str) -> None:
+    """Raise `SnapshotError` unless the name of a member is that of a file inside of the archive."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    if not path.parts or "\0" in name:
+        raise SnapshotError(f"{archive}: a member's name is none: {name!r}")
+    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        raise SnapshotError(f"{archive}: a member's name leads out of the archive: {name!r}")
+
+
+def twice(archive: str, name: str, times: int) -> SnapshotError:
+    """Return the error for members of one name."""
+    return SnapshotError(f"{archive}: holds {times} members called {name!r}; which one is meant cannot be told")
 
 
 def _data_start(block: bytes, member: Member) -> int:

@@ -27,6 +27,11 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+def is_tar(path: str) -> bool:
+    """Tell whether a path is that of a tar archive: the releases of Mozilla Data Collective are gzipped ones."""
+    return path.lower().endswith((".tar.gz", ".tgz", ".tar"))
+
+
 def _without_secrets(path: str) -> str:
     """Take a path, or a URL that cannot hold a secret: DVC writes every parameter into dvc.lock.
 
@@ -65,7 +70,7 @@ Folder = Annotated[str, Field(min_length=1), AfterValidator(_folder)]
 
 
 class ArchiveSource(Settings):
-    """A zip archive: on disk, at an http(s) URL, or in an object store."""
+    """A zip or tar archive: on disk, at an http(s) URL, or in an object store."""
 
     kind: Literal["archive"]
     path: Place
@@ -81,6 +86,11 @@ class ArchiveSource(Settings):
         """Its URL; None where it is on disk."""
         url = urlsplit(self.path)
         return url if url.scheme in _REMOTE else None
+
+    @property
+    def is_tar(self) -> bool:
+        """Whether its name is that of a tar archive, gzipped or not; one that is remote is downloaded whole first."""
+        return is_tar(self.url.path if self.url else self.path)
 
     def identity(self) -> dict[str, Any]:
         """Return what names it on any machine: not where it lies."""

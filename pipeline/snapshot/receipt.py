@@ -58,6 +58,41 @@ class ArchiveIdentity:
 
 
 @dataclass(frozen=True)
+class TarIdentity:
+    """The identity of a tar archive, gzipped or not: no path, no clock, no host.
+
+    Attributes
+    ----------
+    size_bytes
+        Its length, as it lies on the disk.
+    sample_sha256
+        SHA-256 of 64 pieces of it, the first and the last bytes among them. The last ones of a gzip file have the
+        CRC-32 and the length of what it holds. In a bare tar, a change between two pieces that keeps the length is
+        not seen; a clip that it hits is found by its own CRC-32.
+    listing_sha256
+        SHA-256 of a list of its members: place, length, CRC-32 and name of each.
+    etag, md5, last_modified
+        What the server says of it, where there is one and it does.
+    """
+
+    size_bytes: Count
+    sample_sha256: Sha256
+    listing_sha256: Sha256
+    etag: str | None = None
+    md5: str | None = None
+    last_modified: str | None = None
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    def content(self) -> dict[str, Any]:
+        """Return what is true of its bytes, wherever they lie."""
+        names = ("listing_sha256", "sample_sha256", "size_bytes")
+        return {name: getattr(self, name) for name in names}
+
+    def __str__(self) -> str:
+        return f"{self.size_bytes} bytes, list of members SHA-256 {self.listing_sha256}"
+
+
+@dataclass(frozen=True)
 class FolderIdentity:
     """The identity of a folder: how many files it holds, and the SHA-256 of a list of their names and sizes."""
 
@@ -73,7 +108,8 @@ class FolderIdentity:
         return f"{self.files} files, list of names and sizes SHA-256 {self.listing_sha256}"
 
 
-Identity = ArchiveIdentity | FolderIdentity
+Identity = ArchiveIdentity | TarIdentity | FolderIdentity
+_OF_OTHER_ENTRIES = frozenset({"directory_sha256", "sample_sha256", "listing_sha256"})
 
 
 @dataclass(frozen=True)
@@ -98,7 +134,7 @@ class Receipt:
     format: Literal["kaggle-v1", "mozilla-tsv"]
     source: dict[str, str | int]
     members: Count
-    identity: ArchiveIdentity | FolderIdentity
+    identity: Identity
     tables: dict[str, Sha256] = field(default_factory=dict)
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -119,10 +155,10 @@ class Receipt:
     def source_identity(self) -> dict[str, Any]:
         """Return what goes into the seals of clips fetched from it: no word of a server, and no path.
 
-        Nor the central directory's digest: a seal has the CRC-32 of each clip, so that an archive whose other entries
+        Nor the digest of an archive's index: a seal has the CRC-32 of each clip, so that an archive whose other entries
         changed need not be fetched again.
         """
-        return {name: value for name, value in self.identity.content().items() if name != "directory_sha256"}
+        return {name: value for name, value in self.identity.content().items() if name not in _OF_OTHER_ENTRIES}
 
 
 _RECEIPT = TypeAdapter(Receipt)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
@@ -21,8 +21,17 @@ from pipeline.core import schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.core.params import Runtime, archive_folder
 from pipeline.snapshot.archive import LocalFile, Member, read_index, read_member, verify_unchanged
-from pipeline.snapshot.description import STORES, ArchiveSource, Description, DirectorySource, KaggleSource, shown
-from pipeline.snapshot.receipt import ArchiveIdentity, FolderIdentity, Identity, Receipt
+from pipeline.snapshot.description import (
+    STORES,
+    ArchiveSource,
+    Description,
+    DirectorySource,
+    KaggleSource,
+    is_tar,
+    shown,
+)
+from pipeline.snapshot.receipt import ArchiveIdentity, FolderIdentity, Identity, Receipt, TarIdentity
+from pipeline.snapshot.tarred import TarSnapshot, kept_at, read_tar, verify_tar
 
 if TYPE_CHECKING:
     from pipeline.snapshot.remote.client import Client
@@ -43,6 +52,9 @@ class Snapshot(Protocol):
         SnapshotError
             It cannot be read.
         """
+
+    def gather(self, members: Iterable[Member]) -> None:
+        """Be told which members are likely to be read, as a source needs it that is best read from start to end."""
 
     def close(self) -> None:
         """Give up all that is in flight."""
@@ -89,8 +101,9 @@ def open_snapshot(description: Description, runtime: Runtime) -> Opened:
 def reopen_snapshot(description: Description, runtime: Runtime, receipt: Receipt) -> Snapshot:
     """Open a snapshot that was opened before, and verify that it is still the same one.
 
-    A file's length and central directory are compared, a folder's list of files, and of a remote archive what the
-    server says of it, by one small request; its central directory only where that does not identify it.
+    A file's length and central directory are compared (pieces of a tar, which has none), a folder's list of files, and
+    of a remote archive what the server says of it, by one small request; its central directory only where that does not
+    identify it.
 
     Raises
     ------
@@ -107,15 +120,14 @@ def reopen_snapshot(description: Description, runtime: Runtime, receipt: Receipt
                 raise SnapshotChanged(path, str(identity), str(found))
             return folder
         case ArchiveSource(url=None, path=path):
-            return _reopen_file(LocalFile(Path(path)), _of_archive(identity, path))
+            return _reopen_file(LocalFile(Path(path)), identity)
         case KaggleSource() | ArchiveSource() as source:
             from pipeline.snapshot.remote.ranges import verify_remote  # noqa: PLC0415
 
             found_at = _locate(source, runtime, tail_bytes=1)
-            expected = _of_archive(identity, found_at.name)
             if isinstance(found_at, _Copy):
-                return _reopen_file(found_at.file, expected)
-            verify_remote(found_at, expected)
+                return _reopen_file(found_at.file, identity)
+            verify_remote(found_at, _of_archive(identity, found_at.name))
             return RemoteSnapshot(found_at)
 
 
@@ -128,6 +140,9 @@ class ArchiveSnapshot:
     def read(self, member: Member) -> bytes:
         """Return a member's bytes, whose length and CRC-32 are as listed."""
         return read_member(self._file, member)
+
+    def gather(self, members: Iterable[Member]) -> None:
+        """Each is read at its place."""
 
     def close(self) -> None:
         """Nothing is in flight."""
@@ -144,6 +159,9 @@ class RemoteSnapshot:
         from pipeline.snapshot.remote.ranges import fetch_member  # noqa: PLC0415
 
         return fetch_member(self._file, member)
+
+    def gather(self, members: Iterable[Member]) -> None:
+        """Each is fetched for itself."""
 
     def close(self) -> None:
         """Give up all waiting."""
@@ -181,6 +199,9 @@ class FolderSnapshot:
             raise SnapshotChanged(str(path), f"{member.size_bytes} bytes", f"{len(data)} bytes")
         return data
 
+    def gather(self, members: Iterable[Member]) -> None:
+        """Each is a file."""
+
     def close(self) -> None:
         """Nothing is in flight."""
 
@@ -200,12 +221,18 @@ class _Copy:
 def _open_file(file: LocalFile, sha256: str | None) -> Opened:
     if sha256 is not None and (got := file.sha256()) != sha256:
         raise SnapshotChanged(file.name, f"the pinned SHA-256 {sha256}", got)
+    if is_tar(file.name):
+        tar = read_tar(file, kept_at(file.path))
+        return Opened(TarSnapshot(file, tar.identity), tar.members, tar.identity)
     index = read_index(file)
     return Opened(ArchiveSnapshot(file), index.members, index.identity)
 
 
-def _reopen_file(file: LocalFile, identity: ArchiveIdentity) -> Snapshot:
-    verify_unchanged(file, identity)
+def _reopen_file(file: LocalFile, identity: Identity) -> Snapshot:
+    if isinstance(identity, TarIdentity):
+        verify_tar(file, identity)
+        return TarSnapshot(file, identity)
+    verify_unchanged(file, _of_archive(identity, file.name))
     return ArchiveSnapshot(file)
 
 
@@ -215,7 +242,7 @@ def _open_remote(source: KaggleSource | ArchiveSource, runtime: Runtime) -> Open
     found = _locate(source, runtime)
     if isinstance(found, _Copy):
         opened = _open_file(found.file, source.sha256 if isinstance(source, ArchiveSource) else None)
-        assert isinstance(opened.identity, ArchiveIdentity)
+        assert isinstance(opened.identity, ArchiveIdentity | TarIdentity)
         return Opened(opened.snapshot, opened.members, found.said.within(opened.identity))
     index = read_remote_index(found)
     return Opened(RemoteSnapshot(found), index.members, found.identity.within(index.identity))
@@ -229,7 +256,7 @@ def _locate(
 
     client, copy, sha256 = _client(source, runtime)
     # A pinned SHA-256 can only be that of all the bytes.
-    if runtime.transfer == "whole" or sha256 is not None or whole.is_there(copy):
+    if runtime.transfer == "whole" or sha256 is not None or is_tar(copy.name) or whole.is_there(copy):
         return _Copy(*whole.download_whole(client, copy, sha256))
     try:
         return ranges.open_remote(client) if tail_bytes is None else ranges.open_remote(client, tail_bytes)

@@ -59,7 +59,7 @@ def test_the_lock_pins_every_requirement_with_hashes_and_names_no_host() -> None
     project = PYPROJECT["project"]
     wanted = [
         *project["dependencies"],
-        *(name for extra in ("make", "cluster", "s3") for name in project["optional-dependencies"][extra]),
+        *(name for extra in ("make", "cluster", "s3", "tar") for name in project["optional-dependencies"][extra]),
         *PYPROJECT["dependency-groups"]["dev"],
         *PYPROJECT["dependency-groups"]["notebooks"],
     ]

@@ -7,8 +7,11 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import TypeVar
 
-from pipeline.snapshot.receipt import ArchiveIdentity
+from pipeline.snapshot.receipt import ArchiveIdentity, TarIdentity
+
+OfArchive = TypeVar("OfArchive", bound=ArchiveIdentity | TarIdentity)
 
 _GOOGLE_MD5 = re.compile(r"md5=([A-Za-z0-9+/]{22}==)")
 _LONGEST = 256  # of a header's value that is kept
@@ -38,7 +41,7 @@ class ServerIdentity:
         """Return what a server said of an archive when it was opened before."""
         return cls(identity.size_bytes, identity.etag, identity.md5, identity.last_modified)
 
-    def within(self, identity: ArchiveIdentity) -> ArchiveIdentity:
+    def within(self, identity: OfArchive) -> OfArchive:
         """Return an archive's identity together with this."""
         return replace(identity, etag=self.etag, md5=self.md5, last_modified=self.last_modified)
 

@@ -14,16 +14,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 import requests
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.core import atomic
 from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError, TransferError
 from pipeline.core.progress import Progress, progress
 from pipeline.snapshot.archive import LocalFile, Member, read_index, read_member
+from pipeline.snapshot.description import is_tar
 from pipeline.snapshot.remote.client import CHUNK_BYTES, Client, OutOfRange, chunks, content_range
 from pipeline.snapshot.remote.identity import ServerIdentity
 from pipeline.snapshot.remote.retries import Transient
+from pipeline.snapshot.tarred import kept_at, read_tar
 
 _MOST_DOWNLOADS = 3
 _KEPT_FREE_BYTES = 1 << 30  # of the disk, where the server does not say how long the archive is
@@ -43,8 +44,8 @@ def download_whole(client: Client, path: Path, sha256: str | None = None) -> tup
     """Return the whole copy at `path`, downloaded where it is not there, and what the server said of it.
 
     A broken download is resumed, by the next run as well; other processes wait for it. The copy gets its name when it
-    is verified: by `sha256`, by the MD5 that the server gives, or by its members' CRC-32. Where members fail with the
-    same bytes twice, on two connections, the archive itself is like that.
+    is verified: by `sha256`, by the MD5 that the server gives, or by its members' CRC-32 (if it is a tar, by that of
+    gzip). Where members fail with the same bytes twice, on two connections, the archive itself is like that.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def download_whole(client: Client, path: Path, sha256: str | None = None) -> tup
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not is_there(path):
-        with _locked(path):
+        with atomic.waiting(path, "downloading it"):
             if not is_there(path):  # another process may have made it meanwhile
                 _make(client, path, sha256)
     said = _said(path)
@@ -73,7 +74,7 @@ def _make(client: Client, path: Path, sha256: str | None) -> None:
         _download(client, path, fresh=bool(seen))
         said = _said(path)
         digest = _digest(part, "sha256")
-        problem, is_final = (None, False) if digest == sha256 else _problem(part, said)
+        problem, is_final = (None, False) if digest == sha256 else _problem(part, said, path)
         if problem is None or (digest in seen and not is_final):
             break
         seen.add(digest)
@@ -180,7 +181,7 @@ def _require_room(client: Client, part: Path, needed: int | None) -> int:
     return needed
 
 
-def _problem(part: Path, said: ServerIdentity | None) -> tuple[str | None, bool]:
+def _problem(part: Path, said: ServerIdentity | None, path: Path) -> tuple[str | None, bool]:
     """Return what is wrong with a download, and whether it stays wrong if it is received like that again."""
     if said is not None and part.stat().st_size != said.size_bytes:
         return f"expected {said.size_bytes} bytes, got {part.stat().st_size}", True
@@ -189,6 +190,9 @@ def _problem(part: Path, said: ServerIdentity | None) -> tuple[str | None, bool]
         return (None, False) if got == said.md5 else (f"expected MD5 {said.md5}, got {got}", True)
     file = LocalFile(part)
     try:
+        if is_tar(path.name):
+            read_tar(file, kept_at(path))
+            return None, False
         rows = read_index(file).members.to_pylist()
     except SnapshotError as error:
         return str(error), True
@@ -198,17 +202,6 @@ def _problem(part: Path, said: ServerIdentity | None) -> tuple[str | None, bool]
         except Rejected as rejected:
             return rejected.detail, False
     return None, False
-
-
-def _locked(path: Path) -> FileLock:
-    lock = FileLock(path.with_name(f"{path.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.warning("%s: another process is downloading it; waiting", path.name)
-    else:
-        lock.release()
-    return lock
 
 
 def _part(path: Path) -> Path:

@@ -1,0 +1,197 @@
+"""A gzip file (RFC 1952) on disk, read once from its start to its end, or at any place by seek points.
+
+ISA-L reads it through, as zlib does, and faster. indexed_gzip makes the seek points; it takes a file that ends within a
+deflate block for a whole one, and ignores what follows the last gzip member. The two run side by side, in two threads.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.core import interrupts
+from pipeline.core.errors import SnapshotError
+
+MAGIC = b"\x1f\x8b"  # 2.3.1
+_GZIP = zlib.MAX_WBITS | 16  # one member is read, and verified
+_PIECE_BYTES = 1 << 18  # of the file
+_MOST_AT_ONCE = 1 << 20  # bytes of what it holds
+# MP3s are made no smaller by gzip, tables a quarter. More than this is a bomb, and would need room for its seek points.
+_MOST_TIMES, _ROOM_BYTES = 16, 64 << 20
+_STEP_BYTES = 32 << 20  # after which the making of seek points can be given up
+# Each seek point takes 32 KiB, and each read begins at one: with 2000 of them, 100 reads take a fortieth of a pass.
+_POINTS, _LEAST_SPACING = 2000, 1 << 18
+_BUFFER_BYTES = 1 << 18
+
+
+def inflated(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
+    """Yield all that a gzip file holds, verified by the CRC-32 and the length that each of its members ends with.
+
+    Parameters
+    ----------
+    path
+        The file.
+    advance
+        Is told how many bytes of it were read.
+
+    Raises
+    ------
+    SnapshotError
+        It is truncated or damaged, something follows its end, or it holds absurdly much for its size.
+    """
+    library = _isal(path)
+    taken = given = 0
+    stream = library.decompressobj(_GZIP)
+    with path.open("rb") as file:
+        while data := file.read(_PIECE_BYTES):
+            advance(len(data))
+            taken += len(data)
+            while data:
+                if stream.eof:
+                    data = data.lstrip(b"\0")  # padding, which gzip reads over
+                    if data:  # the next member (2.2), or something else
+                        stream = library.decompressobj(_GZIP)
+                    continue
+                try:
+                    piece = stream.decompress(data, _MOST_AT_ONCE)
+                except library.error as error:
+                    raise _unfit(path, str(error)) from None
+                data = stream.unused_data or stream.unconsumed_tail
+                given += len(piece)
+                if given > _MOST_TIMES * taken + _ROOM_BYTES:
+                    raise SnapshotError(
+                        f"{path}: holds more than {_MOST_TIMES} times its size; no archive of clips does"
+                    )
+                yield piece
+    if not stream.eof:
+        raise _unfit(path, "it ends too early")
+
+
+class SeekPoints:
+    """Seek points of a gzip file in the making, in a thread of their own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        spacing = max(_LEAST_SPACING, path.stat().st_size // _POINTS)
+        self._file = _indexed_gzip(path).IndexedGzipFile(
+            str(path), spacing=spacing, readbuf_size=_BUFFER_BYTES, drop_handles=False, skip_crc_check=True
+        )
+        self._given_up = threading.Event()
+        self._failed: Exception | None = None
+        self._thread = threading.Thread(target=self._make, name="seek points", daemon=True)
+
+    def _make(self) -> None:
+        end = 0
+        try:
+            while not self._given_up.is_set():
+                end += _STEP_BYTES
+                if self._file.seek(end) < end:
+                    return
+        except (OSError, ValueError) as error:
+            self._failed = error
+
+    @contextmanager
+    def making(self) -> Iterator[None]:
+        """Make them while the block runs; give up where it fails."""
+        self._thread.start()
+        try:
+            yield
+        except BaseException:
+            self._given_up.set()
+            raise
+        finally:
+            self._thread.join()
+
+    def exported(self) -> bytes:
+        """Return them in the format of indexed_gzip."""
+        if self._failed is not None:
+            raise SnapshotError(f"{self._path}: no seek points can be made of it ({self._failed})")
+        buffer = io.BytesIO()
+        self._file.export_index(fileobj=buffer)
+        self._file.close()
+        return buffer.getvalue()
+
+
+class Gunzipped:
+    """What a gzip file holds, at any place, by its seek points; for many threads.
+
+    Parameters
+    ----------
+    path
+        The file.
+    points
+        As `SeekPoints.exported` returns them.
+    """
+
+    def __init__(self, path: Path, points: bytes) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._file: Any = _indexed_gzip(path).IndexedGzipFile(str(path), readbuf_size=_BUFFER_BYTES, drop_handles=False)
+        self._file.import_index(fileobj=io.BytesIO(points))
+        self._raw: Any = self._file.raw  # without a buffer, each filling of which would begin at a seek point
+        self._starts = np.array([point for point, _ in self._file.seek_points()], dtype=np.int64)
+
+    def cost(self, offsets: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> int:
+        """Return how many bytes are inflated to read these pieces one by one, each from the seek point before it."""
+        before = self._starts[np.maximum(np.searchsorted(self._starts, offsets, side="right") - 1, 0)]
+        return int((offsets + sizes - before).sum())
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return exactly `length` bytes from `offset` on.
+
+        Raises
+        ------
+        SnapshotError
+            They cannot be read.
+        """
+        try:
+            with self._lock:
+                self._raw.seek(offset)
+                data: bytes = self._raw.read(length)
+        except (OSError, ValueError) as error:
+            raise _unfit(self._path, str(error)) from None
+        if len(data) != length:
+            raise _unfit(self._path, f"expected {length} bytes at offset {offset} of what it holds, got {len(data)}")
+        return data
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._file.close()
+
+
+def _indexed_gzip(path: Path) -> ModuleType:
+    """Import what makes seek points, which only those need who have such an archive."""
+    with _installed(path), interrupts.held():
+        import indexed_gzip  # noqa: PLC0415
+    return indexed_gzip  # type: ignore[no-any-return]
+
+
+def _isal(path: Path) -> ModuleType:
+    with _installed(path), interrupts.held():
+        from isal import isal_zlib  # noqa: PLC0415
+    return isal_zlib
+
+
+@contextmanager
+def _installed(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ImportError:
+        raise SnapshotError(
+            f"{path}: to read clips out of a gzip file takes two packages that are not installed, the extra tar: "
+            "pip install 'indexed-gzip>=1.10' 'isal>=1.7'"
+        ) from None
+
+
+def _unfit(path: Path, problem: str) -> SnapshotError:
+    return SnapshotError(f"{path}: is no whole gzip file ({problem}). It may be truncated or damaged; get it again.")

@@ -1,0 +1,241 @@
+"""A snapshot in a tar archive on disk, gzipped or not: its index, made by one pass and kept, and its members' bytes.
+
+A tar has no index and, but for its headers, no checksums: every read is verified by the CRC-32 that the pass found.
+Nothing is ever unpacked to a path that the archive names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import tempfile
+import threading
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter
+
+from pipeline.core import atomic, schema
+from pipeline.core.errors import SnapshotChanged, SnapshotError
+from pipeline.core.params import archive_folder
+from pipeline.core.progress import progress
+from pipeline.snapshot.archive import LocalFile, Member
+from pipeline.snapshot.gunzip import MAGIC, Gunzipped, SeekPoints, inflated
+from pipeline.snapshot.receipt import TarIdentity
+from pipeline.snapshot.tar import Stream, list_members
+
+_PIECE_BYTES = 1 << 20
+_SAMPLES, _SAMPLE_BYTES = 64, 1 << 12
+_IDENTITY, _MEMBERS, _POINTS = "identity.json", "members.parquet", "points"
+_TAR_IDENTITY = TypeAdapter(TarIdentity)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TarIndex:
+    """What one pass over an archive finds.
+
+    Attributes
+    ----------
+    members
+        `schema.MEMBERS`, in the order of the archive.
+    identity
+        What recognises it.
+    points
+        The seek points of a gzip file; empty for a bare tar, which needs none.
+    """
+
+    members: pa.Table
+    identity: TarIdentity
+    points: bytes
+
+
+def kept_at(path: Path) -> Path:
+    """Return where the index of the archive at `path` is kept, for all of DVC's experiments."""
+    return archive_folder() / f"{path.name}.index"
+
+
+def read_tar(file: LocalFile, kept: Path) -> TarIndex:
+    """Return an archive's index: the one that lies at `kept` if it is of these bytes, or else by one pass, and keep it.
+
+    Raises
+    ------
+    SnapshotError
+        It is no archive that can be used (`pipeline.snapshot.tar.list_members`).
+    """
+    size_bytes, sample = file.size_bytes, _sample(file)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with atomic.waiting(kept, "making it"):
+        index = _kept(kept)
+        if index is None or (index.identity.size_bytes, index.identity.sample_sha256) != (size_bytes, sample):
+            index = _pass(file, size_bytes, sample)
+            _keep(kept, index)
+    return index
+
+
+def verify_tar(file: LocalFile, identity: TarIdentity) -> None:
+    """Raise `SnapshotChanged` unless `file` has the length and the sampled bytes of `identity`."""
+    if (size_bytes := file.size_bytes) != identity.size_bytes:
+        raise SnapshotChanged(file.name, f"{identity.size_bytes} bytes", f"{size_bytes} bytes")
+    if (sample := _sample(file)) != identity.sample_sha256:
+        raise SnapshotChanged(file.name, f"pieces with SHA-256 {identity.sample_sha256}", sample)
+
+
+class TarSnapshot:
+    """A snapshot in a tar archive on disk.
+
+    Parameters
+    ----------
+    file
+        The archive.
+    identity
+        Of the archive that was opened; a pass that has to be made again must find the same members.
+    """
+
+    def __init__(self, file: LocalFile, identity: TarIdentity) -> None:
+        self._file = file
+        self._identity = identity
+        self._lock = threading.Lock()
+        self._opened: Gunzipped | LocalFile | None = None
+        self._gathered: _Gathered | None = None
+
+    def gather(self, members: Iterable[Member]) -> None:
+        """Read members in one pass, in the order in which they lie, if to read each for itself takes longer."""
+        opened = self._open()
+        if isinstance(opened, LocalFile):
+            return
+        numbers = (number for member in members for number in (member.offset or 0, member.size_bytes))
+        places = np.unique(np.fromiter(numbers, np.int64).reshape(-1, 2), axis=0)
+        if len(places) and opened.cost(places[:, 0], places[:, 1]) > int(places[-1].sum()):
+            self._gathered = _Gathered(self._file, places[:, 0], places[:, 1])
+
+    def read(self, member: Member) -> bytes:
+        """Return a member's bytes, whose length and CRC-32 are those that the pass found."""
+        assert member.offset is not None
+        data = self._gathered.read(member) if self._gathered else None
+        if data is None:
+            data = self._open().read(member.offset, member.size_bytes)
+        if (crc := zlib.crc32(data)) != member.crc32:
+            raise SnapshotChanged(f"{self._file.name}: {member.name}", f"CRC-32 {member.crc32:08x}", f"{crc:08x}")
+        return data
+
+    def _open(self) -> Gunzipped | LocalFile:
+        with self._lock:
+            if self._opened is None:
+                if not _is_gzip(self._file):
+                    self._opened = self._file
+                else:
+                    index = read_tar(self._file, kept_at(self._file.path))
+                    if index.identity.content() != self._identity.content():
+                        raise SnapshotChanged(self._file.name, str(self._identity), str(index.identity))
+                    self._opened = Gunzipped(self._file.path, index.points)
+            return self._opened
+
+    def close(self) -> None:
+        """Close what is open."""
+        if isinstance(self._opened, Gunzipped):
+            self._opened.close()
+        if self._gathered:
+            self._gathered.close()
+
+
+class _Gathered:
+    """Members that were read in one pass, in a file without a name, which is gone however the process ends.
+
+    It takes as much room beside the archive's index as the members have bytes, and 24 bytes of memory for each.
+    """
+
+    def __init__(self, file: LocalFile, offsets: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> None:
+        self._lock = threading.Lock()
+        self._offsets, self._places = offsets, np.cumsum(sizes) - sizes
+        self._spool: IO[bytes] = tempfile.TemporaryFile(dir=kept_at(file.path).parent)  # noqa: SIM115  closed by close()
+        try:
+            with progress("archive", file.size_bytes, "B") as bar:
+                stream = Stream(file.name, inflated(file.path, bar.update))
+                for offset, size in zip(offsets.tolist(), sizes.tolist(), strict=True):
+                    stream.skip(offset - stream.tell())
+                    for piece in stream.pieces(size):
+                        self._spool.write(piece)
+        except BaseException:
+            self._spool.close()
+            raise
+
+    def read(self, member: Member) -> bytes | None:
+        place = int(np.searchsorted(self._offsets, member.offset or 0))
+        if place == len(self._offsets) or self._offsets[place] != member.offset:
+            return None
+        with self._lock:
+            self._spool.seek(int(self._places[place]))
+            return self._spool.read(member.size_bytes)
+
+    def close(self) -> None:
+        self._spool.close()
+
+
+def _pass(file: LocalFile, size_bytes: int, sample: str) -> TarIndex:
+    if size_bytes == 0:
+        raise SnapshotError(f"{file.name}: is empty; expected a tar archive")
+    points = SeekPoints(file.path) if _is_gzip(file) else None
+    with progress("index", size_bytes, "B") as bar, points.making() if points else nullcontext():
+        source = inflated(file.path, bar.update) if points else _bare(file.path, bar.update)
+        members, listing = list_members(file.name, source)
+    return TarIndex(members, TarIdentity(size_bytes, sample, listing), points.exported() if points else b"")
+
+
+def _bare(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while data := file.read(_PIECE_BYTES):
+            advance(len(data))
+            yield data
+
+
+def _is_gzip(file: LocalFile) -> bool:
+    return file.read(0, min(len(MAGIC), file.size_bytes)) == MAGIC
+
+
+def _sample(file: LocalFile) -> str:
+    """Return the SHA-256 of pieces spread evenly over a file: of all of it where it is small."""
+    size_bytes, digest = file.size_bytes, hashlib.sha256()
+    last = max(0, size_bytes - _SAMPLE_BYTES)
+    for place in sorted({last * number // (_SAMPLES - 1) for number in range(_SAMPLES)}):
+        digest.update(file.read(place, min(_SAMPLE_BYTES, size_bytes)))
+    return digest.hexdigest()
+
+
+def _keep(kept: Path, index: TarIndex) -> None:
+    """Keep an index as one zip, whose members have checksums."""
+    table = io.BytesIO()
+    pq.write_table(index.members, table, compression="zstd")
+    with atomic.replacing(kept) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, data in (
+            (_IDENTITY, json.dumps(index.identity.content())),
+            (_MEMBERS, table.getvalue()),
+            (_POINTS, index.points),
+        ):
+            archive.writestr(zipfile.ZipInfo(name), data)  # without the time
+
+
+def _kept(kept: Path) -> TarIndex | None:
+    """Return the index that lies at `kept`; None where none does, or it is damaged."""
+    if not kept.is_file():
+        return None
+    try:
+        with zipfile.ZipFile(kept) as archive:
+            identity = _TAR_IDENTITY.validate_json(archive.read(_IDENTITY))
+            members = pq.read_table(pa.BufferReader(archive.read(_MEMBERS)))
+            return TarIndex(members.cast(schema.MEMBERS), identity, archive.read(_POINTS))
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError, NotImplementedError) as error:
+        log.warning("%s: is damaged (%s), and is made again", kept, error)
+        return None

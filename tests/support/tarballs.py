@@ -1,0 +1,50 @@
+"""Tar archives to read: the demo's files as one, and members of any kind."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tests.support.project import DEMO
+
+Member = tuple[tarfile.TarInfo, bytes]
+
+
+def demo_files() -> dict[str, bytes]:
+    """Return the demo's files; the one that is damaged in its zip is no MP3 here, since a tar has no checksums."""
+    files = {}
+    with zipfile.ZipFile(DEMO) as demo:
+        for info in demo.infolist():
+            try:
+                files[info.filename] = demo.read(info)
+            except zipfile.BadZipFile:
+                files[info.filename] = b"damaged"
+    return files
+
+
+def plain(files: Mapping[str, bytes]) -> Iterable[Member]:
+    """Yield a plain member for each file."""
+    for name, data in files.items():
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        yield info, data
+
+
+def tarred(members: Iterable[Member], how: int = tarfile.PAX_FORMAT) -> bytes:
+    """Return a bare tar."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=how) as archive:
+        for info, data in members:
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def write_demo(path: Path) -> Path:
+    """Write the demo's files as a tar, gzipped where its name says so."""
+    with tarfile.open(path, "w:" if path.suffix == ".tar" else "w:gz") as archive:
+        for info, data in plain(demo_files()):
+            archive.addfile(info, io.BytesIO(data))
+    return path
