@@ -69,7 +69,7 @@ class TarIdentity:
         SHA-256 of 64 pieces of it, the first and the last bytes among them. The last ones of a gzip file have the
         CRC-32 and the length of what it holds. In a bare tar, a change between two pieces that keeps the length is
         not seen; a clip that it hits is found by its own CRC-32.
-    listing_sha256
+    members_sha256
         SHA-256 of a list of its members: place, length, CRC-32 and name of each.
     etag, md5, last_modified
         What the server says of it, where there is one and it does.
@@ -77,7 +77,7 @@ class TarIdentity:
 
     size_bytes: Count
     sample_sha256: Sha256
-    listing_sha256: Sha256
+    members_sha256: Sha256
     etag: str | None = None
     md5: str | None = None
     last_modified: str | None = None
@@ -85,11 +85,11 @@ class TarIdentity:
 
     def content(self) -> dict[str, Any]:
         """Return what is true of its bytes, wherever they lie."""
-        names = ("listing_sha256", "sample_sha256", "size_bytes")
+        names = ("members_sha256", "sample_sha256", "size_bytes")
         return {name: getattr(self, name) for name in names}
 
     def __str__(self) -> str:
-        return f"{self.size_bytes} bytes, list of members SHA-256 {self.listing_sha256}"
+        return f"{self.size_bytes} bytes, list of members SHA-256 {self.members_sha256}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class FolderIdentity:
 
 
 Identity = ArchiveIdentity | TarIdentity | FolderIdentity
-_OF_OTHER_ENTRIES = frozenset({"directory_sha256", "sample_sha256", "listing_sha256"})
+_OF_OTHER_ENTRIES = frozenset({"directory_sha256", "sample_sha256", "members_sha256"})
 
 
 @dataclass(frozen=True)

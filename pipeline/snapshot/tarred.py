@@ -234,7 +234,7 @@ def _kept(kept: Path) -> TarIndex | None:
     try:
         with zipfile.ZipFile(kept) as archive:
             identity = _TAR_IDENTITY.validate_json(archive.read(_IDENTITY))
-            members = pq.read_table(pa.BufferReader(archive.read(_MEMBERS)))
+            members = pq.ParquetFile(pa.BufferReader(archive.read(_MEMBERS))).read()
             return TarIndex(members.cast(schema.MEMBERS), identity, archive.read(_POINTS))
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError, NotImplementedError) as error:
         log.warning("%s: is damaged (%s), and is made again", kept, error)

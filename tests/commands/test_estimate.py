@@ -113,3 +113,5 @@ def test_how_clips_come_depends_on_where_they_are(project: Path) -> None:
     path = project / "configs/snapshots/demo.yaml"
     path.write_text(path.read_text().replace("path: data/", "path: https://example.org/data/"))
     assert "in as many requests" in estimate.report()
+    path.write_text(path.read_text().replace(".zip", ".tar.gz"))
+    assert "from this disk" in estimate.report()  # it is downloaded whole

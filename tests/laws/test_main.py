@@ -7,6 +7,7 @@ import re
 import resource
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -194,7 +195,8 @@ def test_a_column_with_a_thousand_levels_is_warned_of(fresh: Project, caplog: py
     assert "stratify.strata: text has 1200 levels" in caplog.text
 
 
-def test_a_later_release_goes_the_same_way(fresh: Project, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["directory", "archive"])
+def test_a_later_release_goes_the_same_way(kind: str, fresh: Project, tmp_path: Path) -> None:
     """Common Voice from 2019 on: tabs, speakers, one folder of clips; neither sentence nor speaker crosses a split."""
     folder = tmp_path / "cv-corpus-17.0/en"
     (folder / "clips").mkdir(parents=True)
@@ -206,9 +208,14 @@ def test_a_later_release_goes_the_same_way(fresh: Project, tmp_path: Path) -> No
             (folder / "clips" / file).write_bytes(archive.read(name))
             lines.append(f'speaker-{number % 6}\t{file}\tsentence "{number // 2}\t2\t0\ttwenties\tmale_masculine\t\ten')
     (folder / "validated.tsv").write_text("\n".join(lines) + "\n")
+    place = folder.parent
+    if kind == "archive":  # as Mozilla Data Collective gives it out
+        place = tmp_path / "cv-corpus-17.0-en.tar.gz"
+        with tarfile.open(place, "w:gz") as release:
+            release.add(folder.parent, folder.parent.name)
     (fresh.root / SOURCE).write_text(
         "title: A later release\nlicense: CC0-1.0\ncitation: none\nformat: mozilla-tsv\n"
-        f"source:\n  kind: directory\n  path: {folder.parent}\n"
+        f"source:\n  kind: {kind}\n  path: {place}\n"
     )
     fresh.set(stratify__tables=["validated"], stratify__splits={"train": 0.5, "test": 0.5}, subsample__clips=2)
     fresh.set(subsample__max_rejected=0.9)

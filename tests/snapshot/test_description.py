@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.core.errors import ParameterError
-from pipeline.snapshot.description import Description, KaggleSource, describe, shown
+from pipeline.snapshot.description import ArchiveSource, Description, KaggleSource, describe, shown
 from tests.support.project import ROOT
 
 FOLDER = ROOT / "configs/snapshots"
@@ -62,6 +62,16 @@ def test_what_cannot_be_is_refused(source: dict[str, Any], tmp_path: Path) -> No
 def test_an_identity_does_not_say_where_it_lies(place: str, tmp_path: Path) -> None:
     source = described(tmp_path, kind="archive", path=place).source
     assert source.identity() == {"kind": "archive", "file": "a.zip"}
+
+
+@pytest.mark.parametrize(
+    ("place", "is_tar"),
+    [("x/en.tar.gz", True), ("EN.TGZ", True), ("a.tar", True), ("https://host/a.tar.gz", True), ("tar.gz.zip", False)],
+)
+def test_a_tar_is_known_by_its_name(place: str, is_tar: bool, tmp_path: Path) -> None:
+    source = described(tmp_path, kind="archive", path=place).source
+    assert isinstance(source, ArchiveSource)
+    assert source.is_tar == is_tar
 
 
 SECRETS = [

@@ -22,6 +22,7 @@ from pipeline.snapshot.receipt import (
     FolderIdentity,
     Identity,
     Receipt,
+    TarIdentity,
     read_members,
     read_receipt,
     write_members,
@@ -29,6 +30,7 @@ from pipeline.snapshot.receipt import (
 )
 
 FUZZ = settings(max_examples=200, derandomize=True, deadline=None)
+TAR = TarIdentity(1000, "1" * 64, "2" * 64, etag='"one"')
 ARCHIVE = ArchiveIdentity(1000, 900, "0" * 64, etag='"one"', last_modified="Wed, 29 Nov 2017 00:00:00 GMT")
 FOLDER = FolderIdentity(3, "f" * 64)
 
@@ -46,7 +48,7 @@ def index(rows: int = 5) -> pa.Table:
     return pa.Table.from_pylist(made, schema=schema.MEMBERS)
 
 
-@pytest.mark.parametrize("identity", [ARCHIVE, ArchiveIdentity(1, 0, "0" * 64), FOLDER])
+@pytest.mark.parametrize("identity", [ARCHIVE, ArchiveIdentity(1, 0, "0" * 64), TAR, FOLDER])
 def test_a_receipt_is_read_as_it_was_written(tmp_path: Path, identity: Identity) -> None:
     write_receipt(tmp_path / "receipt.json", receipt(identity))
     assert read_receipt(tmp_path / "receipt.json") == receipt(identity)
@@ -61,6 +63,7 @@ def test_what_is_unknown_is_left_out_and_keys_are_sorted(tmp_path: Path) -> None
 
 def test_seals_know_the_content_and_no_word_of_a_server() -> None:
     assert receipt().source_identity() == {"directory_offset": 900, "size_bytes": 1000}
+    assert receipt(TAR).source_identity() == {"size_bytes": 1000}
     assert receipt(FOLDER).source_identity() == {"files": 3, "listing_sha256": "f" * 64}
 
 

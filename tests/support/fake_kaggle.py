@@ -75,6 +75,7 @@ class FakeKaggle:
     """What is served, what goes wrong, and what was counted."""
 
     content: Content
+    file: str = "archive.zip"
     etag: str | None = '"one"'
     md5: bool = True
     ranges: bool = True
@@ -119,7 +120,7 @@ class FakeKaggle:
     @property
     def url(self) -> str:
         """A URL of the archive without Kaggle or proxy in between."""
-        return f"http://127.0.0.1:{self.port}/archive.zip"
+        return f"http://127.0.0.1:{self.port}/{self.file}"
 
     @contextmanager
     def serving(self) -> Iterator[FakeKaggle]:
@@ -211,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
-        if url.path != "/archive.zip":
+        if url.path != f"/{self.fake.file}":
             self.refuse(404, "no such file")
             return
         with self.fake.lock:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
 import logging
+import random
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,13 +18,20 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock
 
+from pipeline.core import schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError, TransferError
+from pipeline.snapshot.archive import Member
+from pipeline.snapshot.description import ArchiveSource, Description
+from pipeline.snapshot.receipt import Receipt, TarIdentity
 from pipeline.snapshot.remote.client import Client
 from pipeline.snapshot.remote.identity import ServerIdentity
 from pipeline.snapshot.remote.ranges import open_remote
 from pipeline.snapshot.remote.whole import download_whole, is_there
+from pipeline.snapshot.sources import open_snapshot, reopen_snapshot
+from pipeline.snapshot.tarred import kept_at
 from tests.snapshot.remote.test_ranges import RUNTIME, MemoryContent
 from tests.support.fake_kaggle import FakeKaggle, Fault
+from tests.support.tarballs import plain, tarred
 
 
 def zipped(byte: bytes = b"x") -> bytes:
@@ -214,6 +223,47 @@ def test_an_endless_answer_ends_before_the_disk_is_full(
     with pytest.raises(TransferError, match="without an end"):
         copied(fake, path)
     assert left(path) == set()
+
+
+@pytest.fixture
+def tar(fake: FakeKaggle, path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(path.parent.parent)
+    data = random.Random(7).randbytes(300_000)
+    fake.content = MemoryContent(gzip.compress(tarred(plain({"a.mp3": data}))))
+    fake.file, fake.md5 = "en.tar.gz", False
+    return path.with_name("a.tar.gz")
+
+
+def test_a_tar_is_verified_by_the_checksum_of_gzip(fake: FakeKaggle, tar: Path) -> None:
+    fake.faults = {0: Fault("flip")}
+    assert copied(fake, tar) == fake.content.part(0, fake.content.size())
+    assert len(fake.requests) == 2
+    assert kept_at(tar).exists()  # the pass that verified it is not made again
+
+
+def test_a_tar_that_is_damaged_is_never_kept(fake: FakeKaggle, tar: Path) -> None:
+    fake.always = Fault("flip")
+    with pytest.raises(TransferError, match=r"received damaged 3 times.*no whole gzip"):
+        copied(fake, tar)
+    assert not tar.exists()
+
+
+@pytest.mark.usefixtures("tar")
+def test_a_tar_at_a_url_is_read_from_its_copy(fake: FakeKaggle) -> None:
+    source = ArchiveSource(kind="archive", path=fake.url)
+    description = Description(title="t", license="l", citation="c", format="mozilla-tsv", source=source)
+    found = open_snapshot(description, RUNTIME)
+    (row,) = found.members.to_pylist()
+    receipt = Receipt("mine", "mozilla-tsv", source.identity(), 1, found.identity)
+    again = reopen_snapshot(description, RUNTIME, receipt)
+    assert again.read(Member(**row)) == found.snapshot.read(Member(**row))
+    assert isinstance(found.identity, TarIdentity)
+    assert (found.identity.etag, len(fake.requests)) == ('"one"', 1)
+    fake.content, fake.etag = MemoryContent(gzip.compress(tarred(plain({"a.mp3": b"other"})))), '"two"'
+    for path in schema.ARCHIVE.glob("*.tar.gz"):
+        path.unlink()
+    with pytest.raises(SnapshotChanged):
+        reopen_snapshot(description, RUNTIME, receipt)
 
 
 def test_an_archive_that_became_shorter_is_downloaded_from_the_start(fake: FakeKaggle, path: Path) -> None:
