@@ -1,7 +1,7 @@
 """The formats of releases: which member of an archive is a table, and which is the MP3 of which clip.
 
 There are two. ``kaggle-v1`` is Common Voice v1 as Kaggle has it: ``cv-valid-test.csv`` beside the folder
-``cv-valid-test/``, with commas. ``mozilla-tsv`` is every later release, unpacked from its ``.tar.gz``:
+``cv-valid-test/``, with commas. ``mozilla-tsv`` is every later release, in its ``.tar.gz`` or unpacked:
 ``validated.tsv`` beside the one folder ``clips/``, with tabs, never quoted (unbalanced quotes occur), with speakers.
 """
 
