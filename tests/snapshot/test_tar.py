@@ -335,6 +335,14 @@ def test_an_index_that_is_not_right_is_made_again(fault: str, monkeypatch: pytes
     assert indexed(file).identity == before.identity
 
 
+def test_an_index_of_another_archive_of_that_length_is_not_taken() -> None:
+    crcs = []
+    for data in (b"data", b"more"):
+        file = packed(tarred(plain({"a": data})), "a.tar")
+        crcs.append(indexed(file).members["crc32"].to_pylist())
+    assert crcs == [[zlib.crc32(b"data")], [zlib.crc32(b"more")]]
+
+
 def test_a_pass_that_fails_leaves_nothing() -> None:
     data = bytearray(write_demo(Path("a.tar.gz")).read_bytes())
     data[-5] ^= 1
