@@ -13,10 +13,10 @@ _ADVICE = (  # in the order in which they are looked for: what a store says, and
     ("filenotfound", "there is no such folder; correct its name, or AWS_ENDPOINT_URL"),
     ("private key", "set GOOGLE_APPLICATION_CREDENTIALS to the key of a service account"),
     (
-        "credentials|token|access key|accesskey|signature|forbidden|denied|403",
+        r"credentials|token|access key|accesskey|signature|forbidden|denied|\b403\b",
         "set credentials that may read it, such as AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     ),
-    ("region|301|redirect|location constraint", "set AWS_DEFAULT_REGION to the region of the bucket"),
+    (r"region|\b301\b|redirect|location constraint", "set AWS_DEFAULT_REGION to the region of the bucket"),
     ("pars|html|xml", "what answers is no object store; correct the URL or AWS_ENDPOINT_URL"),
     ("errno 121|internal server error", "try again; if that changes nothing, correct the URL or AWS_ENDPOINT_URL"),
     ("time|connect|resolve", "see whether the network works and AWS_ENDPOINT_URL is right, then try again"),
