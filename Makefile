@@ -17,7 +17,7 @@ repro: $(READY)
 test: $(READY)
 	pytest --numprocesses auto
 
-# All but what runs DVC, opens a browser, kills processes or fills disks: a third of the time.
+# All but what runs DVC or workers, opens a browser, kills processes, fills disks, or else takes seconds.
 test-fast: $(READY)
 	pytest --numprocesses auto -m "not slow"
 

@@ -125,6 +125,7 @@ def test_no_clips_have_no_pitch() -> None:
     assert pitches([], 16_000, RANGE) == []
 
 
+@pytest.mark.slow
 def test_a_second_opinion_agrees_on_the_medians_of_voices(librosa: Any) -> None:
     """As pYIN (Mauch and Dixon, 2014) has it in librosa."""
     for voice in demo_voices(8):

@@ -189,6 +189,7 @@ def test_kaggle_is_reachable_if_it_says_anything() -> None:
     assert finding.remedy
 
 
+@pytest.mark.slow
 def test_damaged_waveforms_are_a_failure_that_verify_explains(staged: Project) -> None:
     folder = staged.root / "data/waveforms"
     found = doctor.outputs(folder)

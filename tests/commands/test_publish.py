@@ -173,6 +173,7 @@ def test_croissant_lists_each_file_and_each_column(inside: Path, place: str) -> 
     assert "exact share" in described["prov:wasGeneratedBy"]["prov:label"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of pandas and rdflib, inside of mlcroissant
 def test_mlcroissant_validates_it_and_reads_records(inside: Path, place: str) -> None:
@@ -253,6 +254,7 @@ def test_without_features_there_is_one_configuration(own: Project, tmp_path: Pat
     assert not (tmp_path / "new/features").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["flac", "float32"])
 def test_other_encodings_are_published_as_flac(own: Project, encoding: str, tmp_path: Path) -> None:
     own.set(waveforms__encoding=encoding)

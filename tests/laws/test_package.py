@@ -272,6 +272,7 @@ def test_a_whole_list_stays(tmp_path: Path) -> None:
     assert path.exists()
 
 
+@pytest.mark.slow
 def test_a_list_that_a_running_dvc_holds_stays(tmp_path: Path) -> None:
     from dvc.lock import make_lock
 

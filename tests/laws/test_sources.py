@@ -17,6 +17,8 @@ from pipeline.snapshot.archive import Member
 from tests.support.project import Project, copy_of_this_project, environment
 from tests.support.tarballs import demo_files, write_demo
 
+pytestmark = pytest.mark.slow
+
 MADE = ("download", "stratify", "subsample", "waveforms")
 TARS = ("demo.tar", "demo.tar.gz")
 

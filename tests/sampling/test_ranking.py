@@ -220,6 +220,7 @@ print(hashlib.sha256(ranked.to_csv().encode()).hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_neither_the_hash_seed_nor_the_locale_changes_anything() -> None:
     digests = set()
     for seed, name in (("0", "C"), ("1", "tr_TR.UTF-8")):
@@ -238,6 +239,7 @@ def test_another_seed_draws_other_clips() -> None:
 # A uniform choice.
 
 
+@pytest.mark.slow
 def test_the_clips_of_a_stratum_are_a_uniform_choice() -> None:
     from scipy.stats import chi2, chisquare  # slow to import, in each worker
 

@@ -132,6 +132,7 @@ def test_a_long_extra_field_and_a_streamed_member_are_read() -> None:
     assert read_all(Memory(stream.getvalue())) == {"a": b"one", "b": b"two"}
 
 
+@pytest.mark.slow
 def test_zip64_with_many_members_beyond_4_gib(tmp_path: Path) -> None:
     path = tmp_path / "huge.zip"
     count, hole = 65_600, (1 << 32) + 12_345

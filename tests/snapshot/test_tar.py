@@ -257,6 +257,7 @@ def test_headers_without_end_are_not_followed() -> None:
         indexed(LocalFile(Path("a.tar")))
 
 
+@pytest.mark.slow
 @settings(max_examples=400, derandomize=True, deadline=None)
 @given(st.data())
 def test_a_damaged_archive_is_read_or_refused(data: st.DataObject) -> None:
@@ -309,6 +310,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[Path]:
     return passes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["missing", "empty", "truncated", "flipped", "of another", "a folder of zeros"])
 def test_an_index_that_is_not_right_is_made_again(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file = LocalFile(write_demo(Path("a.tar.gz")))

@@ -53,6 +53,7 @@ def test_the_defaults_are_those_of_the_course_and_of_whisper(clips: Waveforms) -
     )
 
 
+@pytest.mark.slow
 def test_worker_processes_and_batches_change_nothing(clips: Waveforms, monkeypatch: pytest.MonkeyPatch) -> None:
     view = clips[::-1][np.arange(10) != 3]
     expected, lengths = pictures.spectrograms(view, seconds=1.0, processes=1)

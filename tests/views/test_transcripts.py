@@ -169,6 +169,7 @@ def test_another_sample_rate_is_said_before_anything_is_loaded(
     assert "recognised at 16000 Hz, and these waveforms have 8000 Hz" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_pocketsphinx_hears_each_clip_as_if_it_were_the_first(staged: Project) -> None:
     pytest.importorskip("pocketsphinx")
     from pipeline import open_waveforms

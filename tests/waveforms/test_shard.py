@@ -63,6 +63,7 @@ def made(clips: Path, folder: Path, encoding: str, sample_rate: int = 16000) -> 
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["pcm16", "float32", "flac"])
 def test_a_fuller_shard_costs_what_is_new_and_has_the_same_bytes(tmp_path: Path, encoding: str) -> None:
     mp3s = [speech(0.3 + number / 50, 48000) for number in range(37)]

@@ -246,6 +246,7 @@ def test_what_is_there_is_not_asked_for(work: Work) -> None:
 # How it travels changes nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [{}, {"ranges": False}, {"md5": False}, {"etag": None}, {"length": False}])
 def test_whole_gives_the_same_bytes(work: Work, local: dict[str, bytes], damage: dict[str, Any]) -> None:
     for name, value in damage.items():
@@ -321,6 +322,7 @@ def run_through_a_fault(
     return said if status else ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("fault", PASSING)
 def test_a_fault_at_any_request_ends_well_or_clearly(
@@ -330,6 +332,7 @@ def test_a_fault_at_any_request_ends_well_or_clearly(
     assert not run_through_a_fault(work, local, opened, where, PASSING[fault], capfd)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_a_refused_connection_at_any_request_ends_well_or_clearly(
     work: Work, local: dict[str, bytes], seed: int, capfd: pytest.CaptureFixture[str]
@@ -362,6 +365,7 @@ def flip_in_the_index(work: Work, archive: Path, name: str, field: str) -> None:
     work.fake.faults[0] = Fault("flip", at=entry + FIELDS[field] - len(data))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["first", "cv-valid-train.csv"])
 @pytest.mark.parametrize("field", FIELDS)
 def test_no_flipped_byte_of_the_index_is_kept(
@@ -415,6 +419,7 @@ LASTING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", LASTING)
 def test_a_fault_that_lasts_is_explained_and_the_next_run_goes_on(
     work: Work, local: dict[str, bytes], opened: Path, fault: str, capfd: pytest.CaptureFixture[str]
@@ -495,6 +500,7 @@ def test_a_token_is_used_with_kaggle_and_not_with_storage(
     no_secrets(work, capfd)
 
 
+@pytest.mark.slow
 def test_a_silent_kaggle_is_asked_again(work: Work, pauses: list[float]) -> None:
     work.fake.api_faults[0] = Fault("stall")
     assert work.run("download") == 0

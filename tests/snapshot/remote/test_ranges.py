@@ -317,6 +317,7 @@ def test_an_empty_file_is_no_archive(fake: FakeKaggle) -> None:
 # Everything that waits has an end, everything that grows a bound
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("raw", [b"", b"HTTP/1.1 206 Partial Content\r\nX: " + b"x" * 10_000], ids=["body", "head"])
 def test_a_server_that_sends_a_byte_now_and_then_is_given_up(fake: FakeKaggle, raw: bytes) -> None:
     opened = open_remote(client(fake, Runtime(retries=0, connect_timeout_seconds=0.2, read_timeout_seconds=0.3)))
@@ -359,6 +360,7 @@ VALUES += [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, derandomize=True, deadline=None)
 @given(
     st.sampled_from([200, 206, 301, 302, 307, 401, 404, 416, 429, 503, 600, 999]),

@@ -136,6 +136,7 @@ def digest() -> str:
     return found.hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernels", ["Haswell", "Prescott"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_neither_threads_nor_kernels_change_a_bit(threads: int, kernels: str) -> None:

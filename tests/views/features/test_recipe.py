@@ -39,6 +39,7 @@ def test_rows_are_those_of_the_waveforms_and_columns_have_their_units(featured: 
         assert table.select(waveforms.column_names).equals(waveforms)
 
 
+@pytest.mark.slow
 def test_growing_measures_what_is_new_and_gives_the_bytes_of_a_fresh_run(featured: Project, tmp_path: Path) -> None:
     kept = features(featured)["part-00000.parquet"]
     featured.set(subsample__clips=100)
@@ -57,6 +58,7 @@ def test_another_range_of_pitch_measures_all_again_and_another_label_nothing(fea
     assert derive(FeatureRecipe((75.0, 400.0)), waveforms, target, LocalProcesses(1)).computed == 80
 
 
+@pytest.mark.slow
 def test_features_of_flac_are_those_of_pcm16(staged_once: Project, tmp_path: Path) -> None:
     derive(WaveformRecipe(16_000, "flac"), staged_once.root / schema.CLIPS, tmp_path / "flac", LocalProcesses(1))
     derive(FlacFeatureRecipe((65.0, 500.0)), tmp_path / "flac", tmp_path / "of_flac", LocalProcesses(1))
