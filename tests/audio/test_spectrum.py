@@ -9,6 +9,8 @@ import pytest
 from pipeline.audio.spectrum import MEL_BANDS, MFCCS, analyse, frame_sizes
 from tests.support.voices import Float32, demo_voices, noise, pulses, tone
 
+pytestmark = pytest.mark.usefixtures("librosa")  # in one process with all that need it
+
 SOUNDS = {
     "a voice": demo_voices(1)[0],
     "a longer voice": np.concatenate(demo_voices(3)),
