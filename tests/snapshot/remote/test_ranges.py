@@ -219,6 +219,40 @@ class Guarded(RemoteFile):
         super().__setattr__(name, True if name == "is_guarded" else value)
 
 
+@dataclass
+class Changing:
+    """An archive of one member behind plain http, whose name is another one with each reading of its end."""
+
+    names: list[str]
+    name = "changing"
+    is_guarded = False
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.archive("name"))
+
+    def archive(self, name: str) -> bytes:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr(zipfile.ZipInfo(name), b"")
+        return buffer.getvalue()
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self.archive(self.names.pop(0))[offset : offset + length]
+
+
+def test_an_index_that_cannot_be_used_is_one_if_two_readings_say_the_same() -> None:
+    with pytest.raises(SnapshotError, match=r"leads out of the archive: '\.\./b'") as caught:
+        read_remote_index(Changing(["../b", "../a", "../b"]))  # type: ignore[arg-type]
+    assert not isinstance(caught.value, TransferError)
+
+
+@pytest.mark.parametrize("names", [["../a", "../b", "../c"], ["../a", "xxxb", "../c"], ["xxxa", "xxxb", "xxxc"]])
+def test_an_index_of_which_no_two_readings_are_the_same_is_a_failed_transfer(names: list[str]) -> None:
+    with pytest.raises(TransferError, match="differently each of 3 times"):
+        read_remote_index(Changing(names))  # type: ignore[arg-type]
+
+
 @settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.data())
 def test_no_flipped_bit_of_an_index_is_kept(data: st.DataObject) -> None:
