@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.audio import decode
@@ -76,6 +76,8 @@ def test_real_clips_are_librosas(by_librosa: Load) -> None:
 
 
 @given(st.lists(st.floats(-1.5, 1.5, width=32), max_size=50))
+@example([1.0])  # one step too many, and no more
+@example([-1.0])
 @settings(max_examples=200)
 def test_pcm16_is_the_nearest_step_and_counts_what_it_clips(values: list[float]) -> None:
     waveform = np.array(values, dtype=np.float32)

@@ -175,6 +175,7 @@ def test_samples_and_batches_are_the_clips_of_the_view(clips: Waveforms) -> None
     for samples, clip in zip(view.samples(), view, strict=True):
         np.testing.assert_array_equal(samples, clip.waveform)
         assert samples.dtype == np.float32
+    assert len(list(view.batches(1))) == len(view)
     batches = list(view.batches(7))
     assert [len(batch) for batch in batches] == [7] * (len(view) // 7) + [len(view) % 7] * bool(len(view) % 7)
     assert [clip.clip_id for batch in batches for clip in batch] == [clip.clip_id for clip in view]
@@ -219,6 +220,8 @@ def test_features_are_the_table_in_the_order_of_the_view(folder: Path, tmp_path:
     view = clips.where(gender="female")[::-1]
     assert view.features()["clip_id"].tolist() == view.metadata()["clip_id"].tolist()
     assert view.features()["doubled"].tolist() == (view.metadata()["rank"] * 2).tolist()
+    assert view.features().equals(view.features().reset_index(drop=True))
+    assert "index" not in view.features()
     assert len(clips.features()) == 120
 
 
