@@ -11,7 +11,7 @@ import pytest
 from tests.support.chaos.bench import Result, as_table
 from tests.support.project import ROOT, environment
 
-TRIALS = 30  # each kind as often as the bench draws it
+TRIALS = 60  # each kind twice as often as one round of the bench draws it
 
 
 @pytest.mark.slow

@@ -299,7 +299,8 @@ def test_dvc_calls_nobody(key: str) -> None:
 
 def test_no_path_of_one_machine_is_in_the_tree() -> None:
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    here = re.compile(rf"(?<!\w){re.escape(str(ROOT.parent))}/")  # where that is /tmp, .dvc/tmp/ is another one
     for name in filter(None, tracked.stdout.split("\0")):
         path = ROOT / name
         if path.is_file() and path.suffix not in {".zip", ".png"}:
-            assert str(ROOT) + "/" not in path.read_text(encoding="utf-8"), name
+            assert not here.search(path.read_text(encoding="utf-8")), name
