@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tests.support.project import STAGES, Once, Project, copy_of_this_project
 SLOW_FIXTURES = {"made", "made_once", "browser"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as slow whatever needs a repository that DVC made, or a browser; keep what needs librosa in one process."""
     for item in items:
@@ -32,12 +33,16 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session")
-def librosa() -> Any:
-    """Return librosa, whose functions numba compiles at first use.
+def librosa(pytestconfig: pytest.Config) -> Iterator[Any]:
+    """Return librosa, in the one process that has numba compile its functions, into a cache of these tests.
 
-    Two processes that do so at the same time leave a cache that mixes their code, and the next call crashes.
+    Two that do so at the same time leave a cache that mixes their code, and whoever reads it crashes.
     """
-    return importlib.import_module("librosa")
+    assert pytestconfig.cache
+    cache = pytestconfig.cache.mkdir("numba")
+    with pytest.MonkeyPatch.context() as patch, FileLock(cache / "lock", timeout=0):
+        patch.setenv("NUMBA_CACHE_DIR", str(cache))
+        yield importlib.import_module("librosa")
 
 
 @pytest.fixture(scope="session")

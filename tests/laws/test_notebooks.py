@@ -39,12 +39,8 @@ def run() -> ModuleType:
 
 
 @pytest.fixture
-def offline(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Give kernels an environment in which whoever asks the network gets no answer.
-
-    And a cache of their own for what numba compiles: they crash on what the process of the tests left in librosa's.
-    """
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "numba"))
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give kernels an environment in which whoever asks the network gets no answer."""
     for name, value in environment(JUPYTER_PLATFORM_DIRS="1").items():
         monkeypatch.setenv(name, value)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
