@@ -38,10 +38,9 @@ def librosa(pytestconfig: pytest.Config) -> Iterator[Any]:
 
     Two that do so at the same time leave a cache that mixes their code, and whoever reads it crashes.
     """
-    assert pytestconfig.cache
     cache = pytestconfig.cache.mkdir("numba")
-    with pytest.MonkeyPatch.context() as patch, FileLock(cache / "lock", timeout=0):
-        patch.setenv("NUMBA_CACHE_DIR", str(cache))
+    with FileLock(cache / "lock", timeout=0):
+        importlib.import_module("numba").config.CACHE_DIR = str(cache)
         yield importlib.import_module("librosa")
 
 

@@ -40,7 +40,8 @@ def run() -> ModuleType:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give kernels an environment in which whoever asks the network gets no answer."""
+    """Give kernels an environment in which whoever asks the network gets no answer, and what the tests compiled."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", sys.modules["numba"].config.CACHE_DIR)
     for name, value in environment(JUPYTER_PLATFORM_DIRS="1").items():
         monkeypatch.setenv(name, value)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
@@ -126,7 +127,7 @@ def test_it_runs_on_a_sample_of_three_in_which_nobody_tells(path: Path, fresh: P
     run.execute(in_project(fresh, path.name))
 
 
-@pytest.mark.usefixtures("offline")
+@pytest.mark.usefixtures("librosa", "offline")
 def test_a_cell_that_fails_is_an_error(tmp_path: Path, run: ModuleType, nbformat: ModuleType) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
     nbformat.write(notebook, tmp_path / "broken.ipynb")

@@ -90,8 +90,9 @@ def test_it_ends_with_who_started_it(project: Project) -> None:
     command = ["python", "-m", "pipeline", "wait"]
     with subprocess.Popen(command, cwd=project.root, env=warm_environment(), stdout=subprocess.PIPE) as waiting:
         assert waiting.stdout is not None
-        assert int(waiting.stdout.readline()) != waiting.pid
+        forked = int(waiting.stdout.readline())
         waiting.kill()
+        assert forked != waiting.pid
         assert waiting.stdout.read() == b""  # nobody has the other end any more
 
 
