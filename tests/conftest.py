@@ -14,12 +14,12 @@ from filelock import FileLock
 
 from tests.support.project import STAGES, Once, Project, copy_of_this_project
 
-SLOW_FIXTURES = {"made", "made_once", "browser"}
+SLOW_FIXTURES = {"made", "made_once", "browser", "librosa"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow whatever needs a repository that DVC made, or a browser; keep what needs librosa in one process."""
+    """Mark as slow whatever needs a repository that DVC made, a browser or librosa; keep librosa in one process."""
     for item in items:
         if isinstance(item, pytest.Function) and SLOW_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.slow)

@@ -22,6 +22,7 @@ def pitch_of(waveform: Float32, sample_rate: int = 16_000) -> Pitch:
     return pitches([waveform], sample_rate, RANGE)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sound", [tone, pulses])
 @pytest.mark.parametrize("sample_rate", [8000, 16_000, 22_050, 48_000])
 def test_every_frame_of_a_periodic_sound_is_within_a_hundredth_at_20_db(
@@ -111,6 +112,7 @@ def test_what_is_left_out_of_silent_frames_is_on_no_path(monkeypatch: pytest.Mon
     assert [pitch.hertz.tobytes() for pitch in pitches(voices, 16_000, RANGE)] == found
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_a_clip_has_the_same_pitch_whatever_is_beside_it(data: st.DataObject) -> None:

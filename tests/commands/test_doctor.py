@@ -138,6 +138,7 @@ def test_a_full_disk_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor.disk(Runtime).status == "warning"
 
 
+@pytest.mark.slow
 def test_a_remote_is_found_by_its_name(project: Path) -> None:
     assert doctor.remote().status == "warning"
     (project / ".dvc").mkdir()

@@ -62,6 +62,7 @@ def head(folder: Path) -> dict[str, Any]:
     return read
 
 
+@pytest.mark.slow
 def test_the_hub_gets_the_samples_of_the_shards_as_flac_by_split_in_rank_order(inside: Path) -> None:
     clips = open_waveforms()
     seen = 0
@@ -79,12 +80,14 @@ def test_the_hub_gets_the_samples_of_the_shards_as_flac_by_split_in_rank_order(i
     assert seen == len(clips)
 
 
+@pytest.mark.slow
 def test_every_other_column_is_as_it_is(inside: Path) -> None:
     paths = [inside / f"huggingface/data/{split}-00000-of-00001.parquet" for split in ("train", "dev", "test")]
     frame = pd.concat([pd.read_parquet(path).drop(columns="audio") for path in paths]).sort_values("rank")
     pd.testing.assert_frame_equal(frame.reset_index(drop=True), open_waveforms().metadata())
 
 
+@pytest.mark.slow
 def test_the_features_are_a_second_configuration(inside: Path) -> None:
     paths = sorted((inside / "huggingface/features").iterdir())
     frame = pd.concat([pd.read_parquet(path) for path in paths]).sort_values("rank").reset_index(drop=True)
@@ -107,6 +110,7 @@ def test_the_card_counts_what_the_files_hold(inside: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_split_of_many_clips_is_several_files(own: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(huggingface, "_FILE_CLIPS", 25)
     monkeypatch.setattr(huggingface, "_ROW_GROUP_CLIPS", 10)
@@ -142,6 +146,7 @@ def test_titles_are_as_long_as_kaggle_takes(inside: Path) -> None:
     assert about["licenses"] == [{"name": "CC0-1.0"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_every_file_has_its_checksum_and_a_flip_is_found(inside: Path, place: str, tmp_path: Path) -> None:
     folder = tmp_path / place
@@ -188,6 +193,7 @@ def test_mlcroissant_validates_it_and_reads_records(inside: Path, place: str) ->
     assert len(list(described.records(record_set="features"))) == 120
 
 
+@pytest.mark.slow
 def test_what_is_published_twice_is_the_same_to_the_byte(own: Project, tmp_path: Path) -> None:
     for place in PLACES:
         assert main(["publish", "--for", place, "--to", str(tmp_path / place)]) == 0
@@ -202,6 +208,7 @@ def test_a_folder_with_other_files_stays_even_when_forced(inside: Path, tmp_path
     assert inside.is_dir()
 
 
+@pytest.mark.slow
 def test_its_own_folder_is_replaced_only_when_forced(own: Project, capsys: pytest.CaptureFixture[str]) -> None:
     before = content(own.root / "out/kaggle")
     assert main(["publish", "--for", "kaggle", "--to", "out/kaggle"]) == 1

@@ -127,6 +127,7 @@ def test_it_runs_on_a_sample_of_three_in_which_nobody_tells(path: Path, fresh: P
     run.execute(in_project(fresh, path.name))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("librosa", "offline")
 def test_a_cell_that_fails_is_an_error(tmp_path: Path, run: ModuleType, nbformat: ModuleType) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])

@@ -6,6 +6,7 @@ from collections import Counter
 from itertools import combinations
 
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,7 @@ def test_a_sentence_leaks_whatever_its_case_and_spaces() -> None:
     assert sentences.repeated(by_split) == 1
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(TEXTS, st.none() | st.sampled_from(["dev", "test", "train"])), max_size=30))
 def test_sentences_are_counted_as_sets_count_them(rows: list[tuple[str | None, str | None]]) -> None:
     texts, splits = (pd.Series([row[place] for row in rows], dtype="str") for place in (0, 1))

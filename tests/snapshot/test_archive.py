@@ -224,6 +224,7 @@ def test_a_size_or_place_that_no_archive_has_is_refused(size: int, place: int) -
         read_index(Memory(whole[:at] + bytes(entry) + extra + bytes(records)))
 
 
+@pytest.mark.slow
 @settings(max_examples=400, derandomize=True, deadline=None)
 @given(st.data())
 def test_a_damaged_archive_is_read_or_refused(data: st.DataObject) -> None:

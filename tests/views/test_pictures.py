@@ -86,6 +86,7 @@ def killed(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this platform has no SIGKILL")
 def test_a_worker_that_dies_is_said(clips: Waveforms, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "compute", killed)

@@ -143,6 +143,7 @@ def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
         find_model("pocketsphinx")
 
 
+@pytest.mark.slow
 def test_the_command_says_the_rate_and_the_clips_that_differ_most(
     whisper: Path, staged: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

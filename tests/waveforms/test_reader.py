@@ -77,6 +77,7 @@ def test_a_clip_has_every_column_and_its_waveform(clips: Waveforms, frame: pd.Da
             assert value == row[name] or (value is None and pd.isna(row[name])), name
 
 
+@pytest.mark.slow
 def test_it_is_the_decoded_mp3(clips: Waveforms, staged_once: Project) -> None:
     mp3s = pd.read_parquet(staged_once.root / "data/clips").set_index("clip_id")["mp3"]
     for clip in clips:
@@ -225,6 +226,7 @@ def test_features_are_the_table_in_the_order_of_the_view(folder: Path, tmp_path:
     assert len(clips.features()) == 120
 
 
+@pytest.mark.slow
 def test_features_of_other_waveforms_are_an_error(folder: Path, staged: Project, tmp_path: Path) -> None:
     others = staged.root / "data/waveforms"
     staged.set(waveforms__sample_rate=8000)
@@ -278,6 +280,7 @@ def test_the_samples_are_stored_as_deltas_and_not_compressed(folder: Path) -> No
     assert column.compression == "UNCOMPRESSED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["float32", "flac"])
 def test_the_reader_hides_the_encoding(clips: Waveforms, staged: Project, encoding: str) -> None:
     staged.set(waveforms__encoding=encoding)
@@ -291,6 +294,7 @@ def test_the_reader_hides_the_encoding(clips: Waveforms, staged: Project, encodi
     pd.testing.assert_frame_equal(others.metadata(), clips.metadata())
 
 
+@pytest.mark.slow
 def test_float32_is_exactly_what_the_decoder_gave(staged: Project) -> None:
     staged.set(waveforms__encoding="float32")
     staged.stage("waveforms")

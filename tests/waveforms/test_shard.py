@@ -83,6 +83,7 @@ def test_a_fuller_shard_costs_what_is_new_and_has_the_same_bytes(tmp_path: Path,
     assert make_shard(recipe, many, grown, earlier) == 37
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["clips", "unusual"])
 def test_what_is_stored_is_what_was_decoded(which: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """float32 bit for bit, pcm16 and flac the nearest of 16 bits: law 5."""

@@ -193,6 +193,7 @@ def member_bytes(names: Callable[[str], bool]) -> int:
 # What travels
 
 
+@pytest.mark.slow
 def test_the_outputs_are_those_of_the_same_zip_on_disk(work: Work, local: dict[str, bytes]) -> None:
     assert work.run() == 0
     assert work.outputs() == local
@@ -225,6 +226,7 @@ def test_what_is_asked_of_kaggle(work: Work) -> None:
     assert "Authorization" not in work.fake.api_headers[0]
 
 
+@pytest.mark.slow
 def test_growing_fetches_only_what_is_new(work: Work, local: dict[str, bytes]) -> None:
     work.set(subsample__clips=25)
     assert work.run() == 0
@@ -235,6 +237,7 @@ def test_growing_fetches_only_what_is_new(work: Work, local: dict[str, bytes]) -
     assert work.outputs() == local
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_asked_for(work: Work) -> None:
     assert work.run() == 0
     work.fake.reset()
@@ -379,6 +382,7 @@ def test_no_flipped_byte_of_the_index_is_kept(
     assert work.outputs() == local
 
 
+@pytest.mark.slow
 def test_a_body_of_zeros_is_no_evidence_against_a_clip(
     work: Work, local: dict[str, bytes], opened: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -464,6 +468,7 @@ API = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", API)
 def test_what_kaggle_refuses_says_what_to_do(
     work: Work, local: dict[str, bytes], status: int, capfd: pytest.CaptureFixture[str]
@@ -544,6 +549,7 @@ def test_the_lines_of_the_docs_lead_from_no_account_to_a_sample(fresh: Project) 
     assert len(pq.read_table(fresh.root / schema.SAMPLE)) == CLIPS
 
 
+@pytest.mark.slow
 def test_the_client_may_be_chatty_and_stdout_stays_ours(work: Work, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pipeline", "download"],
@@ -559,6 +565,7 @@ def test_the_client_may_be_chatty_and_stdout_stays_ours(work: Work, tmp_path: Pa
     assert work.fake.sent_bytes < 200_000
 
 
+@pytest.mark.slow
 def test_the_stages_import_no_network_for_what_is_on_disk() -> None:
     code = (
         "import sys, pipeline, pipeline.snapshot.stage, pipeline.clips.stage; "

@@ -65,6 +65,7 @@ def remote(fake: FakeKaggle) -> RemoteFile:
     return open_remote(client(fake))
 
 
+@pytest.mark.slow
 @settings(max_examples=50, derandomize=True, deadline=None)
 @given(st.data())
 def test_any_range_is_what_it_is_of_the_whole(data: st.DataObject) -> None:
@@ -253,6 +254,7 @@ def test_an_index_of_which_no_two_readings_are_the_same_is_a_failed_transfer(nam
         read_remote_index(Changing(names))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.data())
 def test_no_flipped_bit_of_an_index_is_kept(data: st.DataObject) -> None:

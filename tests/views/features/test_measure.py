@@ -115,6 +115,7 @@ def test_a_word_has_a_letter_or_a_digit(text: str, words: int) -> None:
     assert word_count(text) == words
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.integers(0, len(CLIPS) - 1), min_size=1, max_size=10))
 def test_a_row_does_not_depend_on_the_others(chosen: list[int]) -> None:

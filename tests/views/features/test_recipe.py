@@ -52,6 +52,7 @@ def test_growing_measures_what_is_new_and_gives_the_bytes_of_a_fresh_run(feature
     assert features(featured)["part-00000.parquet"] == kept
 
 
+@pytest.mark.slow
 def test_another_range_of_pitch_measures_all_again_and_another_label_nothing(featured: Project) -> None:
     waveforms, target = featured.root / schema.WAVEFORMS, featured.root / schema.FEATURES
     assert derive(RECIPE, waveforms, target, LocalProcesses(1)).computed == 0
@@ -67,6 +68,7 @@ def test_features_of_flac_are_those_of_pcm16(staged_once: Project, tmp_path: Pat
     assert of_flac.equals(of_pcm16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", schema.AUDIO_COLUMNS)
 def test_the_stage_takes_every_encoding(staged: Project, encoding: str) -> None:
     staged.set(subsample__clips=10, waveforms__encoding=encoding)
@@ -83,6 +85,7 @@ def test_a_rate_too_low_is_an_error_that_says_what_is_needed(staged: Project) ->
     assert features(staged) == before
 
 
+@pytest.mark.slow
 def test_damaged_waveforms_are_named_and_nothing_is_left(featured: Project) -> None:
     before = features(featured)
     path = featured.root / schema.WAVEFORMS / "part-00001.parquet"
