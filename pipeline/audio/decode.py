@@ -12,6 +12,8 @@ import importlib
 import io
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -72,14 +74,27 @@ def decode(mp3: bytes) -> tuple[Float32, int]:
     """Return the samples, float32 of shape (samples, channels), and their rate in Hz."""
     try:
         # soundfile.read would seek to the start, after which MPEG-2 decodes with other last bits than librosa gets.
-        # Ctrl-C in its read callback would only end the decode early.
-        with interrupts.held(), soundfile.SoundFile(io.BytesIO(mp3)) as file:
+        with _opened(mp3) as file:
             decoded, sample_rate = file.read(dtype="float32", always_2d=True), file.samplerate
     except soundfile.LibsndfileError as error:
         raise Rejected(Reason.UNDECODABLE, f"libsndfile: {error.error_string}") from None
     if not len(decoded):
         raise Rejected(Reason.UNDECODABLE, "decodes to no samples at all")
     return decoded, sample_rate
+
+
+@contextmanager
+def _opened(mp3: bytes) -> Iterator[soundfile.SoundFile]:
+    """Open a clip as a file in memory; from a BytesIO, libsndfile reads by hundreds of calls of Python."""
+    if not hasattr(os, "memfd_create"):  # not Linux
+        with interrupts.held(), soundfile.SoundFile(io.BytesIO(mp3)) as file:  # Ctrl-C in a call ends it early
+            yield file
+        return
+    with os.fdopen(os.memfd_create("mp3"), "w+b", buffering=0) as memory:
+        memory.write(mp3)
+        memory.seek(0)
+        with soundfile.SoundFile(memory.fileno(), closefd=False) as file:
+            yield file
 
 
 def resample(mono: Float32, source_rate: int, target_rate: int) -> Float32:

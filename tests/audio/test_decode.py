@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import signal
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -116,6 +118,25 @@ def test_what_is_no_mp3_is_refused(data: bytes) -> None:
         decode.load(data, 16_000)
     assert caught.value.reason is Reason.UNDECODABLE
     assert "0x" not in caught.value.detail  # no address in memory
+
+
+def test_where_libsndfile_reads_through_python_it_decodes_the_same_and_a_ctrl_c_ends_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On Linux it reads a file in memory."""
+    data = mp3(22_050, 1, 20_000)
+    expected, _ = decode.decode(data)
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    np.testing.assert_array_equal(decode.decode(data)[0], expected)
+
+    class Interrupted(io.BytesIO):
+        def readinto(self, buffer: Any) -> int:
+            signal.raise_signal(signal.SIGINT)
+            return super().readinto(buffer)
+
+    monkeypatch.setattr(decode, "io", SimpleNamespace(BytesIO=Interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        decode.decode(data)
 
 
 def test_a_ctrl_c_waits_until_soxr_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
