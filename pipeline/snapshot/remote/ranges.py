@@ -137,7 +137,7 @@ def read_remote_index(file: RemoteFile) -> Index:
     TransferError
         Three readings were all different.
     """
-    readings: list[Index | SnapshotError] = []
+    before: list[ArchiveIdentity | str] = []  # what other readings said
     tail_bytes = TAIL_BYTES
     for _ in range(_MOST_READINGS):
         try:
@@ -146,13 +146,14 @@ def read_remote_index(file: RemoteFile) -> Index:
             if isinstance(error, TransferError | SnapshotChanged):
                 raise
             reading = error
-        if file.is_guarded or any(_agree(reading, before) for before in readings):
+        said = reading.identity if isinstance(reading, Index) else str(reading)
+        if file.is_guarded or said in before:
             if isinstance(reading, SnapshotError):
                 raise reading
             return reading
-        readings.append(reading)
+        before.append(said)
         if isinstance(reading, Index):  # the next reading is one request
-            tail_bytes = max(1, file.size_bytes - reading.identity.directory_offset)
+            tail_bytes = file.size_bytes - reading.identity.directory_offset
     raise TransferError(f"{file.name}: its index was received differently each of {_MOST_READINGS} times")
 
 
@@ -167,7 +168,7 @@ def verify_remote(file: RemoteFile, identity: ArchiveIdentity) -> None:
     try:
         verify_unchanged(file, identity)
     except SnapshotChanged:
-        if file.is_guarded or file.size_bytes != identity.size_bytes:
+        if file.is_guarded:
             raise
         verify_unchanged(file, identity)
 
@@ -228,9 +229,3 @@ class _Reading:
         data = self.file.read_once(offset, length, fresh=self.fresh)
         self.received.append(data)
         return data
-
-
-def _agree(one: Index | SnapshotError, other: Index | SnapshotError) -> bool:
-    if isinstance(one, Index) and isinstance(other, Index):
-        return one.identity == other.identity
-    return isinstance(one, SnapshotError) and isinstance(other, SnapshotError) and str(one) == str(other)
