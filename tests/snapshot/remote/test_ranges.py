@@ -85,6 +85,49 @@ def test_the_end_comes_with_the_length_in_one_request(fake: FakeKaggle) -> None:
     assert fake.requests == [f"bytes=-{TAIL_BYTES}"]
     assert opened.read(len(DATA) - 10, 10) == DATA[-10:]  # asked again, it is fetched again
     assert len(fake.requests) == 2
+    assert remote(fake).read(len(DATA) - 10, 10) == DATA[-10:]  # it has come with the length
+    assert len(fake.requests) == 3
+
+
+def part(start: int, stop: int, *, until: int | None = None, total: int = len(DATA), status: int = 206) -> Fault:
+    """Say that this is a part, whichever is asked for, and send it, or what lies before `until`."""
+    head = f"HTTP/1.1 {status} OK\r\nContent-Range: bytes {start}-{stop - 1}/{total}\r\nConnection: close\r\n\r\n"
+    return Fault("raw", raw=head.encode() + DATA[start : stop if until is None else until])
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [(0, len(DATA)), (0, TAIL_BYTES), (len(DATA) - TAIL_BYTES - 1, len(DATA)), (len(DATA) - 9, len(DATA) - 1)],
+)
+def test_more_than_the_end_or_another_part_is_asked_for_again(fake: FakeKaggle, start: int, stop: int) -> None:
+    fake.faults = {0: part(start, stop)}
+    assert remote(fake).read(len(DATA) - TAIL_BYTES, TAIL_BYTES) == DATA[-TAIL_BYTES:]
+    assert fake.requests == [f"bytes=-{TAIL_BYTES}"] * 2
+    fake.always = part(start, stop)
+    with pytest.raises(TransferError, match=f"last {TAIL_BYTES} bytes of {len(DATA)}, got {start}…{stop - 1} "):
+        remote(fake)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (part(99, 109), "asked for bytes 100…109, got 99…108"),
+        (part(101, 111), "asked for bytes 100…109, got 101…110"),
+        (part(100, 109), "asked for bytes 100…109, got 100…108"),
+        (part(100, 110, until=109), "expected 10 bytes, got only 9"),
+        (part(100, 110, until=111), "expected 10 bytes, got more"),
+        (part(100, 110, total=109), "does not send the part"),
+        (part(100, 110, status=200), "does not send the part"),
+    ],
+)
+def test_what_is_not_the_part_that_is_asked_for_is_asked_for_again(fake: FakeKaggle, fault: Fault, said: str) -> None:
+    opened = remote(fake)
+    fake.faults = {1: fault}
+    assert opened.read(100, 10) == DATA[100:110]
+    assert fake.requests[1:] == ["bytes=100-109"] * 2
+    fake.always = fault
+    with pytest.raises(TransferError, match=said + r"\b"):
+        opened.read(100, 10)
 
 
 def test_many_threads_read_by_kept_connections(fake: FakeKaggle) -> None:
@@ -184,6 +227,17 @@ def test_another_length_is_another_archive_without_reading_on(fake: FakeKaggle) 
     assert fake.requests == ["bytes=-1"]
 
 
+def test_where_tls_guards_it_another_directory_is_another_archive_when_read_once(fake: FakeKaggle) -> None:
+    known = identity(fake)
+    fake.md5, fake.content = False, MemoryContent(DATA[:-1] + b"x")
+    fake.etag = '"two"'
+    opened = remote(fake)
+    fake.reset()
+    with pytest.raises(SnapshotChanged, match="an index with SHA-256"):
+        verify_remote(Guarded(opened.client, opened.identity, b"", is_guarded=True), known)
+    assert fake.requests == [f"bytes=150000-{len(DATA) - 1}"]
+
+
 # An index is right, or it is not kept
 
 
@@ -197,9 +251,12 @@ def zipped(count: int) -> bytes:
 
 @pytest.mark.parametrize(("count", "requests"), [(40, 2), (2000, 3)])
 def test_over_plain_http_an_index_takes_one_more_request(fake: FakeKaggle, count: int, requests: int) -> None:
-    fake.content = MemoryContent(zipped(count))
+    content = zipped(count)
+    fake.content = MemoryContent(content)
     assert read_remote_index(remote(fake)).members.num_rows == count
     assert len(fake.requests) == requests
+    start = content.index(b"PK\1\2")
+    assert fake.requests[-1] == f"bytes={start}-{len(content) - 1}"  # the directory, and nothing before it
 
 
 @pytest.mark.parametrize(("count", "requests"), [(40, 0), (2000, 1)])
@@ -211,6 +268,29 @@ def test_where_tls_guards_it_it_does_not(fake: FakeKaggle, count: int, requests:
     guarded = Guarded(opened.client, opened.identity, content[-TAIL_BYTES:], is_guarded=True)
     assert read_remote_index(guarded).members.num_rows == count
     assert len(fake.requests) == requests
+
+
+def test_an_index_of_which_a_part_came_over_plain_http_takes_one_more(fake: FakeKaggle) -> None:
+    content = zipped(2000)
+    fake.content = MemoryContent(content)
+    opened = remote(fake)
+    fake.reset()
+    redirected = RemoteFile(opened.client, opened.identity, content[-TAIL_BYTES:], is_guarded=True)
+    assert read_remote_index(redirected).members.num_rows == 2000
+    assert len(fake.requests) == 2
+
+
+def test_a_failed_transfer_is_no_reading_of_an_index(fake: FakeKaggle) -> None:
+    fake.content = MemoryContent(zipped(2000))
+    gone, changed = remote(fake), remote(fake)
+    fake.reset()
+    fake.faults = {0: Fault("status", 404)}
+    with pytest.raises(TransferError, match="is not there"):
+        read_remote_index(gone)
+    fake.content = MemoryContent(zipped(2001))
+    with pytest.raises(SnapshotChanged):
+        read_remote_index(changed)
+    assert len(fake.requests) == 2
 
 
 class Guarded(RemoteFile):
@@ -306,6 +386,13 @@ def test_what_is_not_the_member_is_no_evidence_however_often_it_is_received(fake
     assert ("subsample.exclude" in str(caught.value)) == (kind == "zeros")
     fake.always, fake.faults = None, {len(fake.requests): Fault(kind)}
     assert fetch_member(opened, member) == b"data" * 20
+
+
+def test_what_is_not_the_member_is_asked_for_again_on_a_new_connection(fake: FakeKaggle) -> None:
+    opened, member = member_at(fake)
+    fake.faults = {0: Fault("zeros")}
+    assert fetch_member(opened, member) == b"data" * 20
+    assert len(fake.requests) == len(fake.connections) == 2
 
 
 def test_damage_is_evidence_when_it_is_the_same_on_two_connections(fake: FakeKaggle) -> None:
