@@ -90,9 +90,9 @@ def _opened(mp3: bytes) -> Iterator[soundfile.SoundFile]:
         with interrupts.held(), soundfile.SoundFile(io.BytesIO(mp3)) as file:  # Ctrl-C in a call ends it early
             yield file
         return
-    with os.fdopen(os.memfd_create("mp3"), "w+b", buffering=0) as memory:
+    with os.fdopen(os.memfd_create("mp3"), "w+b") as memory:
         memory.write(mp3)
-        memory.seek(0)
+        memory.seek(0)  # which writes all of it, or fails
         with soundfile.SoundFile(memory.fileno(), closefd=False) as file:
             yield file
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import math
 import os
@@ -118,6 +119,20 @@ def test_what_is_no_mp3_is_refused(data: bytes) -> None:
         decode.load(data, 16_000)
     assert caught.value.reason is Reason.UNDECODABLE
     assert "0x" not in caught.value.detail  # no address in memory
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="no files in memory here")
+def test_a_clip_beyond_the_limit_on_files_is_an_error_and_not_cut_off() -> None:
+    """Which holds for files in memory too."""
+    resource = importlib.import_module("resource")
+    data = mp3(22_050, 1, 20_000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(data) // 2, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            decode.decode(data)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_where_libsndfile_reads_through_python_it_decodes_the_same_and_a_ctrl_c_ends_it(
