@@ -17,6 +17,12 @@ from tests.support.project import STAGES, Once, Project, copy_of_this_project
 SLOW_FIXTURES = {"made", "made_once", "browser", "librosa"}
 
 
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist may be switched off
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one more than there are processors: tests wait, too, for processes, servers and the disk."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as slow whatever needs a repository that DVC made, a browser or librosa; keep librosa in one process."""

@@ -66,6 +66,12 @@ def grown_in_steps(project: Project) -> None:
         again(project, subsample__clips=clips)
 
 
+def grown_by_two_workers(project: Project) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIPELINE_WORKERS", "2")
+        grown_in_steps(project)
+
+
 def shrunk(project: Project) -> None:
     again(project, subsample__clips=40)
 
@@ -150,8 +156,8 @@ def soxr_told_to_use_other_instructions(project: Project) -> None:
 
 
 HISTORIES = [another_revision_of_the_waveforms, another_revision_of_the_checks, another_kind_of_machine]
-HISTORIES += [soxr_told_to_use_other_instructions]
-HISTORIES += [grown_in_steps, shrunk, other_shards, other_encodings, other_rate, one_left_out, other_durations]
+HISTORIES += [soxr_told_to_use_other_instructions, grown_in_steps, grown_by_two_workers, shrunk]
+HISTORIES += [other_shards, other_encodings, other_rate, one_left_out, other_durations]
 HISTORIES += [damaged_on_disk, some_deleted, all_but_the_waveforms_deleted, swapped]
 
 

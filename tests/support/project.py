@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from ruamel.yaml import YAML
 
 import pipeline.__main__
@@ -75,8 +76,9 @@ class Project:
         return done.stdout
 
     def stage(self, *names: str) -> None:
-        """Run stages in this process, without dvc."""
-        with contextlib.chdir(self.root):
+        """Run stages in this process, without dvc, and without others, which take time to start, unless a test asks."""
+        with contextlib.chdir(self.root), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PIPELINE_WORKERS", os.environ.get("PIPELINE_WORKERS", "1"))
             for name in names:
                 importlib.import_module(stage_module(name)).run()
 
