@@ -146,7 +146,8 @@ def _arm(steps: int) -> None:
 
 def _import(stage: str) -> None:
     """Have everything imported before the first fork."""
-    importlib.import_module(f"pipeline.{STAGES[stage].wing}.stage")
+    for name in (f"pipeline.{STAGES[stage].wing}.stage", "pipeline.engines.local", "pyarrow.dataset", "soxr"):
+        importlib.import_module(name)
 
 
 def _begin_with(before: str) -> None:

@@ -61,7 +61,8 @@ def import_all() -> None:
         importlib.import_module(f"pipeline.commands.{command}")
     for module in ("kaggle", "whole", "ranges"):
         importlib.import_module(f"pipeline.snapshot.remote.{module}")
-    importlib.import_module("filelock")
+    for late in ("filelock", "pipeline.engines.local", "pyarrow.dataset", "soxr"):
+        importlib.import_module(late)
 
 
 def run(
