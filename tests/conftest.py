@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from tests.support.project import STAGES, Once, Project, copy_of_this_project
 SLOW_FIXTURES = {"made", "made_once", "browser", "librosa"}
 
 
-@pytest.hookimpl(optionalhook=True)  # pytest-xdist may be switched off
-def pytest_xdist_auto_num_workers() -> int:
-    """Return one more than there are processors: tests wait, too, for processes, servers and the disk."""
-    return (os.cpu_count() or 1) + 1
+@pytest.hookimpl(wrapper=True, optionalhook=True)  # pytest-xdist may be switched off
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Return one more than pytest-xdist would: tests wait, too, for processes, servers and the disk."""
+    return (yield) + 1
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups

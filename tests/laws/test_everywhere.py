@@ -110,6 +110,7 @@ def test_whatever_was_there_before_an_engine_gives_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PIPELINE_EXECUTOR", executor)
+    monkeypatch.setenv("PIPELINE_WORKERS", "2")
     assert_history_is_forgotten(history, staged_once, staged)
 
 

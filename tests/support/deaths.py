@@ -146,8 +146,7 @@ def _arm(steps: int) -> None:
 
 def _import(stage: str) -> None:
     """Have everything imported before the first fork."""
-    for name in (f"pipeline.{STAGES[stage].wing}.stage", "pipeline.engines.local", "pyarrow.dataset", "soxr"):
-        importlib.import_module(name)
+    importlib.import_module(f"pipeline.{STAGES[stage].wing}.stage")
 
 
 def _begin_with(before: str) -> None:

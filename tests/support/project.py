@@ -76,7 +76,7 @@ class Project:
         return done.stdout
 
     def stage(self, *names: str) -> None:
-        """Run stages in this process, without dvc, and without others, which take time to start, unless a test asks."""
+        """Run stages in this process, without dvc, and without worker processes unless a test has set a number."""
         with contextlib.chdir(self.root), pytest.MonkeyPatch.context() as patch:
             patch.setenv("PIPELINE_WORKERS", os.environ.get("PIPELINE_WORKERS", "1"))
             for name in names:
