@@ -26,15 +26,17 @@ _ADDRESS = re.compile(r"\b(?:https?|ftp)(?=:)|\bwww(?=\.)", re.IGNORECASE)
 
 def render(report: Report, about: About) -> str:
     """Return the data card."""
-    made = environment()
-    made.filters["plain"] = plain
-    return made.get_template(_TEMPLATE).render(
-        report=report,
-        numbers=report.metrics,
-        about=about,
-        head=_head(report, about),
-        splits=[(name, number(clips), f"{hours:.3f}") for name, clips, hours in report.splits],
-        levels=_levels,
+    return (
+        environment(plain)
+        .get_template(_TEMPLATE)
+        .render(
+            report=report,
+            numbers=report.metrics,
+            about=about,
+            head=_head(report, about),
+            splits=[(name, number(clips), f"{hours:.3f}") for name, clips, hours in report.splits],
+            levels=_levels,
+        )
     )
 
 

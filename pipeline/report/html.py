@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -79,8 +80,12 @@ def render(report: Report, about: About, exhibits: Sequence[Exhibit], furthest: 
     )
 
 
-def environment() -> Environment:
-    """Return what renders this package's templates: everything is escaped, and a name that is not there an error."""
+@cache
+def environment(*more: Callable[..., Any]) -> Environment:
+    """Return what renders this package's templates, with `more` filters by their names.
+
+    Everything is escaped, and a name that is not there an error.
+    """
     made = Environment(
         loader=PackageLoader("pipeline.report"),
         autoescape=True,
@@ -90,7 +95,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     formats = (number, percent, megabytes, signed, decibels, data_url, axis.written)
-    made.filters.update({each.__name__: each for each in formats})
+    made.filters.update({each.__name__: each for each in (*formats, *more)})
     return made
 
 

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -109,9 +110,16 @@ class Project:
         }
 
     def copy(self, to: Path) -> Project:
-        """Copy everything, DVC's cache with it."""
-        shutil.copytree(self.root, to, symlinks=True, dirs_exist_ok=True)
+        """Copy everything, DVC's cache with it; link what is read-only: the objects of git and of DVC."""
+        shutil.copytree(self.root, to, symlinks=True, dirs_exist_ok=True, copy_function=_link_or_copy)
         return Project(to)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    if Path(source).stat().st_mode & stat.S_IWUSR:
+        shutil.copy2(source, target)
+    else:
+        os.link(source, target)
 
 
 Once = Callable[[str, Callable[[Path], Project]], Project]  # makes what has that name, unless it was made
