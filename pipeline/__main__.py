@@ -111,6 +111,7 @@ def _imported(module: str) -> Any:
 
 def _run_stage(options: argparse.Namespace) -> int:
     stage = _imported(f"pipeline.{STAGES[options.command].wing}.stage")
+    _imported("pipeline.core.pandas_later").put_off()
     with _imported("pipeline.core.atomic").alone(options.command):
         print(f"{options.command}: {printable_lines(stage.run())}")
     return 0

@@ -134,12 +134,12 @@ def index_clips(members: pa.Table, format_name: str = "kaggle-v1") -> pa.Table:
     SnapshotError
         Two members are the same clip.
     """
-    keys = [FORMATS[format_name].key_of_member(name) for name in members["name"].to_pylist()]
-    clips = members.append_column("key", pa.array(keys, pa.string())).filter(pc.field("key").is_valid())
+    keys = pa.array(map(FORMATS[format_name].key_of_member, members["name"].to_pylist()), pa.string())
+    clips = members.append_column("key", keys).filter(keys.is_valid())
     counts = clips["key"].value_counts()
     twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
     if len(twice):
-        both = " and ".join(clips.filter(pc.field("key") == twice[0])["name"].to_pylist())
+        both = " and ".join(clips.filter(pc.equal(clips["key"], twice[0]))["name"].to_pylist())
         raise SnapshotError(f"the snapshot holds the clip {twice[0]} more than once: {both}")
     return clips
 
