@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ class Estimate:
     to_fetch: int = 0  # clips, of which each is one request
     to_fetch_bytes: int = 0
     there: int = 0  # clips that earlier runs fetched
+    guessed: int = 0  # clips of the sample whose duration is unknown, and guessed from their size
 
 
 def report(params: Params | None = None) -> str:
@@ -72,7 +74,7 @@ def _walk(params: Params, receipt: Receipt, order: Order) -> Estimate:
     format_name, wanted = receipt.format, params.subsample
     index = formats.index_clips(read_members(), format_name)
     estimated = pd.Series(tables.estimated_seconds(order.ranking["clip_id"].to_pylist(), index, format_name))
-    seconds = estimated.fillna(estimated.mean()).fillna(0.0).tolist()
+    seconds = estimated.fillna(estimated.mean()).tolist()  # NaN if no duration is known
     candidates = Candidates(order.ranking, index, wanted.exclude, format_name)
     check = Check(wanted.seconds)
     earlier = Earlier(_seals(), wanted_seal(params, describe(params.snapshot), receipt.source_identity()), check)
@@ -96,7 +98,11 @@ def _count(found: Estimate, candidate: Candidate, seconds: float, check: Check, 
     else:
         found.to_fetch += 1
         found.to_fetch_bytes += member.compressed_bytes or member.size_bytes
-    if check.seconds[0] <= seconds <= check.seconds[1]:
+    is_unknown = math.isnan(seconds)
+    if is_unknown:
+        seconds = member.size_bytes / formats.BYTES_PER_SECOND
+        found.guessed += 1
+    if is_unknown or check.seconds[0] <= seconds <= check.seconds[1]:
         found.accepted[candidate.row["stratum"]] += 1
         found.goal.add(1, round(seconds * 1e9))
         found.clip_bytes += member.size_bytes
@@ -119,7 +125,8 @@ def _lines(params: Params, found: Estimate, *, remote: bool) -> Iterable[tuple[s
     waveform_bytes = seconds * _WAVEFORM_BYTES_PER_SECOND[encoding] * rate / 16_000
     eligible, accepted = sum(found.sizes.values()), found.accepted.total()
     yield "eligible", f"{eligible:,} of {found.rows:,} clips, in {len(found.sizes)} strata"
-    yield "sample", f"{accepted:,} clips, about {found.goal.hours_so_far:.2f} hours"
+    guess = ", if all have 64 kbit/s: this snapshot has no table of durations" if found.guessed else ""
+    yield "sample", f"{accepted:,} clips, about {found.goal.hours_so_far:.2f} hours{guess}"
     if not found.goal.reached():
         yield "", "fewer than params.yaml asks for: that is all there is, and subsample will fail"
     yield "there", f"{found.there:,} clips"

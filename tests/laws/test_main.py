@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import resource
@@ -17,6 +18,7 @@ import pytest
 
 from pipeline import open_waveforms
 from pipeline.__main__ import main
+from pipeline.commands import estimate
 from pipeline.core.params import load_params
 from tests.support.project import STAGES, Project, environment
 
@@ -225,6 +227,12 @@ def test_a_later_release_goes_the_same_way(kind: str, fresh: Project, tmp_path: 
     fresh.stage(*STAGES)
     clips = open_waveforms(fresh.root / "data/waveforms")
     assert [clip.clip_id.partition("_")[0] for clip in clips] == ["validated/common"] * 2
+    with contextlib.chdir(fresh.root):
+        told = estimate.report().splitlines()
+    assert re.fullmatch(
+        "sample     2 clips, about 0.00 hours, if all have 64 kbit/s: .* no table of durations", told[1]
+    )
+    assert told[2] == "there      2 clips"
     ranking = pd.read_parquet(fresh.root / "data/ranking.parquet")
     speakers = {f"validated/{line.split()[1].removesuffix('.mp3')}": line.split()[0] for line in lines[1:]}
     for group in (ranking["clip_id"].map(speakers), ranking["text"]):
