@@ -22,7 +22,8 @@ def put_off() -> None:
     With the first array that it makes, pyarrow imports pandas to see whether it was given a series: a fifth of a second
     in a process that has none. Where pandas is not there, pyarrow looks again when it has to, as in `Table.to_pandas`
     (`_PandasAPIShim._check_import` in pyarrow/pandas-shim.pxi), and until then takes a series for any other sequence.
-    So this is for a process whose modules are imported, and have not asked for pandas.
+    So this is for a process whose modules are imported, and have not asked for pandas; where code of others is imported
+    later, `catch_up` comes first.
     """
     if "pandas" in sys.modules:
         return
@@ -31,3 +32,8 @@ def put_off() -> None:
         pa.array([])
     finally:
         sys.meta_path.remove(_NotNow)
+
+
+def catch_up() -> None:
+    """Let pyarrow know pandas from now on."""
+    pa.array([]).to_pandas()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.core import interrupts
+from pipeline.core import interrupts, pandas_later
 from pipeline.core.errors import WorkerError
 from pipeline.engines.elsewhere import KEPT, Tasks, lease
 
@@ -53,6 +53,7 @@ class GivenExecutor:
         module, _, function = self.name.partition(":")
         try:
             with interrupts.held():
+                pandas_later.catch_up()  # the module may give frames to pyarrow
                 make = getattr(importlib.import_module(module), function)
         except ImportError as error:
             raise WorkerError(f"{self._said} cannot be imported: {error}. Is it on PYTHONPATH?") from None
