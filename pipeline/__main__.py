@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -66,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_command(commands, "doctor", "see whether this machine has what a run needs", _run_doctor)
     show = _add_command(commands, "show", "say what is known of a clip, and draw it", _run_show)
     show.add_argument("clip_id", metavar="CLIP_ID", help="such as valid-test/sample-000003")
-    show.add_argument("--out", type=Path, metavar="FILE.png", help="where to draw it (default: in reports/clips/)")
+    show.add_argument("--out", type=_png, metavar="FILE.png", help="where to draw it (default: in reports/clips/)")
     export = _add_command(commands, "export", "write clips as audio files, with a table beside them", _run_export)
     export.add_argument("--clips", type=_count, required=True, metavar="N", help="how many, from the first on")
     export.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty folder, or a new one")
@@ -86,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     publish = _add_command(commands, "publish", "make a folder that is ready to upload, and say how", _run_publish)
     publish.add_argument("--for", dest="place", choices=("huggingface", "kaggle"), required=True, help="where to")
     publish.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty folder, or a new one")
-    publish.add_argument("--owner", metavar="NAME", help="your name there")
+    publish.add_argument("--owner", type=_account, metavar="NAME", help="your name there")
     publish.add_argument("--force", action="store_true", help="replace a folder that this command made before")
     transcribe = _add_command(commands, "transcribe", "recognise what is said, and compare it", _run_transcribe)
     transcribe.add_argument("--engine", choices=("whisper", "pocketsphinx"), default="whisper", help="default: whisper")
@@ -186,6 +187,18 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"should be a number of clips, 1 or more; got {text!r}")
     return int(text)
+
+
+def _png(text: str) -> Path:
+    if not text.endswith(".png"):
+        raise argparse.ArgumentTypeError(f"should be a file whose name ends in .png; got {text!r}")
+    return Path(text)
+
+
+def _account(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
+        raise argparse.ArgumentTypeError(f"should be the name of an account; got {text!r}")
+    return text
 
 
 def _failed(options: argparse.Namespace, error: BaseException, message: str, status: int) -> int:

@@ -56,6 +56,7 @@ def findings() -> Iterator[Finding]:
     yield disk(load_runtime)
     yield outputs()
     yield locks()
+    yield git_locks()
     yield remote()
     yield client(load_runtime)
     yield credentials()
@@ -90,6 +91,19 @@ def locks() -> Finding:
             "Run make repro, or remove the file.",
         )
     return Finding("ok", "DVC lock", "whole, or none")
+
+
+def git_locks(repository: Path = Path(".git")) -> Finding:
+    """Look for locks that a killed `dvc exp run`, or git itself, left in the repository."""
+    left = sorted(str(path) for path in repository.rglob("*.lock"))
+    if left:
+        return Finding(
+            "warning",
+            "git lock",
+            ", ".join(left),
+            "If neither git nor DVC is running, one was killed: remove the file.",
+        )
+    return Finding("ok", "git lock", "none")
 
 
 def libraries() -> Finding:

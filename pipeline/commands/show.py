@@ -12,6 +12,7 @@ from pipeline.commands import drawing
 from pipeline.core import atomic, schema
 from pipeline.core.errors import SampleError
 from pipeline.core.terminal import printable
+from pipeline.report.material import read_rejected
 from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
 
 _FIRST_VALUES = 8
@@ -23,7 +24,7 @@ def run(clip_id: str, out: Path | None = None) -> str:
     Raises
     ------
     SampleError
-        The sample has no such clip; the message names the nearest ones.
+        The sample has no such clip: the message says why it was rejected, or names the nearest ones.
     """
     clip = find(open_waveforms(), clip_id)
     (mp3,) = originals.read_mp3s([(clip_id, clip.mp3_sha256)])
@@ -34,12 +35,21 @@ def run(clip_id: str, out: Path | None = None) -> str:
 
 
 def find(clips: Waveforms, clip_id: str) -> Clip:
-    """Return the clip of this id, or say which ids are near it."""
+    """Return the clip of this id, or say why it was rejected or which ids are near it."""
     if clip_id in clips:
         return clips[clip_id]
+    if schema.REJECTED.exists() and (why := _rejection(clip_id)):
+        raise SampleError(f"{clip_id} was rejected: {why}")
     ids = clips.metadata()["clip_id"].tolist()
     near = difflib.get_close_matches(clip_id, ids, n=3) or ids[:3]
     raise SampleError(f"{clip_id} is not among the {len(ids)} clips of the sample. Nearest: {', '.join(near)}")
+
+
+def _rejection(clip_id: str) -> str:
+    """Return why a clip was rejected; nothing if it was not."""
+    rejected = read_rejected()
+    found = rejected[rejected["clip_id"] == clip_id]
+    return ", ".join(filter(None, [*found["reason"], *found["detail"]]))
 
 
 def described(clip: Clip, mp3_bytes: int) -> str:

@@ -234,7 +234,7 @@ def read_yaml(path: Path) -> Any:
             raise ParameterError(str(path), ["is no regular file"])
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ParameterError(str(path), ["no such file"]) from None
+        raise ParameterError(str(path), ["no such file; is this the folder of the project?"]) from None
     except OSError as error:
         raise ParameterError(str(path), [error.strerror or str(error)]) from None
     except UnicodeDecodeError as error:

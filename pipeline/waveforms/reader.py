@@ -248,7 +248,10 @@ class _Store:
         self._shards = shards
         self._groups = [(shard, group) for shard in shards for group in shard.groups]
         self._starts = np.cumsum([0, *(rows for shard in shards for rows in shard.rows_of_groups)])
-        self._audio_name = next(name for name in shards[0].columns.names if name in _AUDIO_NAMES)
+        names = [name for name in shards[0].columns.names if name in _AUDIO_NAMES]
+        if not names:
+            raise ShardError(f"{shards[0].path}: holds no audio; waveforms are in {schema.WAVEFORMS}")
+        (self._audio_name,) = names
         self._rows: tuple[int, list[dict[str, Any]]] | None = None
         self._samples: tuple[int, list[npt.NDArray[np.float32]]] | None = None
 

@@ -61,7 +61,7 @@ def test_a_failure_is_exit_status_1_and_a_warning_is_not(
 def test_every_thing_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = {finding.about for finding in with_stubs(monkeypatch)}
     things = {"Python", "machine", "libraries", "MP3", "settings", "executor", "disk", "waveforms", "DVC lock"}
-    things |= {"DVC remote"}
+    things |= {"DVC remote", "git lock"}
     assert looked == things | {"Kaggle client", "Kaggle credentials", "Kaggle"}
 
 
@@ -90,6 +90,15 @@ def test_a_lock_that_a_full_disk_truncated_is_found(project: Path) -> None:
     (project / ".dvc/tmp/rwlock").write_text('{"/data/clips": {"wri')
     assert doctor.locks().status == "failure"
     assert "make repro" in doctor.locks().remedy
+
+
+def test_a_lock_that_a_killed_experiment_left_in_git_is_found(project: Path) -> None:
+    assert doctor.git_locks().status == "ok"
+    lock = project / ".git/objects/b3/5979.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    assert doctor.git_locks().status == "warning"
+    assert doctor.git_locks().found == ".git/objects/b3/5979.lock"
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,22 @@ def test_what_is_published_twice_is_the_same_to_the_byte(own: Project, tmp_path:
     for place in PLACES:
         assert main(["publish", "--for", place, "--to", str(tmp_path / place)]) == 0
         assert content(tmp_path / place) == content(own.root / "out" / place)
+
+
+def test_the_command_that_uploads_can_be_pasted_whatever_the_folder_is_called(own: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "it's mine"
+    *command, repository, uploaded, _ = shlex.split(publication.run("huggingface", folder, owner="me").splitlines()[-1])
+    assert command[-4:] == ["hf", "upload", "--repo-type", "dataset"]
+    assert repository.startswith("me/")
+    assert uploaded == str(folder)
+    assert own.root.is_dir()
+
+
+@pytest.mark.parametrize("owner", ["a b", "me/them", "--force", ""])
+def test_an_owner_is_the_name_of_an_account(owner: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["publish", "--for", "kaggle", "--to", "upload", f"--owner={owner}"])
+    assert "should be the name of an account" in capsys.readouterr().err
 
 
 def test_a_folder_with_other_files_stays_even_when_forced(inside: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 from pipeline import open_waveforms
 from pipeline.__main__ import main
 from pipeline.commands import drawing, show
+from pipeline.core import schema
 from pipeline.core.errors import SampleError
 from tests.support.project import Project
 
@@ -88,6 +90,21 @@ def test_an_unknown_clip_is_answered_with_the_nearest_ones(
     assert wrong in said
     assert row["clip_id"] in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rejected_clip_is_answered_with_the_reason(inside: Path) -> None:
+    with (inside / schema.REJECTED).open(encoding="utf-8", newline="") as file:
+        rejected = list(csv.DictReader(file))
+    assert rejected
+    for row in rejected:
+        with pytest.raises(SampleError, match=f"^{row['clip_id']} was rejected: {row['reason']}"):
+            show.run(row["clip_id"])
+
+
+def test_only_a_picture_is_written_over(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["show", "valid-test/sample-000003", "--out", "params.yaml"])
+    assert "should be a file whose name ends in .png; got 'params.yaml'" in capsys.readouterr().err
 
 
 def test_an_id_that_is_near_to_none_is_answered_with_some(inside: Path) -> None:

@@ -306,6 +306,10 @@ def test_float32_is_exactly_what_the_decoder_gave(staged: Project) -> None:
 def test_missing_damaged_and_foreign_shards_are_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ShardError, match="dvc pull"):
         open_waveforms(tmp_path)
+    with pytest.raises(ShardError, match="is a single file; name the folder"):
+        open_waveforms(folder / "part-00000.parquet")
+    with pytest.raises(ShardError, match="holds no audio; waveforms are in data/waveforms"):
+        open_waveforms(folder.with_name("features"))
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / "part-00001.parquet").unlink()
     with pytest.raises(ShardError, match=r"part-00001\.parquet is missing"):

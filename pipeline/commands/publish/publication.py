@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from pathlib import Path
 from typing import Literal
 
@@ -107,6 +108,6 @@ def _require_free(folder: Path, *, force: bool) -> None:
 def _how(place: Place, folder: Path, material: Material, owner: str | None) -> str:
     if place == "huggingface":
         name = f"{owner or 'OWNER'}/{material.slug}"
-        return f"Upload it with: hf upload --repo-type dataset {name} {folder} ."
+        return f"Upload it with: hf upload --repo-type dataset {name} {shlex.quote(str(folder))} ."
     first = f"Put your name on Kaggle in place of {kaggle.OWNER} in {kaggle.METADATA}, then upload it with:"
-    return f"{'Upload it with:' if owner else first} kaggle datasets create -p {folder}"
+    return f"{'Upload it with:' if owner else first} kaggle datasets create -p {shlex.quote(str(folder))}"
