@@ -134,6 +134,8 @@ def explain(error: Exception) -> tuple[str | None, int]:
     """Return what to tell the user of a failure, and the exit status; no message for what is a fault of the code."""
     if isinstance(error, PipelineError):
         return str(error), error.exit_status
+    if isinstance(error, UnicodeEncodeError):
+        return f"the locale has no characters for {error.object[:200]!a}. Set PYTHONUTF8=1, or a locale with UTF-8.", 1
     if not isinstance(error, OSError):
         return None, 1
     place = f" ({error.filename})" if error.filename else ""

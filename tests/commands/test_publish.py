@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from pipeline.commands.publish.columns import feature_columns
 from pipeline.commands.verify import audit
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
-from tests.support.project import Project
+from tests.support.project import Project, environment
 
 PLACES = ("huggingface", "kaggle")
 
@@ -208,6 +211,20 @@ def test_the_command_that_uploads_can_be_pasted_whatever_the_folder_is_called(ow
     assert repository.startswith("me/")
     assert uploaded == str(folder)
     assert own.root.is_dir()
+
+
+@pytest.mark.slow
+def test_a_locale_without_the_characters_of_a_path_is_one_message(own: Project) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "publish", "--for", "huggingface", "--to", "üp"],
+        cwd=own.root,
+        env=environment(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0"),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch("publish: the locale has no characters for .*. Set PYTHONUTF8=1, .*\n", done.stderr)
 
 
 @pytest.mark.parametrize("owner", ["a b", "me/them", "--force", ""])
