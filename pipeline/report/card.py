@@ -26,17 +26,14 @@ _ADDRESS = re.compile(r"\b(?:https?|ftp)(?=:)|\bwww(?=\.)", re.IGNORECASE)
 
 def render(report: Report, about: About) -> str:
     """Return the data card."""
-    return (
-        environment(plain)
-        .get_template(_TEMPLATE)
-        .render(
-            report=report,
-            numbers=report.metrics,
-            about=about,
-            head=_head(report, about),
-            splits=[(name, number(clips), f"{hours:.3f}") for name, clips, hours in report.splits],
-            levels=_levels,
-        )
+    template = environment(plain).get_template(_TEMPLATE)
+    return template.render(
+        report=report,
+        numbers=report.metrics,
+        about=about,
+        head=_head(report, about),
+        splits=[(name, number(clips), f"{hours:.3f}") for name, clips, hours in report.splits],
+        levels=_levels,
     )
 
 
