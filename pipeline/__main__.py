@@ -160,11 +160,18 @@ def _run_verify(options: argparse.Namespace) -> int:
             f"verify: no dvc.lock or SHA256SUMS here has a checksum of {names}: only the content was compared",
             file=sys.stderr,
         )
+    if verdict.missing:
+        names = ", ".join(map(str, verdict.missing))
+        print(
+            f"verify: not here, though dvc.lock records it: {names} (dvc pull gets it, or dvc repro makes it)",
+            file=sys.stderr,
+        )
     found = f"{verdict.files} files, {verdict.size_bytes / 1e6:.1f} MB"
     if verdict.problems:
         print(f"verify: {len(verdict.problems)} problems in {found}", file=sys.stderr)
         return 1
-    print(f"verify: {found}, whole and consistent")
+    said = f"{found}, whole and consistent" if verdict.has_data else "no data is here, only metrics.json"
+    print(f"verify: {said}")
     return 0
 
 

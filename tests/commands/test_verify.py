@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import random
 import shutil
@@ -17,6 +19,7 @@ import pytest
 
 from pipeline.__main__ import main
 from pipeline.commands.verify import agreement, audit, recorded
+from pipeline.commands.verify.outputs import Problem
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError
 from pipeline.shards import sealed
@@ -40,6 +43,14 @@ def flip(path: Path, dice: random.Random) -> None:
     data[dice.randrange(len(data))] ^= dice.randrange(1, 256)
     path.unlink()
     path.write_bytes(data)
+
+
+def remove(path: Path) -> None:
+    """Remove an output."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def rewrite(path: Path, **columns: Any) -> None:
@@ -133,6 +144,92 @@ def test_a_file_too_few_or_too_many_is_named(made: Project) -> None:
 def test_a_lock_file_that_cannot_be_read_is_a_problem(made: Project) -> None:
     (made.root / "dvc.lock").write_text("stages: [")
     assert "cannot be read" in problems(made.root)["dvc.lock"]
+
+
+@pytest.mark.parametrize(
+    ("here", "folder"),
+    [
+        (".", "."),
+        (".", "data"),
+        (".", "data/waveforms"),
+        ("data", "."),
+        ("data", "waveforms"),
+        ("data/clips", "../waveforms"),
+        ("data/clips", "../.."),
+    ],
+)
+def test_a_relative_folder_gets_the_verdict_of_the_absolute_one(made: Project, here: str, folder: str) -> None:
+    flip(made.root / "data/waveforms/part-00000.parquet", random.Random(3))
+    (made.root / "data/waveforms/notes.txt").write_text("mine")
+    with contextlib.chdir(made.root / here):
+        resolved = Path(folder).resolve()
+        absolute, relative = audit.run(resolved), audit.run(Path(folder))
+    expected = [Problem(Path(folder) / each.path.relative_to(resolved), each.what) for each in absolute.problems]
+    assert relative == replace(absolute, problems=tuple(expected))
+    assert len(expected) == 2
+    assert relative.unguarded == ()
+
+
+@pytest.mark.parametrize(
+    ("here", "folder", "named"),
+    [(".", ".", "dvc.lock"), (".", "data/waveforms", "dvc.lock"), ("data", "waveforms", "../dvc.lock")],
+)
+def test_the_lock_file_is_named_from_where_the_user_is(staged: Project, here: str, folder: str, named: str) -> None:
+    (staged.root / "dvc.lock").write_text("stages: [")
+    with contextlib.chdir(staged.root / here):
+        (problem,) = audit.run(Path(folder)).problems
+    assert str(problem.path) == named
+
+
+MISSING = ("data/clips", "data/ranking.parquet", "data/snapshot", "data/waveforms", "reports/report.html")
+
+
+@pytest.mark.parametrize("gone", [*((name,) for name in MISSING), MISSING])
+def test_what_is_recorded_and_not_here_is_named_and_no_problem(
+    made: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], gone: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(made.root)
+    for name in gone:
+        remove(made.root / name)
+    assert main(["verify"]) == 0
+    said = capsys.readouterr()
+    assert f"not here, though dvc.lock records it: {', '.join(gone)} (" in said.err
+    assert said.err.count("\n") == 1
+    assert said.out.endswith("whole and consistent\n")
+
+
+def test_only_what_is_recorded_within_the_folder_is_missed(made: Project) -> None:
+    remove(made.root / "data/clips")
+    assert audit.run(made.root / "data/waveforms").missing == ()
+    assert audit.run(made.root / "data").missing == (made.root / "data/clips",)
+
+
+def test_of_a_clone_without_data_nothing_is_said_to_be_whole(
+    made: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made.run("git", "clone", "--quiet", ".", "clone")
+    monkeypatch.chdir(made.root / "clone")
+    shutil.copy(made.root / "dvc.lock", "dvc.lock")
+    shutil.copy(made.root / "reports/metrics.json", "reports/metrics.json")
+    assert main(["verify"]) == 0
+    said = capsys.readouterr()
+    assert "whole" not in said.out
+    assert all(name in said.err for name in MISSING)
+
+
+def test_of_a_folder_only_what_has_no_checksum_is_named(made: Project) -> None:
+    for name in ("reports/clips/a.png", "reports/clips/more/b.png", "reports/notes.txt"):
+        (made.root / name).parent.mkdir(exist_ok=True)
+        (made.root / name).write_bytes(b"mine")
+    assert audit.run(made.root).unguarded == (made.root / "reports/clips", made.root / "reports/notes.txt")
+
+
+def test_of_a_snapshot_only_what_is_not_listed_is_named(unlocked: Project) -> None:
+    data = unlocked.root / "data"
+    sha256 = hashlib.sha256((data / "snapshot/receipt.json").read_bytes()).hexdigest()
+    (data / "SHA256SUMS").write_text(f"{sha256}  snapshot/receipt.json\n")
+    unguarded = [path for path in audit.run(data).unguarded if path.is_relative_to(data / "snapshot")]
+    assert unguarded == [data / "snapshot/members.parquet", data / "snapshot/tables"]
 
 
 @pytest.mark.parametrize("output", ["waveforms", "clips"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +13,7 @@ from pipeline.commands.verify.consistency import contradictions
 from pipeline.commands.verify.outputs import Outputs, Problem, files_of
 from pipeline.commands.verify.recorded import SUMS, Lock, read_sums
 from pipeline.commands.verify.shards import Examined, examine
+from pipeline.core import schema
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import progress
 
@@ -28,13 +29,19 @@ class Verdict:
     files, size_bytes
         How much was read.
     unguarded
-        Outputs with files that nothing has a checksum of: of these only what they say was compared.
+        Files that nothing has a checksum of, or folders of nothing else: of these only what they say was compared.
+    missing
+        Outputs that dvc.lock records and that are not there: nobody has to pull all of them.
+    has_data
+        Whether anything was read but the metrics of the report, which git brings along.
     """
 
     problems: tuple[Problem, ...]
     files: int
     size_bytes: int
     unguarded: tuple[Path, ...]
+    missing: tuple[Path, ...]
+    has_data: bool
 
 
 @dataclass(frozen=True)
@@ -79,8 +86,20 @@ def run(folder: Path) -> Verdict:
         problems=tuple(sorted(set(problems))),
         files=len(files),
         size_bytes=sum(path.stat().st_size for path in files if path.exists()),
-        unguarded=tuple(path for path in outputs.tables() if not guarded.issuperset(files_of(path))),
+        unguarded=tuple(sorted({place for output in outputs.tables() for place in _unguarded(output, guarded)})),
+        missing=lock.missing if lock else (),
+        has_data=any(path.name != schema.METRICS.name for path in files),
     )
+
+
+def _unguarded(output: Path, guarded: Collection[Path]) -> Iterator[Path]:
+    """Yield, for each file of an output that is not guarded, the largest folder in which none is, or the file."""
+    partly_guarded = {folder for file in guarded for folder in file.parents}
+    for file in files_of(output):
+        if file not in guarded:
+            places = (place for place in (file, *file.parents) if place.is_relative_to(output))
+            *_, largest = (place for place in places if place not in partly_guarded)
+            yield largest
 
 
 def _read_all(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,37 +24,44 @@ _REMEDY = "get it again with: dvc checkout or dvc pull"
 
 @dataclass(frozen=True)
 class Lock:
-    """What dvc.lock says of the outputs that lie in a folder.
+    """What dvc.lock says of the outputs within a folder. Their paths begin with the folder as it was given.
 
     Attributes
     ----------
     root
-        The folder of dvc.lock.
+        The folder of dvc.lock, absolute.
     outs
-        The MD5 of each output: that of a file, or for a folder that of its manifest, with ``.dir`` behind it.
+        The MD5 of each output that is there: that of a file, or for a folder that of its manifest, with ``.dir`` behind
+        it.
+    missing
+        The outputs that are not there.
     problems
         Why dvc.lock cannot be used.
     """
 
     root: Path
     outs: Mapping[Path, str] = field(default_factory=dict)
+    missing: tuple[Path, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     @classmethod
     def above(cls, folder: Path) -> Lock | None:
         """Read the dvc.lock of the project that `folder` is in, if there is one, as far as it is about files there."""
-        root = next((place for place in (folder, *folder.absolute().parents) if (place / LOCK).is_file()), None)
+        inside = Path(os.path.normpath(folder.absolute()))
+        root = next((place for place in (inside, *inside.parents) if (place / LOCK).is_file()), None)
         if root is None:
             return None
-        inside = folder.absolute()
         try:
             stages = YAML(typ="safe").load((root / LOCK).read_bytes())["stages"].values()
             md5s = {out["path"]: str(out["md5"]) for stage in stages for out in stage.get("outs", ()) if "md5" in out}
         except (YAMLError, OSError, UnicodeError, TypeError, KeyError, ValueError, AttributeError) as error:
             said = str(error).splitlines()[0]
-            return cls(root, problems=(Problem(root / LOCK, f"cannot be read ({said}); get it again with git"),))
-        outs = {root / path: md5 for path, md5 in md5s.items()}
-        return cls(root, {p: md5 for p, md5 in outs.items() if p.exists() and p.absolute().is_relative_to(inside)})
+            lock = root / LOCK if folder.is_absolute() else Path(os.path.relpath(root / LOCK))
+            return cls(root, problems=(Problem(lock, f"cannot be read ({said}); get it again with git"),))
+        paths = {root / path: md5 for path, md5 in md5s.items()}
+        outs = {folder / path.relative_to(inside): paths[path] for path in paths if path.is_relative_to(inside)}
+        here = {path: md5 for path, md5 in outs.items() if path.exists()}
+        return cls(root, here, missing=tuple(sorted(outs.keys() - here)))
 
     def files(self) -> set[Path]:
         """Return the files that it has a checksum of."""
