@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.core import interrupts
-from pipeline.core.terminal import printable, printable_lines
+from pipeline.core.terminal import amount, printable, printable_lines
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -166,9 +166,9 @@ def _run_verify(options: argparse.Namespace) -> int:
             f"verify: not here, though dvc.lock records it: {names} (dvc pull gets it, or dvc repro makes it)",
             file=sys.stderr,
         )
-    found = f"{verdict.files} files, {verdict.size_bytes / 1e6:.1f} MB"
+    found = f"{amount(verdict.files, 'file')}, {verdict.size_bytes / 1e6:.1f} MB"
     if verdict.problems:
-        print(f"verify: {len(verdict.problems)} problems in {found}", file=sys.stderr)
+        print(f"verify: {amount(len(verdict.problems), 'problem')} in {found}", file=sys.stderr)
         return 1
     said = f"{found}, whole and consistent" if verdict.has_data else "no data is here, only metrics.json"
     print(f"verify: {said}")

@@ -19,6 +19,7 @@ from pipeline.core import atomic, schema
 from pipeline.core.errors import SampleError
 from pipeline.core.params import Subsample, load_params, load_runtime
 from pipeline.core.progress import progress
+from pipeline.core.terminal import amount
 from pipeline.sampling import shares
 from pipeline.shards.table import read_table, write_table
 from pipeline.snapshot import formats
@@ -68,8 +69,8 @@ def run() -> str:
     clips.publish()
     atomic.write_text(schema.REJECTED, _as_csv(tally.rejected))
     write_table(schema.SAMPLE, _sample(order, tally.accepted))
-    accepted, rejected = len(tally.accepted), len(tally.rejected)
-    return f"{accepted} clips, {goal.hours_so_far:.2f} hours; {rejected} rejected ({tally.reasons()})"
+    accepted = amount(len(tally.accepted), "clip")
+    return f"{accepted}, {goal.hours_so_far:.2f} hours; {len(tally.rejected)} rejected ({tally.reasons()})"
 
 
 class _Archive(ThreadPoolExecutor):

@@ -17,6 +17,7 @@ from pipeline.clips import originals
 from pipeline.commands import cuts
 from pipeline.core import atomic
 from pipeline.core.errors import ParameterError, PipelineError, SampleError
+from pipeline.core.terminal import amount
 from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
 
 FORMATS = ("mp3", "wav", "flac", "lhotse")
@@ -108,7 +109,7 @@ def run(
         atomic.write_text(folder / cuts.MANIFEST, "".join(cuts.manifest(metadata.to_dict("records"), files)))
     table.insert(0, "file", files)
     atomic.write_text(folder / TABLE, table.map(_as_text).to_csv(index=False, lineterminator="\n"))
-    return f"{clips} clips and {TABLE} in {folder}"
+    return f"{amount(clips, 'clip')} and {TABLE} in {folder}"
 
 
 def _files(clips: Waveforms, table: pd.DataFrame, file_format: str) -> Iterator[bytes]:

@@ -11,3 +11,8 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Return `text` with its lines, each of them `printable`."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def amount(number: int, noun: str, plural: str = "") -> str:
+    """Return a number of things: 1 shard, 2 shards, 3 strata."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"

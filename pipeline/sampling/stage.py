@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 
 from pipeline.core import schema
 from pipeline.core.params import load_params
+from pipeline.core.terminal import amount
 from pipeline.sampling.order import make_order
 from pipeline.shards.table import write_table
 
@@ -16,4 +17,6 @@ def run() -> str:
     write_table(schema.RANKING, order.ranking)
     strata = pc.count_distinct(order.ranking["stratum"]).as_py()
     apart = f"; {order.apart} more have their sentence and their speaker in different splits" if order.apart else ""
-    return f"{order.ranking.num_rows} of {order.rows} clips are eligible, in {strata} strata{apart}"
+    return (
+        f"{order.ranking.num_rows} of {order.rows} clips are eligible, in {amount(strata, 'stratum', 'strata')}{apart}"
+    )

@@ -12,6 +12,7 @@ from pipeline.core import atomic, schema
 from pipeline.core.errors import Rejected, SnapshotError
 from pipeline.core.params import load_params, load_runtime
 from pipeline.core.progress import progress
+from pipeline.core.terminal import amount
 from pipeline.snapshot import formats
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import describe
@@ -46,7 +47,8 @@ def run() -> str:
             write_receipt(folder / schema.RECEIPT.name, receipt)
     finally:
         opened.snapshot.close()
-    return f"{name}: {len(found)} tables, {clips.num_rows} clips, {_megabytes(clips):.0f} MB of MP3s"
+    of = f"{amount(len(found), 'table')}, {amount(clips.num_rows, 'clip')}"
+    return f"{name}: {of}, {_megabytes(clips):.0f} MB of MP3s"
 
 
 def _require_bounded(member: Member) -> Member:

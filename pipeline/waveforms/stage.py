@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
 from pipeline.core.params import load_params, load_runtime
+from pipeline.core.terminal import amount
 from pipeline.engines import engine_for
 from pipeline.shards.derive import derive
 from pipeline.shards.folder import shard_paths
@@ -23,4 +24,4 @@ def run() -> str:
         )
     recipe = WaveformRecipe(params.waveforms.sample_rate, params.waveforms.encoding)
     derived = derive(recipe, schema.CLIPS, schema.WAVEFORMS, engine_for(load_runtime()))
-    return f"{derived.rows} waveforms in {derived.shards} shards; {derived.computed} decoded now"
+    return f"{amount(derived.rows, 'waveform')} in {amount(derived.shards, 'shard')}; {derived.computed} decoded now"

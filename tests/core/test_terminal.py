@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.terminal import printable, printable_lines
+from pipeline.core.terminal import amount, printable, printable_lines
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "\x07", "\x9b31m", "\u202e", "\r", "\x00", "\n"])
@@ -21,3 +21,8 @@ def test_a_message_keeps_its_lines_and_commands_nothing(text: str) -> None:
     assert shown.count("\n") == text.count("\n")
     assert shown.replace("\n", "").isprintable()
     assert printable_lines(shown) == shown
+
+
+def test_one_is_singular() -> None:
+    assert [amount(number, "shard") for number in (0, 1, 2)] == ["0 shards", "1 shard", "2 shards"]
+    assert [amount(number, "stratum", "strata") for number in (1, 3)] == ["1 stratum", "3 strata"]

@@ -15,6 +15,7 @@ from pipeline.commands.publish.croissant import Records
 from pipeline.commands.publish.material import Material
 from pipeline.commands.verify.recorded import SUMS, read_sums
 from pipeline.core import atomic, schema
+from pipeline.core.terminal import amount
 
 Place = Literal["huggingface", "kaggle"]
 
@@ -58,7 +59,8 @@ def run(place: Place, folder: Path, *, owner: str | None = None, force: bool = F
             kaggle.write(new, material, owner)
         _describe(new, material, _records(place, material))
         size_bytes = sum(path.stat().st_size for path in new.rglob("*") if path.is_file())
-    return f"{material.clips} clips, {size_bytes / 1e6:.1f} MB in {folder}\n{_how(place, folder, material, owner)}"
+    written = f"{amount(material.clips, 'clip')}, {size_bytes / 1e6:.1f} MB in {folder}"
+    return f"{written}\n{_how(place, folder, material, owner)}"
 
 
 def _records(place: Place, material: Material) -> list[Records]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
 from pipeline.core.params import load_params, load_runtime
+from pipeline.core.terminal import amount
 from pipeline.engines import engine_for
 from pipeline.shards.derive import derive
 from pipeline.shards.folder import shard_paths
@@ -25,4 +26,4 @@ def run() -> str:
         )
     recipe = (FlacFeatureRecipe if settings["encoding"] == "flac" else FeatureRecipe)(params.features.f0_hz)
     derived = derive(recipe, schema.WAVEFORMS, schema.FEATURES, engine_for(load_runtime()))
-    return f"{derived.rows} clips in {derived.shards} shards; {derived.computed} measured now"
+    return f"{amount(derived.rows, 'clip')} in {amount(derived.shards, 'shard')}; {derived.computed} measured now"
