@@ -1,8 +1,7 @@
 """What this pipeline is compared with: ``python benchmarks/peers.py NAME MP3S OUT PROCESSES [CLIPS]``.
 
-Comes in: a folder of MP3s, of which the first CLIPS are taken. Goes out: their waveforms at 16 kHz in the folder OUT,
-in the way of the peer called NAME. Runs in any interpreter that has the peer's packages, and needs nothing of this
-project.
+The peer called NAME decodes the first CLIPS of a folder of MP3s, and writes their waveforms at 16 kHz to the folder OUT
+in its own way. Runs in any interpreter that has the peer's packages, and needs nothing of this project.
 """
 
 # Each peer imports what it needs, before its processes fork. All are called alike.

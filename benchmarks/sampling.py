@@ -1,8 +1,8 @@
 """How the ranking compares with other ways to draw a stratified sample, and how fast it is.
 
-Run from the root: ``python benchmarks/sampling.py``. Comes in: a generated table, or with ``--tables DIR`` the tables
-``cv-*.csv`` of a folder. Goes out: tables in Markdown on stdout (docs/sampling.md shows them for the real tables),
-and with ``--picture FILE`` the picture of that page. `datasets` is compared where it can be imported.
+Run from the root: ``python benchmarks/sampling.py``. It draws from a generated table, or with ``--tables DIR`` from the
+tables ``cv-*.csv`` of a folder, and prints tables in Markdown (docs/sampling.md shows them for the real tables). With
+``--picture FILE`` it draws the picture of that page. `datasets` is compared where it can be imported.
 """
 
 from __future__ import annotations
@@ -124,8 +124,8 @@ def measure(clips: pd.DataFrame, draw: Sampler) -> str:
         counts.append(len(small))
         grown.append(len(small & large) / len(small))
         local.append(len(small & draw(clips[1:], SMALL, seed)) / len(small))
-    came = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
-    return f"{came} | {max(deviations):.2f} | {np.mean(grown):.1%} | {np.mean(local):.1%}"
+    sizes = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    return f"{sizes} | {max(deviations):.2f} | {np.mean(grown):.1%} | {np.mean(local):.1%}"
 
 
 def check(clips: pd.DataFrame) -> None:
@@ -147,8 +147,8 @@ def check(clips: pd.DataFrame) -> None:
     sentence = shipped["text"].map(normalise)
     split = assign(shipped, SPLITS, seed=2017)
     before, after = ((part.groupby(sentence).nunique() > 1).sum() for part in (shipped["table"], split))
-    came = ", ".join(f"{name} {share:.1%}" for name, share in split.value_counts(normalize=True).items())
-    print(f"sentences in more than one of valid-dev and valid-test: {before}; of our splits: {after} ({came})")
+    listed = ", ".join(f"{name} {share:.1%}" for name, share in split.value_counts(normalize=True).items())
+    print(f"sentences in more than one of valid-dev and valid-test: {before}; of our splits: {after} ({listed})")
 
 
 def first_strata(clips: pd.DataFrame, seed: int) -> pd.Series[str]:

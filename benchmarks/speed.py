@@ -1,8 +1,8 @@
 """How fast, how small, how frugal: this pipeline beside its bound and its peers, in one run, as tables in Markdown.
 
-Run from the root: ``make bench``, or ``python benchmarks/speed.py --help``. Comes in: the demo's voices, from which
-benchmarks/corpus.py makes a corpus of clips like the real ones in ``.bench/``, once. Goes out: on stdout, two tables;
-docs/performance.md explains them. What is compared runs in turns, in processes of its own, several times; the
+Run from the root: ``make bench``, or ``python benchmarks/speed.py --help``. From the demo's voices benchmarks/corpus.py
+makes a corpus of clips like the real ones in ``.bench/``, once. Two tables are printed; docs/performance.md explains
+them. What is compared runs in turns, in processes of its own, several times; the
 figures are medians. Their ratios mean something on a busy machine, too; their absolute times do not.
 """
 

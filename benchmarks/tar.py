@@ -1,9 +1,9 @@
 """What it costs to index a .tar.gz by one pass, and to read clips out of it, against ``gzip -dc``.
 
-Run from the root: ``python benchmarks/tar.py``. Comes in: nothing. Goes out: archives in ``.bench/`` with the names and
-sizes of a release's clips, and a table in Markdown on stdout. Every measurement is a process of its own, without its
-start and its imports; those that are compared run in turns. The bytes of a clip are drawn so that gzip makes them
-smaller by a few per cent, as it makes real MP3s.
+Run from the root: ``python benchmarks/tar.py``. It writes archives in ``.bench/`` with names and sizes of a release's
+clips, and prints a table in Markdown. Every measurement is a process of its own, without its start and its imports;
+those that are compared run in turns. The bytes of a clip are drawn so that gzip makes them smaller by a few per cent,
+as it makes real MP3s.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a sample will cost: told from tables and index alone, and so it comes."""
+"""What a sample will cost: estimated from tables and index alone, and right."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_another_snapshot_than_the_one_opened_is_said(project: Path) -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_it_comes_as_told() -> None:
+def test_the_sample_costs_what_was_estimated() -> None:
     run("download")  # the ranking is computed, and not waited for
     clips, hours = numbers("sample")
     fetched, megabytes = numbers("to fetch")
@@ -107,7 +107,7 @@ def test_strata_that_run_out_and_samples_that_cannot_be_had_are_told(capsys: pyt
     assert "subsample will fail" in capsys.readouterr().out
 
 
-def test_how_clips_come_depends_on_where_they_are(project: Path) -> None:
+def test_how_clips_are_fetched_depends_on_where_they_are(project: Path) -> None:
     run("download")
     assert "from this disk" in estimate.report()
     path = project / "configs/snapshots/demo.yaml"

@@ -309,11 +309,11 @@ def test_no_flipped_byte_comes_through(how: int) -> None:
         data = bytearray(whole)
         data[at] ^= 0x41
         try:
-            came = first_member(bytes(data))
+            read = first_member(bytes(data))
         except Rejected:
             found += at > 30
         else:
-            assert came == content  # such as a date, or a bit behind the last one in use
+            assert read == content  # such as a date, or a bit behind the last one in use
     assert found >= whole.index(b"PK\1\2") - 33
 
 

@@ -1,7 +1,7 @@
 """Stages that are killed: ``deaths.at_moments`` and ``deaths.at_steps`` in a project's folder, as a test sets it up.
 
-Comes in: a stage, folders of data that its runs begin with, in turns, and when to kill. Goes out: a line of JSON for
-each run: how it ended, and which files the next run, which goes on in peace, ends with. All runs are forks of this
+Given a stage, folders of data that its runs begin with in turns, and when to kill, it prints a line of JSON for each
+run: how it ended, and which files the next run, which goes on in peace, ends with. All runs are forks of this
 process, which imports everything and does nothing itself: so nearly all of a run is work, and a moment of it that is
 drawn is one of work.
 """
