@@ -1,9 +1,9 @@
 """A corpus to measure with: thousands of clips like the real ones, in a zip laid out like Kaggle's.
 
-Run from the root: ``python benchmarks/corpus.py --clips 1000 .bench``. It writes a zip, and what
-the pipeline needs to take it for a snapshot. The clips are glued from the demo's voices at another place, loudness and
-length each, with a little noise as rooms have it: 48 kHz mono, 64 kbit/s, no Info frame, 4.4 s on
-average, like the real ones. The same bytes whenever the versions of NumPy and libsndfile are the same.
+Run from the root: ``python benchmarks/corpus.py --clips 1000 .bench``. It writes a zip, and what the pipeline needs to
+take it for a snapshot. The clips are glued from the demo's voices at another place, loudness and length each, with a
+little noise as rooms have it: 48 kHz mono, 64 kbit/s, no Info frame, 4.4 s on average, like the real ones. The
+same bytes whenever the versions of NumPy and libsndfile are the same.
 """
 
 from __future__ import annotations

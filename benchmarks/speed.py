@@ -2,8 +2,8 @@
 
 Run from the root: ``make bench``, or ``python benchmarks/speed.py --help``. From the demo's voices benchmarks/corpus.py
 makes a corpus of clips like the real ones in ``.bench/``, once. Two tables are printed; docs/performance.md explains
-them. What is compared runs in turns, in processes of its own, several times; the
-figures are medians. Their ratios mean something on a busy machine, too; their absolute times do not.
+them. What is compared runs in turns, in processes of its own, several times; the figures are medians. Their ratios
+mean something on a busy machine, too; their absolute times do not.
 """
 
 from __future__ import annotations

@@ -32,6 +32,8 @@ def shard_paths(folder: Path) -> list[Path]:
     ShardError
         There is none, or one in their middle is missing.
     """
+    if folder.is_file():
+        raise ShardError(f"{folder}: is a single file; name the folder that it is in")
     return [folder / name for name in _in_order(folder, [path.name for path in folder.glob("part-*.parquet")])]
 
 
@@ -48,8 +50,6 @@ def remote_shard_paths(folder: str, filesystem: pyarrow.fs.FileSystem) -> list[s
 
 
 def _in_order(folder: Path | str, names: list[str], remedy: str = "") -> list[str]:
-    if not names and str(folder).endswith(".parquet"):
-        raise ShardError(f"{folder}: is a single file; name the folder that it is in")
     if not names:
         remedy = remedy or f"make them with: dvc repro, or fetch them with: dvc pull {folder}"
         raise ShardError(f"{folder}: no shards there; {remedy}")

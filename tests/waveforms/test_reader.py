@@ -308,6 +308,8 @@ def test_missing_damaged_and_foreign_shards_are_named(folder: Path, tmp_path: Pa
         open_waveforms(tmp_path)
     with pytest.raises(ShardError, match="is a single file; name the folder"):
         open_waveforms(folder / "part-00000.parquet")
+    with pytest.raises(ShardError, match=r"none\.parquet: no shards there"):
+        open_waveforms(folder / "none.parquet")
     with pytest.raises(ShardError, match="holds no audio; waveforms are in data/waveforms"):
         open_waveforms(folder.with_name("features"))
     copy = shutil.copytree(folder, tmp_path / "copy")
