@@ -7,8 +7,10 @@ one message (``--verbose`` adds the traceback). 2: wrong usage or wrong paramete
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import logging
+import os
 import re
 import sys
 import traceback
@@ -216,4 +218,10 @@ def _failed(options: argparse.Namespace, error: BaseException, message: str, sta
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # pydantic looks for plugins in the metadata of all that is installed, and there are none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # What a command imports stays until it ends: to look for garbage in it takes a tenth of a second.
+    gc.set_threshold(100_000)
+    status = main()
+    gc.freeze()
+    sys.exit(status)
