@@ -7,7 +7,6 @@ import signal
 
 import pytest
 
-from pipeline.core import progress as module
 from pipeline.core.progress import Progress, progress
 
 
@@ -20,7 +19,8 @@ class Terminal(io.StringIO):
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return a clock that goes only when it is set: its one number."""
     now = [1000.0]
-    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
+    for place in ("pipeline.core.progress.time", "tqdm.std.time"):
+        monkeypatch.setattr(place, lambda: now[0])
     return now
 
 
@@ -89,14 +89,16 @@ def test_it_is_closed_whatever_happens() -> None:
         shown.update(1)
 
 
-def test_a_ctrl_c_leaves_no_bar_half_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ctrl_c_leaves_no_bar_half_made(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
     def make(**_: object) -> None:
         signal.raise_signal(signal.SIGINT)
         made.append(True)
 
-    monkeypatch.setattr(module, "tqdm", make)
+    monkeypatch.setattr("tqdm.tqdm", make)
+    shown = Progress("clips", 100, "clips", stream=io.StringIO())
+    clock[0] += 20
     with pytest.raises(KeyboardInterrupt):
-        Progress("clips", 100, "clips", stream=io.StringIO())
+        shown.update(1)
     assert made
