@@ -27,6 +27,7 @@ from pipeline.core.schema import Reason
 from pipeline.shards import sealed
 from pipeline.shards.folder import ShardFolder
 from pipeline.shards.sealed import Seal, Shard
+from pipeline.shards.verification import read_whole
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import Description
 
@@ -204,7 +205,7 @@ class ClipShards:
         self._shard_clips = shard_clips
         self._seal = seal
         self._folder = ShardFolder(schema.CLIPS)
-        self._seals = sealed.read_whole(self._folder.existing(), ClipsSeal)
+        self._seals = read_whole(self._folder.existing(), ClipsSeal)
         self._count = 0
         self._rank = 0  # the first that no shard of this run covers yet
 

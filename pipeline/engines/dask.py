@@ -42,9 +42,6 @@ class DaskCluster:
     connect_seconds: float
     silence_seconds: float
 
-    def prepare(self, function: Callable[..., Any], tasks: int) -> None:
-        """Do nothing: the workers are there."""
-
     @contextmanager
     def start(self, function: Callable[..., Any], tasks: int) -> Iterator[tuple[Executor, int]]:  # noqa: ARG002
         """Look at each worker, then send tasks: twice as many as there are threads. What is queued ends with the block.

@@ -25,9 +25,6 @@ class GivenExecutor:
     name: str
     in_flight: int
 
-    def prepare(self, function: Callable[..., Any], tasks: int) -> None:
-        """Do nothing: only the executor itself knows how its workers start."""
-
     @contextmanager
     def start(self, function: Callable[..., Any], tasks: int) -> Iterator[tuple[Executor, int]]:  # noqa: ARG002
         """Get the executor, and shut it down with the block: what is queued is cancelled when that fails."""

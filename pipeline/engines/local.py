@@ -1,28 +1,14 @@
-"""Worker processes on this machine.
-
-Audio never travels between processes: a worker reads a file and writes a file.
-"""
+"""On this machine: a single shard is made right here, several in worker processes."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from multiprocessing import forkserver
-from multiprocessing.connection import wait as wait_for_exit
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 from pipeline.core import interrupts
-
-# Workers come from a clean process that has imported what they need once, where the platform has that.
-_START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 @dataclass(frozen=True)
@@ -31,31 +17,13 @@ class LocalProcesses:
 
     processes: int
 
-    def prepare(self, function: Callable[..., Any], tasks: int) -> None:
-        """Let the server that workers are forked from import what `function` needs, while the caller goes on.
-
-        Does nothing where the platform has no such server.
-        """
-        if _START == "forkserver" and min(self.processes, tasks) > 1:
-            multiprocessing.get_context(_START).set_forkserver_preload([function.__module__])
-            with interrupts.held():
-                forkserver.ensure_running()
-
-    @contextmanager
-    def start(self, function: Callable[..., Any], tasks: int) -> Iterator[tuple[Executor, int]]:
+    def start(self, function: Callable[..., Any], tasks: int) -> AbstractContextManager[tuple[Executor, int]]:
         """Start processes for so many calls; a single one is made right here. All of them end with the block."""
-        processes = min(self.processes, tasks)
-        if processes <= 1:
-            yield _Here(), 1
-            return
-        self.prepare(function, tasks)
-        others = multiprocessing.active_children()
-        pool = _Processes(processes, multiprocessing.get_context(_START), _start_worker)
-        try:
-            yield pool, processes
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            _end(others)
+        if min(self.processes, tasks) <= 1:
+            return nullcontext((_Here(), 1))
+        with interrupts.held():
+            from pipeline.engines import processes  # noqa: PLC0415  imports much that a single shard does not need
+        return processes.started(min(self.processes, tasks), function)
 
     def examined(self) -> str:
         """Say how many there may be."""
@@ -72,35 +40,3 @@ class _Here(Executor):
         except Exception as error:  # noqa: BLE001  it is raised by whoever asks for the result
             future.set_exception(error)
         return future
-
-
-class _Processes(ProcessPoolExecutor):
-    """Starts processes with Ctrl-C held back: one that is half started can be neither ended nor kept silent."""
-
-    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
-        with interrupts.held():
-            try:
-                return super().submit(function, *arguments, **options)
-            except (EOFError, ConnectionError) as error:  # the server that they are forked from was killed
-                raise BrokenProcessPool(str(error)) from None
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent does, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait_for_exit([parent.sentinel])
-        os._exit(1)
-
-
-def _end(others: list[BaseProcess]) -> None:
-    """End all workers at once, idle or not; `others` were there before."""
-    for process in multiprocessing.active_children():
-        if process not in others:
-            process.terminate()
-            process.join()

@@ -6,24 +6,26 @@ A recipe says how (`pipeline.shards.recipe`). The derived shards have the number
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate, takewhile
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import pyarrow as pa
 
 from pipeline.core.errors import ShardError, WorkerError
 from pipeline.core.progress import progress
 from pipeline.shards import sealed, tally
-from pipeline.shards.folder import ShardFolder, shard_paths
+from pipeline.shards.folder import ShardFolder, shard_name, shard_paths
 from pipeline.shards.recipe import DerivedSeal, Recipe, expected_seal, machine, row_digests
 from pipeline.shards.sealed import Seal, Shard
+from pipeline.shards.verification import opened, verifying
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
@@ -31,9 +33,6 @@ log = logging.getLogger(__name__)
 
 class Engine(Protocol):
     """Where shards are made (`pipeline.engines`)."""
-
-    def prepare(self, function: Callable[..., Any], tasks: int) -> None:
-        """Begin to get ready for so many calls of `function`; the caller does something else meanwhile."""
 
     def start(self, function: Callable[..., Any], tasks: int) -> AbstractContextManager[tuple[Executor, int]]:
         """Start an executor for so many calls of `function`; yield it, and how many tasks it should have in flight."""
@@ -62,30 +61,38 @@ def derive(recipe: Recipe, source: Path, target: Path, engine: Engine) -> Derive
     WorkerError
         A worker died; what was done is kept.
     """
-    sources = {path.name: Shard(path, Seal) for path in shard_paths(source)}
-    sealed.require_in_order(sources.values())
-    engine.prepare(make_shard, len(sources))
+    sources = [Shard(path, Seal) for path in shard_paths(source)]
+    sealed.require_in_order(sources)
     folder = ShardFolder(target)
-    before = sealed.read_whole(folder.existing(), DerivedSeal)
+    before = opened(folder.existing(), DerivedSeal)
     _say_if_made_elsewhere(target, before.values())
 
-    def is_right(path: Path, expected: DerivedSeal) -> bool:
-        return path in before and before[path].fingerprint == expected.fingerprint
+    def made_of(shard: Shard[Seal], path: Path) -> Shard[DerivedSeal] | None:
+        made = before.get(path)
+        return made if made and made.seal.fingerprint == expected_seal(recipe, shard.seal).fingerprint else None
 
-    tasks: dict[str, tuple[Recipe, Path, Path, Path]] = {}
-    for number, (name, shard) in enumerate(sources.items()):
-        if not folder.find(number, partial(is_right, expected=expected_seal(recipe, shard.seal))):
-            tasks[name] = (recipe, source / name, folder.new(number), folder.published(number))
-    computed = 0
+    there = {number: folder.find(number, partial(made_of, shard)) for number, shard in enumerate(sources)}
+    with verifying({number: shard for number, shard in there.items() if shard}) as damaged:
+        computed = _make(recipe, {number: sources[number] for number in there if not there[number]}, folder, engine)
+        computed += _make(recipe, {number: sources[number] for number in damaged}, folder, engine)
+    folder.publish(len(sources))
+    return Derived(sum(shard.num_rows for shard in sources), len(sources), computed)
+
+
+def _make(recipe: Recipe, sources: Mapping[int, Shard[Seal]], folder: ShardFolder, engine: Engine) -> int:
+    """Make the shards of these numbers; return how many rows were computed."""
+    if not sources:
+        return 0
+    tasks = {
+        shard_name(number): (recipe, shard.path, folder.new(number), folder.published(number))
+        for number, shard in sources.items()
+    }
     with (
-        progress(recipe.NAME, sum(sources[name].num_rows for name in tasks), "clips") as bar,
+        progress(recipe.NAME, sum(shard.num_rows for shard in sources.values()), "clips") as bar,
         tally.watching([target for _, _, target, _ in tasks.values()], bar),
         engine.start(make_shard, len(tasks)) as (executor, in_flight),
     ):
-        for _, count in map_shards(executor, make_shard, tasks, in_flight):
-            computed += count
-    folder.publish(len(sources))
-    return Derived(sum(shard.num_rows for shard in sources.values()), len(sources), computed)
+        return sum(count for _, count in map_shards(executor, make_shard, tasks, in_flight))
 
 
 def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int:
@@ -104,17 +111,11 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int
         tally.counting(target) as count,
         sealed.writing(target, recipe.columns, recipe.metadata(), **recipe.parquet()) as writer,
     ):
-        for rows in _batches(shard, list({*recipe.INPUTS, *recipe.COPIED}), recipe.ROW_GROUP_ROWS):
-            inputs = rows.select(recipe.INPUTS)
-            new = row_digests(inputs)
-            made = known.rows(len(digests), new) if known else None
-            same = made.num_rows if made else 0
-            if same < rows.num_rows:
-                computed += rows.num_rows - same
-                made = _appended(made, recipe.rows(inputs.slice(same)))
-            writer.write(_completed(made, rows.select(recipe.COPIED), recipe.columns))
-            digests += new
-            count(len(new))
+        for made in ahead(_made(recipe, ahead(_batches(recipe, shard, known)))):
+            writer.write(made.rows)
+            computed += made.computed
+            digests += made.digests
+            count(len(made.digests))
         writer.seal(replace(seal, sources=tuple(digests)))
     return computed
 
@@ -181,7 +182,39 @@ class _Earlier:
         return self._shard.read(group).slice(0, same)
 
 
-def _batches(shard: Shard[Seal], columns: list[str], most: int) -> Iterator[pa.Table]:
+class _Batch(NamedTuple):
+    """Rows of a source, a digest of each, and what is known of the first of them."""
+
+    rows: pa.Table
+    digests: list[str]
+    known: pa.Table | None
+
+
+def _batches(recipe: Recipe, shard: Shard[Seal], earlier: _Earlier | None) -> Iterator[_Batch]:
+    """Yield the rows of a shard, as many at a time as a row group of the other has."""
+    start = 0
+    for rows in _regrouped(shard, list({*recipe.INPUTS, *recipe.COPIED}), recipe.ROW_GROUP_ROWS):
+        digests = row_digests(rows.select(recipe.INPUTS))
+        yield _Batch(rows, digests, earlier.rows(start, digests) if earlier else None)
+        start += rows.num_rows
+
+
+class _Made(NamedTuple):
+    """Rows that were made, the digests of their sources, and how many of them were computed."""
+
+    rows: pa.Table
+    digests: list[str]
+    computed: int
+
+
+def _made(recipe: Recipe, batches: Iterable[_Batch]) -> Iterator[_Made]:
+    for batch in batches:
+        made = _continued(batch.known, recipe, batch.rows.select(recipe.INPUTS))
+        rows = _completed(made, batch.rows.select(recipe.COPIED), recipe.columns)
+        yield _Made(rows, batch.digests, rows.num_rows - (batch.known.num_rows if batch.known else 0))
+
+
+def _regrouped(shard: Shard[Seal], columns: list[str], most: int) -> Iterator[pa.Table]:
     """Yield the rows of a shard in pieces of `most`, whatever its row groups are."""
     rest = shard.columns.empty_table().select(columns)
     for group in shard.groups:
@@ -193,19 +226,40 @@ def _batches(shard: Shard[Seal], columns: list[str], most: int) -> Iterator[pa.T
         yield rest.combine_chunks()
 
 
-def _appended(known: pa.Table | None, new: pa.Table) -> pa.Table:
-    return new if known is None else pa.concat_tables([known.select(new.column_names).cast(new.schema), new])
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield items, each of which is made by another thread while the caller is at the one before."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = pool.submit(next, items, None)
+            yield item
+
+
+def _continued(known: pa.Table | None, recipe: Recipe, inputs: pa.Table) -> pa.Table:
+    """Return what the recipe makes of `inputs`; its first rows may be known."""
+    if known is None:
+        return recipe.rows(inputs)
+    if known.num_rows == inputs.num_rows:
+        return known
+    new = recipe.rows(inputs.slice(known.num_rows))
+    known = known.select(new.column_names)
+    return pa.concat_tables([known if known.schema == new.schema else known.cast(new.schema), new])
 
 
 def _completed(made: pa.Table, copied: pa.Table, columns: pa.Schema) -> pa.Table:
     """Put columns that were made and those that were copied side by side, in one chunk each."""
     sources = dict.fromkeys(made.column_names, made) | dict.fromkeys(copied.column_names, copied)
-    arrays = [sources[field.name][field.name].cast(field.type) for field in columns]
+    arrays = [_of_type(field.type, sources[field.name][field.name]) for field in columns]
     return pa.Table.from_arrays(arrays, schema=columns).combine_chunks()
 
 
-def _say_if_made_elsewhere(target: Path, seals: Any) -> None:
-    others = sorted({seal.decoder.get("machine", "another machine") for seal in seals} - {machine()})
+def _of_type(kind: pa.DataType, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Cast a column where that is needed: with its first cast, pyarrow imports another fortieth of a second."""
+    return column if column.type == kind else column.cast(kind)
+
+
+def _say_if_made_elsewhere(target: Path, shards: Iterable[Shard[DerivedSeal]]) -> None:
+    others = sorted({shard.seal.decoder.get("machine", "another machine") for shard in shards} - {machine()})
     if others:
         log.warning(
             "%s was made on %s, whose decoder may differ in the last bit from that on %s: all of it is made again. "

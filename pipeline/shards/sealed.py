@@ -13,7 +13,6 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -258,22 +257,6 @@ def _require_regular(path: Path) -> None:
     """Raise OSError where something else lies in the place of a file: a pipe would be waited for without end."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError("no regular file")
-
-
-def read_whole(paths: Iterable[Path], kind: type[AnySeal]) -> dict[Path, AnySeal]:
-    """Return the seals of those shards that are whole, byte for byte. Several are read at a time."""
-
-    def read(path: Path) -> AnySeal | None:
-        try:
-            shard = Shard(path, kind)
-            shard.verify()
-        except ShardError:
-            return None
-        return shard.seal
-
-    paths = list(paths)
-    with ThreadPoolExecutor() as pool:
-        return {path: seal for path, seal in zip(paths, pool.map(read, paths), strict=True) if seal is not None}
 
 
 @dataclass(frozen=True)

@@ -201,9 +201,6 @@ def test_what_was_done_before_an_error_is_kept_for_the_next_run(tmp_path: Path, 
 class Backwards:
     """An engine that makes the last shard first."""
 
-    def prepare(self, function: Callable[..., Any], tasks: int) -> None:
-        pass
-
     @contextmanager
     def start(self, function: Callable[..., Any], tasks: int) -> Any:  # noqa: ARG002
         with _Late() as executor:

@@ -12,6 +12,7 @@ from pipeline.core.errors import ShardError
 from pipeline.shards import sealed
 from pipeline.shards.folder import ShardFolder, remote_shard_paths, shard_name, shard_paths
 from pipeline.shards.sealed import Seal
+from pipeline.shards.verification import read_whole
 from tests.support.seals import write_numbers
 
 
@@ -21,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def right(path: Path) -> bool:
-    found = sealed.read_whole([path], Seal).get(path)
+    found = read_whole([path], Seal).get(path)
     return found is not None and found.fingerprint == sealed.fingerprint([1, 2, 3])
 
 
