@@ -26,8 +26,9 @@ from sklearn.model_selection import train_test_split
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package is not installed, it lies here
 
 from pipeline.sampling.ranking import rank, strata_of
+from pipeline.sampling.sentences import normalise
 from pipeline.sampling.shares import Shares, largest_deviation
-from pipeline.sampling.splits import assign, normalise
+from pipeline.sampling.splits import assign
 from pipeline.snapshot import formats, tables
 
 STRATA = ["gender", "age", "accent"]

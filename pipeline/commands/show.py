@@ -47,9 +47,8 @@ def find(clips: Waveforms, clip_id: str) -> Clip:
 
 def _rejection(clip_id: str) -> str:
     """Return why a clip was rejected; nothing if it was not."""
-    rejected = read_rejected()
-    found = rejected[rejected["clip_id"] == clip_id]
-    return ", ".join(filter(None, [*found["reason"], *found["detail"]]))
+    found = (row for row in read_rejected().to_pylist() if row["clip_id"] == clip_id)
+    return ", ".join(filter(None, (row[name] for row in found for name in ("reason", "detail"))))
 
 
 def described(clip: Clip, mp3_bytes: int) -> str:

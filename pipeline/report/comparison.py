@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-import pandas as pd
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.core import schema
 from pipeline.report.material import Material
@@ -72,12 +75,12 @@ def column_table(material: Material, name: str, compared: Sequence[Stratum]) -> 
     its eligible clips.
     """
     each = {stratum.name: float(stratum.exact) / stratum.eligible for stratum in compared}
-    together = material.eligible.groupby([name, "stratum"], dropna=False).size().reset_index(name="clips")
+    together = material.eligible.group_by([name, "stratum"]).aggregate([([], "count_all")]).sort_by("stratum")
     exact: dict[str, float] = defaultdict(float)
-    for value, stratum, clips in zip(named(together[name]), together["stratum"], together["clips"], strict=True):
-        exact[value] += clips * each[stratum]
+    for value, row in zip(named(together[name]).to_pylist(), together.to_pylist(), strict=True):
+        exact[value] += row["count_all"] * each[row["stratum"]]
     population, eligible, sample = (
-        counted(frame[name]) for frame in (material.population, material.eligible, material.sample)
+        counted(table[name]) for table in (material.population, material.eligible, material.sample)
     )
     names = sorted(population | eligible, key=lambda value: (value == MISSING, -population[value], value))
     levels = [Level(value, population[value], eligible[value], sample[value], exact[value]) for value in names]
@@ -94,22 +97,27 @@ def column_table(material: Material, name: str, compared: Sequence[Stratum]) -> 
     return Column(name, (*levels[: _MOST_LEVELS - 1], summed), len(rest))
 
 
-def outside_vocabulary(clips: pd.DataFrame) -> tuple[tuple[str, str, int], ...]:
+def outside_vocabulary(clips: pa.Table) -> tuple[tuple[str, str, int], ...]:
     """Return column, value and count of each value of age, gender and accent that Common Voice does not document."""
     found = []
     for column, known in schema.VOCABULARY.items():
-        counts = counted(clips[column].dropna())
+        counts = counted(clips[column].drop_null())
         unknown = sorted(value for value in counts if value not in known)
         found += [(column, value, counts[value]) for value in unknown]
     return tuple(found)
 
 
-def counted(values: pd.Series) -> Counter[str]:
+def counted(values: pa.ChunkedArray) -> Counter[str]:
     """Return how often each value occurs, by its name; a missing one is `MISSING`."""
-    counts = values.value_counts(dropna=False)
-    return Counter(dict(zip(named(counts.index.to_series()), counts.tolist(), strict=True)))
+    return Counter({each["values"]: each["counts"] for each in named(values).value_counts().to_pylist()})
 
 
-def named(values: pd.Series) -> pd.Series:
+def named(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return values as text, `MISSING` in the place of a missing one."""
-    return values.astype("str").where(values.notna(), MISSING)
+    return values.cast(pa.string()).fill_null(MISSING)
+
+
+def rows_of(values: pa.ChunkedArray) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return which rows have each value, in the order of the values; of a missing one it says nothing."""
+    names = sorted(values.unique().drop_null().to_pylist())
+    return {name: pc.equal(values, name).fill_null(False).to_numpy() for name in names}

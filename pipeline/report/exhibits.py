@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
+import pyarrow as pa
 
 from pipeline.clips import originals
 from pipeline.report import sound
@@ -42,10 +42,12 @@ class Furthest:
     mp3: bytes | None
 
 
-def choose(sample: pd.DataFrame) -> list[int]:
+def choose(sample: pa.Table) -> list[int]:
     """Return the places of the first clips of as many strata as there is room for, in the order of the ranking."""
-    first_of_each = ~sample["stratum"].duplicated()
-    return sorted([*sample.index[first_of_each], *sample.index[~first_of_each]][:_CLIPS])
+    strata = sample["stratum"]
+    first_of_each = [strata.index(name).as_py() for name in strata.unique().to_pylist()[:_CLIPS]]
+    others = [place for place in range(min(_CLIPS, len(strata))) if place not in first_of_each]
+    return sorted([*first_of_each, *others][:_CLIPS])
 
 
 def gather(waveforms: Waveforms, places: list[int]) -> list[Exhibit]:
@@ -63,24 +65,22 @@ def gather(waveforms: Waveforms, places: list[int]) -> list[Exhibit]:
 def gather_furthest(material: Material, outliers: Sequence[Outlier]) -> list[Furthest]:
     """Read the MP3s of the clips that are furthest out, and what is known of each."""
     places = sorted({outlier.place for outlier in outliers})
-    waveforms = material.waveforms
-    wanted = [(waveforms["clip_id"].iloc[place], waveforms["mp3_sha256"].iloc[place]) for place in places]
+    sample, waveforms = material.sample, material.waveforms
+    wanted = [(waveforms["clip_id"][place].as_py(), waveforms["mp3_sha256"][place].as_py()) for place in places]
     mp3s: dict[int, bytes] = {}
     room = _MOST_OUTLIER_BYTES
     for place, mp3 in zip(places, originals.read_mp3s(wanted), strict=True):
         if len(mp3) <= room:
             mp3s[place] = mp3
             room -= len(mp3)
-    tables_say = material.sample[["text", "gender", "age"]].astype("object")
-    tables_say = tables_say.where(tables_say.notna(), None)
     return [
         Furthest(
             outlier=outlier,
-            clip_id=waveforms["clip_id"].iloc[outlier.place],
-            text=tables_say["text"].iloc[outlier.place],
-            gender=tables_say["gender"].iloc[outlier.place],
-            age=tables_say["age"].iloc[outlier.place],
-            duration_seconds=float(waveforms["duration_seconds"].iloc[outlier.place]),
+            clip_id=waveforms["clip_id"][outlier.place].as_py(),
+            text=sample["text"][outlier.place].as_py(),
+            gender=sample["gender"][outlier.place].as_py(),
+            age=sample["age"][outlier.place].as_py(),
+            duration_seconds=waveforms["duration_seconds"][outlier.place].as_py(),
             mp3=mp3s.get(outlier.place),
         )
         for outlier in outliers

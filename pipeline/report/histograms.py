@@ -47,7 +47,7 @@ class Histogram:
 def histograms(material: Material) -> tuple[Histogram, ...]:
     """Return durations, levels and lengths of sentences, each in bins of a round width."""
     waveforms = material.waveforms
-    peak, rms = (waveforms[column].to_numpy(dtype=np.float64) for column in ("peak_dbfs", "rms_dbfs"))
+    peak, rms = (np.asarray(waveforms[column], dtype=np.float64) for column in ("peak_dbfs", "rms_dbfs"))
     silent = int(np.isneginf(rms).sum())
     apart = f"{silent} of digital silence (−∞ dB) not shown" if silent else ""
     words = {"sample": sentences.words(material.sample["text"]), "eligible": sentences.words(material.eligible["text"])}

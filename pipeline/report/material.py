@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -28,11 +27,12 @@ from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Seal, Shard
 from pipeline.shards.table import read_table
-from pipeline.snapshot import formats, tables
+from pipeline.snapshot import formats
 from pipeline.snapshot.receipt import require_file
 from pipeline.waveforms.reader import Waveforms
 
 SHIPPED_SPLITS = ("valid-train", "valid-dev", "valid-test")
+VOICE = ["f0_median_hz", "words_per_second", "speech_start_seconds", "speech_end_seconds"]  # of all features
 
 _COUNTED = ("text", *schema.VOCABULARY)  # columns that are looked at whatever the strata are
 _MEASURED = ["clip_id", "split", "num_samples", "duration_seconds", "peak_dbfs", "rms_dbfs", "clipped_samples"]
@@ -62,20 +62,20 @@ class Material:
     waveforms
         What the shards of waveforms say of each clip of the sample, in the same order.
     features
-        The table of features, likewise.
+        `VOICE` of each of them, likewise.
     bytes_mp3
         What the sample's MP3s hold, in bytes.
     bytes_clips, bytes_waveforms
         What their shards and those of the waveforms take on disk.
     """
 
-    population: pd.DataFrame
-    shipped: pd.DataFrame
-    eligible: pd.DataFrame
-    sample: pd.DataFrame
-    rejected: pd.DataFrame
-    waveforms: pd.DataFrame
-    features: pd.DataFrame
+    population: pa.Table
+    shipped: pa.Table
+    eligible: pa.Table
+    sample: pa.Table
+    rejected: pa.Table
+    waveforms: pa.Table
+    features: pa.Table
     bytes_mp3: int
     bytes_clips: int
     bytes_waveforms: int
@@ -116,27 +116,23 @@ def load(
     population = read_population(drawn_from, columns, snapshot_format)
     for path in formats.paths_of(drawn_from, snapshot_format):
         verify(path)
-    sample = read_table(
-        schema.SAMPLE, schema.SAMPLE_SCHEMA, list(dict.fromkeys(["clip_id", "stratum", *columns]))
-    ).to_pandas()
+    sample = read_table(schema.SAMPLE, schema.SAMPLE_SCHEMA, list(dict.fromkeys(["clip_id", "stratum", *columns])))
     read = _read_shards(schema.WAVEFORMS, lambda path: Shard(path, DerivedSeal).read_all(_MEASURED))
-    waveforms = pa.concat_tables(read).to_pandas()
+    waveforms = pa.concat_tables(read)
     if not waveforms["clip_id"].equals(sample["clip_id"]):
         raise ShardError(f"{schema.WAVEFORMS}: holds other clips than {schema.SAMPLE}; make it again with: dvc repro")
     rejected = read_rejected()
     sealed_rejections = [list(map(str, row)) for rows in _read_shards(schema.CLIPS, _rejected_of) for row in rows]
-    if rejected.to_numpy().tolist() != sealed_rejections:
+    if [list(row.values()) for row in rejected.to_pylist()] != sealed_rejections:
         raise ShardError(f"{schema.REJECTED}: names other clips than {schema.CLIPS}; make it again with: dvc repro")
     return Material(
-        population=population[columns],
+        population=population.select(columns),
         shipped=_read_shipped(population, shipped, snapshot_format, verify),
-        eligible=read_table(
-            schema.RANKING, schema.RANKING_SCHEMA, list(dict.fromkeys([*columns, "stratum", "split"]))
-        ).to_pandas(),
+        eligible=read_table(schema.RANKING, schema.RANKING_SCHEMA, list(dict.fromkeys([*columns, "stratum", "split"]))),
         sample=sample,
         rejected=rejected,
         waveforms=waveforms,
-        features=clips.features(),
+        features=clips.feature_table(VOICE),
         bytes_mp3=sum(_read_shards(schema.CLIPS, originals.mp3_bytes)),
         bytes_clips=_bytes_on_disk(schema.CLIPS),
         bytes_waveforms=_bytes_on_disk(schema.WAVEFORMS),
@@ -155,38 +151,41 @@ def _rejected_of(path: Path) -> list[list[str | int]]:
 
 
 def _read_shipped(
-    clips: pd.DataFrame, shipped: Sequence[str], snapshot_format: str, verify: Callable[[Path], None]
-) -> pd.DataFrame:
+    clips: pa.Table, shipped: Sequence[str], snapshot_format: str, verify: Callable[[Path], None]
+) -> pa.Table:
     """Return ``table`` and ``text`` of the tables `shipped`; one that no clip is drawn from may be damaged."""
-    drawn = set(clips["table"])
-    texts = [clips.loc[clips["table"].isin(shipped), ["table", "text"]]]
+    drawn = clips["table"].unique().to_pylist()
+    texts = [clips.select(["table", "text"]).filter(pc.is_in(clips["table"], pa.array(shipped, pa.string())))]
     for table in [table for table in shipped if table not in drawn]:
         try:
-            read = read_population([table], ["text"], snapshot_format)[["table", "text"]]
+            read = read_population([table], ["text"], snapshot_format)
             for path in formats.paths_of([table], snapshot_format):
                 verify(path)
             texts.append(read)
         except TableError as error:
             log.warning("%s. No clip is drawn from this table; the report does without it", error)
-    return pd.concat(texts, ignore_index=True)
+    return pa.concat_tables(texts)
 
 
-def read_population(tables_named: Iterable[str], columns: Sequence[str], snapshot_format: str) -> pd.DataFrame:
-    """Read `columns` of all rows of these tables, with ``table`` as one more column.
+def read_population(tables_named: Iterable[str], columns: Sequence[str], snapshot_format: str) -> pa.Table:
+    """Read ``table`` and `columns` of all rows of these tables.
 
     What `pipeline.snapshot.tables.read_clips` says of them, without its checks: `stratify` has made them.
     """
     named = list(tables_named)
+    wanted = pa.schema([schema.RANKING_SCHEMA.field(name) for name in dict.fromkeys(["table", *columns])])
     form = formats.FORMATS[snapshot_format]
     served = {form.table_of(path.name): path for path in schema.TABLES.iterdir()}
     try:
-        read = [_read_table(form, served[table], columns).assign(table=table) for table in named]
+        return pa.concat_tables([_read_table(form, table, served[table], wanted) for table in named])
     except (KeyError, ValueError, StopIteration, csv.Error, pa.ArrowException):
-        return tables.read_clips(named, format_name=snapshot_format)  # which says in which line the fault is
-    return pd.concat(read, ignore_index=True)
+        from pipeline.snapshot.tables import read_clips  # noqa: PLC0415  it needs pandas, which whole tables do not
+
+        clips = read_clips(named, format_name=snapshot_format)  # says in which line the fault is
+        return pa.Table.from_pandas(clips, wanted, preserve_index=False)
 
 
-def read_rejected(path: Path = schema.REJECTED) -> pd.DataFrame:
+def read_rejected(path: Path = schema.REJECTED) -> pa.Table:
     """Read ``data/rejected.csv``: `schema.REJECTED_COLUMNS`, all of them strings.
 
     Raises
@@ -212,7 +211,8 @@ def read_rejected(path: Path = schema.REJECTED) -> pd.DataFrame:
         raise TableError(str(path), line, f"{error}; {again}") from None
     if not rows or rows[0] != schema.REJECTED_COLUMNS:
         raise TableError(str(path), 1, f"expected the header {','.join(schema.REJECTED_COLUMNS)}; {again}")
-    return pd.DataFrame(rows[1:], columns=list(schema.REJECTED_COLUMNS), dtype="str")
+    columns = pa.schema([(name, pa.string()) for name in schema.REJECTED_COLUMNS])
+    return pa.Table.from_pylist([dict(zip(columns.names, row, strict=True)) for row in rows[1:]], columns)
 
 
 def _rejected_row(row: list[str]) -> tuple[str, ...]:
@@ -222,30 +222,23 @@ def _rejected_row(row: list[str]) -> tuple[str, ...]:
     return tuple(row)
 
 
-def _read_table(form: formats.Format, path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read columns of a table, whatever the release calls them; an empty text is a missing value."""
+def _read_table(form: formats.Format, table: str, path: Path, wanted: pa.Schema) -> pa.Table:
+    """Read the `wanted` columns of a table, whatever the release calls them; an empty text is a missing value."""
     require_file(path)
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = next(csv.reader(file, **form.dialect))
-    theirs = {name: next(each for each in form.columns[name] if each in header) for name in columns if name != "table"}
+    ours = [name for name in wanted.names if name != "table"]
+    theirs = [next(each for each in form.columns[name] if each in header) for name in ours]
     quoted = form.dialect.get("quoting") != csv.QUOTE_NONE
     read = pa_csv.read_csv(
         path,
         parse_options=pa_csv.ParseOptions(
             delimiter=form.dialect.get("delimiter", ","), quote_char='"' if quoted else False, newlines_in_values=quoted
         ),
-        convert_options=pa_csv.ConvertOptions(
-            include_columns=list(theirs.values()), column_types=dict.fromkeys(header, pa.string())
-        ),
+        convert_options=pa_csv.ConvertOptions(include_columns=theirs, column_types=dict.fromkeys(header, pa.string())),
     )
-    values = (read[name] for name in theirs.values())
-    filled = [pc.if_else(pc.equal(each, ""), None, each) for each in values]
-    table = pa.table(dict(zip(theirs, filled, strict=True)))
-    for name in ("up_votes", "down_votes"):
-        if name in theirs:
-            table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.int32()))
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+    filled = [pc.if_else(pc.equal(read[name], ""), None, read[name]) for name in theirs]
+    return pa.table([pa.repeat(table, len(read)), *filled], ["table", *ours]).cast(wanted)
 
 
 def _read_shards(folder: Path, read: Callable[[Path], Result]) -> list[Result]:

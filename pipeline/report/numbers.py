@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from pipeline.core import schema
 from pipeline.core.schema import Reason
@@ -59,7 +59,8 @@ def summarise(material: Material, strata: Sequence[str], allocation: shares.Allo
     ours = sentences.by_split(material.eligible["text"], material.eligible["split"])
     shipped = sentences.by_split(material.shipped["text"], material.shipped["table"])
     outside = comparison.outside_vocabulary(material.population)
-    seconds = material.waveforms["duration_seconds"].groupby(material.waveforms["split"])
+    seconds = material.waveforms["duration_seconds"].to_numpy()
+    splits = {name: seconds[rows] for name, rows in comparison.rows_of(material.waveforms["split"]).items()}
     metrics = {
         **_counts(material, compared),
         **_audio(material),
@@ -71,8 +72,8 @@ def summarise(material: Material, strata: Sequence[str], allocation: shares.Allo
         "bytes_mp3": material.bytes_mp3,
         "bytes_clips": material.bytes_clips,
         "bytes_waveforms": material.bytes_waveforms,
-        "bytes_float32": 4 * int(material.waveforms["num_samples"].sum()),
-        **{f"split_{name}": len(each) for name, each in seconds},
+        "bytes_float32": 4 * pc.sum(material.waveforms["num_samples"]).as_py(),
+        **{f"split_{name}": len(each) for name, each in splits.items()},
     }
     return Report(
         metrics=metrics,
@@ -82,7 +83,7 @@ def summarise(material: Material, strata: Sequence[str], allocation: shares.Allo
         voices=voices.summarise(material),
         shipped_leaks=sentences.leaks(shipped, SHIPPED_SPLITS),
         our_leaks=sentences.leaks(ours),
-        splits=tuple((str(name), len(each), float(each.sum()) / 3600) for name, each in seconds),
+        splits=tuple((name, len(each), float(each.sum()) / 3600) for name, each in splits.items()),
         rejections=_rejections(material),
         disk_usage=(
             ("Waveforms as they lie on disk", material.bytes_waveforms),
@@ -99,7 +100,7 @@ def _counts(material: Material, compared: Sequence[Stratum]) -> dict[str, Any]:
     ``largest_deviation_clips`` is the largest difference, over all strata, between the number of clips in the sample
     and the exact share; the first clips of the ranking stay below 1, and each rejected one moves it by at most 1.
     """
-    reasons = Counter(material.rejected["reason"])
+    reasons = comparison.counted(material.rejected["reason"])
     deviation = max((abs(stratum.deviation) for stratum in compared), default=0)
     return {
         "population": len(material.population),
@@ -118,7 +119,7 @@ def _audio(material: Material) -> dict[str, Any]:
     """Measure durations (s), levels (dB of full scale; null where there is none) and clipping."""
     seconds = material.waveforms["duration_seconds"].to_numpy()
     clipped = material.waveforms["clipped_samples"].to_numpy()
-    rms, peak = (material.waveforms[column].to_numpy(dtype=np.float64) for column in ("rms_dbfs", "peak_dbfs"))
+    rms, peak = (np.asarray(material.waveforms[column], dtype=np.float64) for column in ("rms_dbfs", "peak_dbfs"))
     return {
         "hours": round(float(np.sum(seconds)) / 3600, 6),
         "seconds_min": round(float(seconds.min()), 6),
@@ -149,7 +150,6 @@ def _sentences(material: Material) -> dict[str, Any]:
 def _rejections(material: Material) -> tuple[Rejections, ...]:
     """Return the rejected clips by reason, in the order in which `Reason` lists them."""
     clips: dict[str, list[tuple[str, str]]] = {reason.value: [] for reason in Reason}
-    rejected = material.rejected
-    for reason, clip_id, detail in zip(rejected["reason"], rejected["clip_id"], rejected["detail"], strict=True):
-        clips[reason].append((clip_id, detail))
+    for row in material.rejected.to_pylist():
+        clips[row["reason"]].append((row["clip_id"], row["detail"]))
     return tuple(Rejections(reason, tuple(each)) for reason, each in clips.items() if each)

@@ -1,6 +1,6 @@
 """What is spoken: words of a sentence, different sentences, and sentences that are in two splits. Pure.
 
-Two texts are one sentence where `pipeline.sampling.splits.normalise` says so; a missing text is none.
+Two texts are one sentence where `pipeline.sampling.sentences.normalise` says so; a missing text is none.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
 
-from pipeline.sampling.splits import normalise
+from pipeline.report.comparison import rows_of
+from pipeline.sampling.sentences import normalise
 
 Integers = npt.NDArray[np.int64]
 
@@ -30,37 +31,35 @@ class Leak:
     shared: int
 
 
-def numbered(texts: pd.Series) -> Integers:
+def numbered(texts: pa.ChunkedArray) -> Integers:
     """Return a number for each text, counted from 0: the same where two texts are one sentence, −1 where it is missing.
 
     Returns
     -------
     int64 of shape (n,).
     """
-    codes, different = pd.factorize(texts)
+    codes, different = _encoded(texts)
     numbers: dict[str, int] = {}
     of_code = [numbers.setdefault(normalise(text), len(numbers)) for text in different]
     return np.array([*of_code, -1], dtype=np.int64)[codes]  # a missing text has the code −1: the last
 
 
-def occurrences(texts: pd.Series) -> Integers:
+def occurrences(texts: pa.ChunkedArray) -> Integers:
     """Return how often each different sentence occurs: int64 of shape (sentences,)."""
     numbers = numbered(texts)
     return np.bincount(numbers[numbers >= 0])
 
 
-def words(texts: pd.Series) -> Integers:
-    """Return how many words each text has, int64 of shape (n,), in no order; a missing text is left out."""
-    counts = texts.value_counts()
-    return np.repeat(np.array([len(text.split()) for text in counts.index], dtype=np.int64), counts)
+def words(texts: pa.ChunkedArray) -> Integers:
+    """Return how many words each text has, int64 of shape (n,); a missing text is left out."""
+    codes, different = _encoded(texts)
+    return np.array([len(text.split()) for text in different], dtype=np.int64)[codes[codes >= 0]]
 
 
-def by_split(texts: pd.Series, splits: pd.Series) -> dict[str, Integers]:
+def by_split(texts: pa.ChunkedArray, splits: pa.ChunkedArray) -> dict[str, Integers]:
     """Return the different sentences of each split, as sorted numbers that agree between splits."""
     numbers = numbered(texts)
-    codes, names = pd.factorize(splits, sort=True)
-    spoken = (numbers >= 0) & (codes >= 0)
-    return {str(name): np.unique(numbers[spoken & (codes == code)]) for code, name in enumerate(names)}
+    return {name: np.unique(numbers[rows & (numbers >= 0)]) for name, rows in rows_of(splits).items()}
 
 
 def leaks(sentences: Mapping[str, Integers], order: Sequence[str] = ()) -> tuple[Leak, ...]:
@@ -82,3 +81,9 @@ def repeated(sentences: Mapping[str, Integers]) -> int:
     """Count the sentences that occur in more than one split of `by_split`."""
     counts = Counter(sentence for each in sentences.values() for sentence in each.tolist())
     return sum(count > 1 for count in counts.values())
+
+
+def _encoded(texts: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], list[str]]:
+    """Return the code of each text, −1 where it is missing, and the different texts by their codes."""
+    encoded = texts.dictionary_encode().combine_chunks()
+    return encoded.indices.fill_null(-1).to_numpy(), encoded.dictionary.to_pylist()

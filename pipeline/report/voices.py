@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pipeline.core import schema
 from pipeline.report import comparison
 from pipeline.report.histograms import Histogram, histogram, median_of_finite
-from pipeline.report.material import Material
+from pipeline.report.material import VOICE, Material
 
 _MOST_GENDERS = 4  # shown one by one; what is rarer is put together
 _LEAST_VOICES = 10  # of a gender; a clip of one that has fewer is compared with all
@@ -135,11 +135,8 @@ def summarise(material: Material) -> Voices:
 
 
 def _measured(material: Material) -> _Measured:
-    f0_hz, rate, start, end = (
-        material.features[name].to_numpy(dtype=np.float64, na_value=np.nan)
-        for name in ("f0_median_hz", "words_per_second", "speech_start_seconds", "speech_end_seconds")
-    )
-    seconds = material.waveforms["duration_seconds"].to_numpy(dtype=np.float64)
+    f0_hz, rate, start, end = (np.asarray(material.features[name], dtype=np.float64) for name in VOICE)
+    seconds = material.waveforms["duration_seconds"].to_numpy()
     return _Measured(f0_hz, rate, (end - start) / seconds, comparison.named(material.sample["gender"]).to_numpy())
 
 

@@ -6,7 +6,6 @@ Strata, votes and the size of the sample are never looked at, so that none of th
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from hashlib import blake2b
@@ -16,8 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.core import interrupts
+from pipeline.sampling.sentences import normalise
 
-__all__ = ["assign", "hashes", "normalise"]
+__all__ = ["assign", "hashes"]
 
 Integers = npt.NDArray[np.int64]
 Objects = npt.NDArray[np.object_]
@@ -45,16 +45,6 @@ def hashes(values: Iterable[str], *, seed: int, purpose: str) -> npt.NDArray[np.
         return hasher.digest()
 
     return np.frombuffer(b"".join(map(digest, values)), dtype=">u8").astype(np.uint64)
-
-
-def normalise(text: str) -> str:
-    """Return what two spellings of one sentence have in common: no case, no Unicode form, single spaces.
-
-    Two texts agree exactly where they are a compatibility caseless match (The Unicode Standard 3.13, D146), apart
-    from their white space.
-    """
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFD", text).casefold())
-    return " ".join(unicodedata.normalize("NFKD", folded.casefold()).split())
 
 
 def assign(clips: pd.DataFrame, fractions: Mapping[str, float], *, seed: int) -> pd.Series[str]:

@@ -7,7 +7,7 @@ most one row group of audio is in memory.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -227,6 +227,10 @@ class Waveforms:
         """
         return self._store.features.iloc[self._rows].reset_index(drop=True)
 
+    def feature_table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read the table of features, or some of its columns, as Arrow has it; all else is as in `features`."""
+        return self._store.feature_table(columns).take(self._rows)
+
     def _mask(self, key: Any) -> npt.NDArray[np.bool_]:
         mask = np.asarray(key)
         if mask.shape == () or mask.dtype != bool:
@@ -271,6 +275,10 @@ class _Store:
 
     @cached_property
     def features(self) -> pd.DataFrame:
+        frame: pd.DataFrame = self.feature_table().to_pandas()
+        return frame
+
+    def feature_table(self, columns: Sequence[str] | None = None) -> pa.Table:
         filesystem = self._shards[0].filesystem
         waveforms = PurePath(self._shards[0].path).parent
         folder = waveforms.parent / schema.FEATURES.name
@@ -280,8 +288,7 @@ class _Store:
         pairs = zip_longest(shards, self._shards)
         if not all(made and source and is_made_from(made.seal, source.seal) for made, source in pairs):
             raise ShardError(f"{folder}: was made of other waveforms than {waveforms}; run: dvc repro features")
-        frame: pd.DataFrame = pa.concat_tables([shard.read_all() for shard in shards]).to_pandas()
-        return frame
+        return pa.concat_tables([shard.read_all(columns) for shard in shards])
 
     @cached_property
     def row_of(self) -> dict[Any, int]:

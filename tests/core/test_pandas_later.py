@@ -50,4 +50,4 @@ def test_stages_that_use_no_frames_never_import_it(fresh: Project) -> None:
     run += "print('pandas' in sys.modules)"
     assert said(run, "download", project=fresh)[-1] == "False"
     fresh.stage("stratify")
-    assert said(run, "subsample", "waveforms", "features", project=fresh)[-1] == "False"
+    assert said(run, "subsample", "waveforms", "features", "report", project=fresh)[-1] == "False"

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 
 from pipeline.report import card, numbers
-from tests.support.materials import ABOUT, ODD, material
+from tests.support.materials import ABOUT, ODD, material, with_columns
 
 STRATA = ("gender", "age")
 # What DVC's own dependency reads Markdown with; tables and strikethrough are GitHub's.
@@ -54,9 +54,7 @@ def shown(text: str) -> str:
 @pytest.mark.parametrize("text", LIVE)
 def test_markup_in_a_title_a_citation_or_a_level_is_shown_and_does_nothing(text: str) -> None:
     about = replace(ABOUT, title=text, citation=text, facts=(("archive etag", text),), parameters=(("where", text),))
-    made = material()
-    for frame in (made.population, made.eligible, made.sample):
-        frame["age"] = text
+    made = with_columns(material(), "population", "eligible", "sample", age=text)
     body = card.render(numbers.summarise(made, STRATA, "proportional"), about).split("---\n", 2)[2]
     page = MARKDOWN.render(body)
     page = page.replace("<code>stratify.allocation</code>", "stratify.allocation")  # the template's own

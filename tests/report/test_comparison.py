@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import pandas as pd
+import pyarrow as pa
 import pytest
 
 from pipeline.report import comparison, numbers
@@ -14,15 +14,16 @@ from tests.support.materials import ODD, material
 def test_columns_and_strata_are_counted_as_pandas_counts_them() -> None:
     made = material(90)
     report = numbers.summarise(made, ("gender", "age"), "proportional")
+    population, eligible, sample = (each.to_pandas() for each in (made.population, made.eligible, made.sample))
     for column in report.columns:
         for level in column.levels:
-            assert level.population == (made.population[column.name] == level.name).sum()
-            assert level.eligible == (made.eligible[column.name] == level.name).sum()
-            assert level.sample == (made.sample[column.name] == level.name).sum()
+            assert level.population == (population[column.name] == level.name).sum()
+            assert level.eligible == (eligible[column.name] == level.name).sum()
+            assert level.sample == (sample[column.name] == level.name).sum()
             assert level.exact == pytest.approx(len(made.sample) * level.eligible / len(made.eligible))
     for stratum in report.strata:
         exact = Fraction(len(made.sample) * stratum.eligible, len(made.eligible))
-        assert stratum.deviation == pytest.approx(float((made.sample["stratum"] == stratum.name).sum() - exact))
+        assert stratum.deviation == pytest.approx(float((sample["stratum"] == stratum.name).sum() - exact))
     assert report.metrics["largest_deviation_clips"] == pytest.approx(
         max(abs(stratum.deviation) for stratum in report.strata), abs=1e-6
     )
@@ -56,6 +57,11 @@ def test_a_missing_value_is_a_level_of_its_own() -> None:
     assert [(level.name, level.population) for level in column.levels] == [(comparison.MISSING, 60)]
 
 
+def test_whole_numbers_are_named_as_such_beside_a_missing_one() -> None:
+    assert comparison.counted(pa.chunked_array([[3, None], [3, 12]])) == {"3": 2, "12": 1, comparison.MISSING: 1}
+
+
 def test_values_outside_of_the_vocabulary_are_named_with_their_counts() -> None:
-    clips = pd.DataFrame({"age": ["twenties", "12", None, "12"], "gender": ["male", "Male", "f", None], "accent": None})
+    values = {"age": ["twenties", "12", None, "12"], "gender": ["male", "Male", "f", None], "accent": [None] * 4}
+    clips = pa.table({name: pa.array(each, pa.string()) for name, each in values.items()})
     assert comparison.outside_vocabulary(clips) == (("age", "12", 2), ("gender", "Male", 1), ("gender", "f", 1))

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pytest
 
 from pipeline.__main__ import main
@@ -32,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def same(named: list[str], snapshot_format: str) -> pd.DataFrame:
     """Return what is read of tables, once it is what `read_clips` says of them."""
-    read = material.read_population(named, COLUMNS, snapshot_format)
+    read: pd.DataFrame = material.read_population(named, COLUMNS, snapshot_format).to_pandas()
     careful = tables.read_clips(named, format_name=snapshot_format)
     pd.testing.assert_frame_equal(read[COLUMNS], careful[COLUMNS])
     return read
@@ -55,6 +57,18 @@ def test_a_table_of_kaggle_is_read_as_the_careful_reader_does(
 ) -> None:
     (folder / "cv-a.csv").write_text(mark + end.join([KAGGLE, *rows, ""]), encoding="utf-8", newline="")
     assert len(same(["a"], "kaggle-v1")) == len([row for row in rows if row])
+
+
+def test_a_row_that_is_too_long_for_arrow_is_read_by_the_careful_reader(folder: Path) -> None:
+    cell = 130_000 * "💥"  # five of them are more than two blocks
+    row = f"cv-a/x.mp3,{cell},1,2,{cell},,{cell},{cell},{cell}"
+    (folder / "cv-a.csv").write_text(f"{KAGGLE},more\n{row}\n", encoding="utf-8")
+    with pytest.raises(pa.ArrowInvalid, match="straddl"):
+        pa_csv.read_csv(folder / "cv-a.csv")
+    assert same(["a"], "kaggle-v1")["text"].tolist() == [cell]
+    read = material.read_population(["a"], COLUMNS, "kaggle-v1")
+    assert set(read.schema.types) == {pa.string(), pa.int32()}
+    assert read["gender"].null_count == 1
 
 
 @pytest.mark.parametrize("accent", ["accent", "accents"])
@@ -123,9 +137,9 @@ def test_a_damaged_list_of_rejected_clips_is_an_error_that_names_the_line(
 def test_details_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "rejected.csv"
     path.write_bytes(HEADER + b'1,a/b,missing,"NA, and ""more"""\n7,null,too_long,\n')
-    assert material.read_rejected(path)[["clip_id", "detail"]].to_numpy().tolist() == [
-        ["a/b", 'NA, and "more"'],
-        ["null", ""],
+    assert material.read_rejected(path).select(["clip_id", "detail"]).to_pylist() == [
+        {"clip_id": "a/b", "detail": 'NA, and "more"'},
+        {"clip_id": "null", "detail": ""},
     ]
 
 
@@ -229,7 +243,7 @@ def test_a_damaged_table_that_no_clip_is_drawn_from_is_left_out_and_named(
     with (schema.TABLES / "cv-valid-dev.csv").open("a") as file:
         file.write("too,few\n")
     shipped = material.load(open_waveforms(), drawn, ["gender"], "kaggle-v1").shipped
-    assert set(shipped["table"]) == set(drawn) < set(whole["table"])
+    assert set(shipped["table"].to_pylist()) == set(drawn) < set(whole["table"].to_pylist())
     assert "cv-valid-dev.csv, line" in caplog.text
     with pytest.raises(TableError, match=r"cv-valid-dev\.csv, line"):
         material.load(open_waveforms(), ["valid-dev"], ["gender"], "kaggle-v1")

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from pipeline.report import numbers
-from pipeline.sampling.splits import normalise
+from pipeline.sampling.sentences import normalise
 from tests.support.materials import ODD, material
 from tests.support.project import Project
 
@@ -109,7 +109,8 @@ def test_silence_is_counted_and_left_out_of_the_levels() -> None:
 def test_rejected_clips_are_listed_by_reason_and_none_is_lost() -> None:
     made = material(rejected=9)
     listed = numbers.summarise(made, (), "proportional").rejections
-    assert sorted(clip for group in listed for clip, _ in group.clips) == sorted(made.rejected["clip_id"])
+    rejected = made.rejected.to_pandas()
+    assert sorted(clip for group in listed for clip, _ in group.clips) == sorted(rejected["clip_id"])
     for group in listed:
-        ids = made.rejected.loc[made.rejected["reason"] == group.reason, "clip_id"]
+        ids = rejected.loc[rejected["reason"] == group.reason, "clip_id"]
         assert [clip for clip, _ in group.clips] == list(ids)

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.core import schema
 from pipeline.report import numbers, plots
-from tests.support.materials import ODD, SCRIPT, material
+from tests.support.materials import ODD, SCRIPT, material, with_columns
 
 SVG = "{http://www.w3.org/2000/svg}"
 STRATA = ("gender", "age")
@@ -55,17 +55,14 @@ def test_every_picture_can_be_drawn_and_nothing_in_it_is_live(name: str) -> None
 
 
 def test_names_of_a_table_are_text_whatever_is_in_them() -> None:
-    made = material()
     wild = f"{SCRIPT} & ]]> \x1b[31m\x00 \ufffe"
-    for frame in (made.population, made.eligible, made.sample):
-        frame["age"] = wild
-        frame["stratum"] = wild if "stratum" in frame else ""
+    made = with_columns(material(), "population", "eligible", "sample", age=wild, stratum=wild)
     pictures = plots.overview(numbers.summarise(made, STRATA, "proportional"))
     for key in ("columns", "strata", "deviation"):
         (label,) = {each for each in texts(ET.fromstring(pictures[key]), "label") if each.startswith("<")}
         assert wild.startswith(label.removesuffix("…"))
     assert "\N{REPLACEMENT CHARACTER}" not in "".join(pictures.values())  # cut off before
-    made.eligible["stratum"] = made.sample["stratum"] = "\x1b\x00\ufffe"
+    made = with_columns(made, "eligible", "sample", stratum="\x1b\x00\ufffe")
     svg = plots.overview(numbers.summarise(made, (), "proportional"))["strata"]
     assert texts(ET.fromstring(svg), "label") == ["\N{REPLACEMENT CHARACTER}" * 3]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from itertools import combinations
 
-import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.report import sentences
-from pipeline.sampling.splits import normalise
+from pipeline.sampling.sentences import normalise
 
 TEXTS = (
     st.none()
@@ -20,9 +20,14 @@ TEXTS = (
 )
 
 
+def chunked(values: list[str | None]) -> pa.ChunkedArray:
+    """Return values as they are read from several files: in chunks, the last of them empty."""
+    return pa.chunked_array([values[:3], values[3:], []], pa.string())
+
+
 def test_a_sentence_leaks_whatever_its_case_and_spaces() -> None:
-    texts = pd.Series(["One  two", "one two", "three", None, None])
-    splits = pd.Series(["train", "dev", "train", "dev", "train"])
+    texts = pa.chunked_array([["One  two", "one two"], ["three", None, None]])
+    splits = pa.chunked_array([["train", "dev", "train"], ["dev", "train"]])
     by_split = sentences.by_split(texts, splits)
     (leak,) = sentences.leaks(by_split)
     assert (leak.first, leak.second, leak.first_sentences, leak.second_sentences, leak.shared) == (
@@ -38,7 +43,7 @@ def test_a_sentence_leaks_whatever_its_case_and_spaces() -> None:
 @pytest.mark.slow
 @given(st.lists(st.tuples(TEXTS, st.none() | st.sampled_from(["dev", "test", "train"])), max_size=30))
 def test_sentences_are_counted_as_sets_count_them(rows: list[tuple[str | None, str | None]]) -> None:
-    texts, splits = (pd.Series([row[place] for row in rows], dtype="str") for place in (0, 1))
+    texts, splits = (chunked([row[place] for row in rows]) for place in (0, 1))
     spoken = [(normalise(text), split) for text, split in rows if text is not None]
     assert sorted(sentences.occurrences(texts)) == sorted(Counter(sentence for sentence, _ in spoken).values())
     of = {name: {sentence for sentence, split in spoken if split == name} for _, name in rows if name is not None}
@@ -53,5 +58,5 @@ def test_sentences_are_counted_as_sets_count_them(rows: list[tuple[str | None, s
 
 @given(st.lists(TEXTS, max_size=20))
 def test_every_word_of_every_text_is_counted(texts: list[str | None]) -> None:
-    counts = sentences.words(pd.Series(texts, dtype="str"))
+    counts = sentences.words(chunked(texts))
     assert sorted(counts) == sorted(len(text.split()) for text in texts if text is not None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from pipeline.clips import originals
 from pipeline.core import schema
 from pipeline.report import exhibits, histograms, voices
 from pipeline.report.material import Material
-from tests.support.materials import ODD, material
+from tests.support.materials import ODD, material, with_columns
 from tests.support.project import Project
 
 VOICE = ("f0_median_hz", "words_per_second", "speech_start_seconds", "speech_end_seconds")
@@ -41,11 +40,11 @@ def table(reported_once: Project) -> pd.DataFrame:
 
 
 def with_features(made: Material, **columns: Any) -> Material:
-    return replace(made, features=made.features.assign(**columns))
+    return with_columns(made, "features", **columns)
 
 
 def with_genders(made: Material, genders: list[str | None]) -> Material:
-    return replace(made, sample=made.sample.assign(gender=pd.array(genders, dtype="str")))
+    return with_columns(made, "sample", gender=genders)
 
 
 # Numbers
@@ -86,7 +85,7 @@ def test_every_clip_is_in_one_gender_and_every_voice_in_one_bin(name: str) -> No
     odd = ODD[name]
     made = voices.summarise(odd)
     assert sum(gender.clips for gender in made.genders) == len(odd.sample)
-    voiced = int(odd.features["f0_median_hz"].notna().sum())
+    voiced = int(odd.features["f0_median_hz"].to_pandas().notna().sum())
     assert sum(gender.voiced for gender in made.genders) == voiced
     assert sum(sum(each.counts["sample"]) for each in made.pitch) == voiced
     assert len({each.edges for each in made.pitch}) == 1
@@ -157,7 +156,7 @@ def test_the_clips_furthest_out_are_those_that_pandas_finds(reported_once: Proje
 )
 def test_a_planted_clip_is_found(column: str, value: float, what: str) -> None:
     made = material(60)
-    planted = made.features[column].copy()
+    planted = made.features[column].to_pandas().copy()
     planted.iloc[17] = value
     found = {each.what: each.place for each in voices.summarise(with_features(made, **{column: planted})).outliers}
     assert found[what] == 17
@@ -177,8 +176,7 @@ def test_a_high_voice_is_not_out_among_high_voices() -> None:
 @pytest.mark.parametrize("clips", [1, 30])
 def test_where_all_clips_are_alike_none_is_out(clips: int) -> None:
     alike = with_features(material(60, drawn=clips), **{name: np.float32(2) for name in VOICE})
-    seconds = np.full(clips, 3.0)
-    assert voices.summarise(replace(alike, waveforms=alike.waveforms.assign(duration_seconds=seconds))).outliers == ()
+    assert voices.summarise(with_columns(alike, "waveforms", duration_seconds=3.0)).outliers == ()
 
 
 def test_players_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +184,7 @@ def test_players_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     outliers = [voices.Outlier("Slowest speech", "", place) for place in (9, 2, 5)]
     monkeypatch.setattr(originals, "read_mp3s", lambda wanted: (b"-" * 250_000 for _ in wanted))
     found = exhibits.gather_furthest(made, outliers)
-    assert [each.clip_id for each in found] == [made.sample["clip_id"].iloc[each.place] for each in outliers]
+    assert [each.clip_id for each in found] == [made.sample["clip_id"][each.place].as_py() for each in outliers]
     assert [each.mp3 is None for each in found] == [True, False, False]  # those of the ranking's head come first
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.sampling.ranking import rank
-from pipeline.sampling.splits import assign, hashes, normalise
+from pipeline.sampling.sentences import normalise
+from pipeline.sampling.splits import assign, hashes
 from pipeline.snapshot import tables
 from tests.support.project import REAL_TABLES
 
@@ -30,25 +29,6 @@ def clips_of(sentences: list[str | None], speakers: list[str | None] | None = No
 def crossing(keys: pd.Series, split: pd.Series) -> int:
     """Count the keys that occur in more than one split."""
     return int((split.groupby(keys).nunique() > 1).sum())
-
-
-# One sentence.
-
-
-@LAW
-@given(text=texts)
-def test_spelling_does_not_make_another_sentence(text: str) -> None:
-    plain = normalise(text)
-    assert normalise(plain) == plain
-    for form in ("NFC", "NFD", "NFKC", "NFKD"):
-        assert normalise(unicodedata.normalize(form, text)) == plain
-    assert normalise(text.casefold()) == plain
-    assert normalise(f" {text}\n") == plain
-    assert normalise(text.replace(" ", " \t\N{NO-BREAK SPACE}")) == plain
-
-
-def test_another_sentence_stays_another() -> None:
-    assert len({normalise(text) for text in ("we're", "were", "we re", "were.")}) == 4
 
 
 # Hashes.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from pipeline.core.schema import REJECTED_COLUMNS, Reason
 from pipeline.report import sound
@@ -60,8 +63,31 @@ def material(
         columns=list(REJECTED_COLUMNS),
     )
     sample = ranked.head(count).assign(weight=1)
-    waveforms, features = _waveforms(sample, silent), _features(sample, silent)
-    return Material(table, table[["table", "text"]], ranked, sample, rows, waveforms, features, 1, 2, 3)
+    return Material(
+        population=table_of(table),
+        shipped=table_of(table[["table", "text"]]),
+        eligible=table_of(ranked),
+        sample=table_of(sample),
+        rejected=table_of(rows),
+        waveforms=table_of(_waveforms(sample, silent)),
+        features=table_of(_features(sample, silent)),
+        bytes_mp3=1,
+        bytes_clips=2,
+        bytes_waveforms=3,
+    )
+
+
+def table_of(frame: pd.DataFrame) -> pa.Table:
+    """Return a frame as the table that is read from a file: all that is no number is a string."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    types = [each if pa.types.is_primitive(each) else pa.string() for each in table.schema.types]
+    return table.cast(pa.schema(zip(table.column_names, types, strict=True)))
+
+
+def with_columns(made: Material, *tables: str, **columns: Any) -> Material:
+    """Return a material in which these columns of these tables hold something else, as pandas assigns it."""
+    changed = {name: table_of(getattr(made, name).to_pandas().assign(**columns)) for name in tables}
+    return replace(made, **changed)
 
 
 def _waveforms(sample: pd.DataFrame, silent: bool) -> pd.DataFrame:

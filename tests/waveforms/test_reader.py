@@ -223,6 +223,8 @@ def test_features_are_the_table_in_the_order_of_the_view(folder: Path, tmp_path:
     assert view.features()["doubled"].tolist() == (view.metadata()["rank"] * 2).tolist()
     assert view.features().equals(view.features().reset_index(drop=True))
     assert "index" not in view.features()
+    assert view.feature_table().to_pandas().equals(view.features())
+    assert view.feature_table(["doubled"]).to_pandas().equals(view.features()[["doubled"]])
     assert len(clips.features()) == 120
 
 

@@ -16,7 +16,7 @@ from pipeline.commands.verify.outputs import Problem
 from pipeline.commands.verify.shards import Examined, some
 from pipeline.core import schema
 from pipeline.sampling import shares
-from pipeline.sampling.splits import normalise
+from pipeline.sampling.sentences import normalise
 from pipeline.shards.recipe import DerivedSeal, is_made_from
 
 Examinations = Sequence[Examined | None]  # in the order of the shards; None where one is damaged

@@ -51,7 +51,7 @@ class Tables:
 
         ranking = read(outputs.ranking, lambda path: read_table(path, schema.RANKING_SCHEMA).to_pandas())
         sample = read(outputs.sample, lambda path: read_table(path, schema.SAMPLE_SCHEMA).to_pandas())
-        rejected = read(outputs.rejected, read_rejected)
+        rejected = read(outputs.rejected, lambda path: read_rejected(path).to_pandas())
         return cls(ranking, sample, rejected, tuple(problems))
 
 
