@@ -7,25 +7,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, takewhile
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-import pyarrow as pa
-
-from pipeline.core.errors import ShardError, WorkerError
+from pipeline.core.errors import WorkerError
 from pipeline.core.progress import progress
 from pipeline.shards import sealed, tally
 from pipeline.shards.folder import ShardFolder, shard_name, shard_paths
-from pipeline.shards.recipe import DerivedSeal, Recipe, expected_seal, machine, row_digests
+from pipeline.shards.making import make_shard
+from pipeline.shards.recipe import DerivedSeal, Recipe, expected_seal, machine
 from pipeline.shards.sealed import Seal, Shard
 from pipeline.shards.verification import opened, verifying
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
@@ -95,31 +92,6 @@ def _make(recipe: Recipe, sources: Mapping[int, Shard[Seal]], folder: ShardFolde
         return sum(count for _, count in map_shards(executor, make_shard, tasks, in_flight))
 
 
-def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int:
-    """Make one shard of another; return how many rows were computed.
-
-    Rows that `earlier`, a shard made in the same way, has in the same places and of the same inputs are copied from
-    it: a shard that was not full, and is fuller now, costs only what is new.
-    """
-    shard = Shard(source, Seal)
-    shard.verify()
-    seal = expected_seal(recipe, shard.seal)
-    known = _Earlier.opened(earlier, seal)
-    digests: list[str] = []
-    computed = 0
-    with (
-        tally.counting(target) as count,
-        sealed.writing(target, recipe.columns, recipe.metadata(), **recipe.parquet()) as writer,
-    ):
-        for made in ahead(_made(recipe, ahead(_batches(recipe, shard, known)))):
-            writer.write(made.rows)
-            computed += made.computed
-            digests += made.digests
-            count(len(made.digests))
-        writer.seal(replace(seal, sources=tuple(digests)))
-    return computed
-
-
 def map_shards(
     executor: Executor,
     function: Callable[..., Result],
@@ -152,110 +124,6 @@ def map_shards(
             f"a worker process died while it made {shards}; it was killed, or memory ran out.\n"
             "Shards that are done are kept. Run it again, with fewer workers if memory is short (configs/runtime.yaml)."
         ) from None
-
-
-class _Earlier:
-    """A shard that was made in the same way: rows to copy from."""
-
-    def __init__(self, shard: Shard[DerivedSeal]) -> None:
-        self._shard = shard
-
-    @classmethod
-    def opened(cls, path: Path, seal: DerivedSeal) -> _Earlier | None:
-        """Open a shard if it is there, whole, and was made as `seal` says."""
-        try:
-            shard = Shard(path, DerivedSeal)
-            if not shard.seal.is_like(seal):
-                return None
-            shard.verify()
-        except ShardError:
-            return None
-        return cls(shard)
-
-    def rows(self, start: int, digests: list[str]) -> pa.Table | None:
-        """Return the rows from `start` on, where a row group begins, as far as their inputs have these digests."""
-        there = self._shard.seal.sources[start : start + len(digests)]
-        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(there, digests, strict=False)))
-        if not same:
-            return None
-        group = list(accumulate(self._shard.rows_of_groups, initial=0)).index(start)
-        return self._shard.read(group).slice(0, same)
-
-
-class _Batch(NamedTuple):
-    """Rows of a source, a digest of each, and what is known of the first of them."""
-
-    rows: pa.Table
-    digests: list[str]
-    known: pa.Table | None
-
-
-def _batches(recipe: Recipe, shard: Shard[Seal], earlier: _Earlier | None) -> Iterator[_Batch]:
-    """Yield the rows of a shard, as many at a time as a row group of the other has."""
-    start = 0
-    for rows in _regrouped(shard, list({*recipe.INPUTS, *recipe.COPIED}), recipe.ROW_GROUP_ROWS):
-        digests = row_digests(rows.select(recipe.INPUTS))
-        yield _Batch(rows, digests, earlier.rows(start, digests) if earlier else None)
-        start += rows.num_rows
-
-
-class _Made(NamedTuple):
-    """Rows that were made, the digests of their sources, and how many of them were computed."""
-
-    rows: pa.Table
-    digests: list[str]
-    computed: int
-
-
-def _made(recipe: Recipe, batches: Iterable[_Batch]) -> Iterator[_Made]:
-    for batch in batches:
-        made = _continued(batch.known, recipe, batch.rows.select(recipe.INPUTS))
-        rows = _completed(made, batch.rows.select(recipe.COPIED), recipe.columns)
-        yield _Made(rows, batch.digests, rows.num_rows - (batch.known.num_rows if batch.known else 0))
-
-
-def _regrouped(shard: Shard[Seal], columns: list[str], most: int) -> Iterator[pa.Table]:
-    """Yield the rows of a shard in pieces of `most`, whatever its row groups are."""
-    rest = shard.columns.empty_table().select(columns)
-    for group in shard.groups:
-        rest = pa.concat_tables([rest, shard.read(group, columns).select(columns)])
-        while rest.num_rows >= most:
-            yield rest.slice(0, most).combine_chunks()
-            rest = rest.slice(most)
-    if rest.num_rows:
-        yield rest.combine_chunks()
-
-
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield items, each of which is made by another thread while the caller is at the one before."""
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(next, items, None)
-        while (item := following.result()) is not None:
-            following = pool.submit(next, items, None)
-            yield item
-
-
-def _continued(known: pa.Table | None, recipe: Recipe, inputs: pa.Table) -> pa.Table:
-    """Return what the recipe makes of `inputs`; its first rows may be known."""
-    if known is None:
-        return recipe.rows(inputs)
-    if known.num_rows == inputs.num_rows:
-        return known
-    new = recipe.rows(inputs.slice(known.num_rows))
-    known = known.select(new.column_names)
-    return pa.concat_tables([known if known.schema == new.schema else known.cast(new.schema), new])
-
-
-def _completed(made: pa.Table, copied: pa.Table, columns: pa.Schema) -> pa.Table:
-    """Put columns that were made and those that were copied side by side, in one chunk each."""
-    sources = dict.fromkeys(made.column_names, made) | dict.fromkeys(copied.column_names, copied)
-    arrays = [_of_type(field.type, sources[field.name][field.name]) for field in columns]
-    return pa.Table.from_arrays(arrays, schema=columns).combine_chunks()
-
-
-def _of_type(kind: pa.DataType, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Cast a column where that is needed: with its first cast, pyarrow imports another fortieth of a second."""
-    return column if column.type == kind else column.cast(kind)
 
 
 def _say_if_made_elsewhere(target: Path, shards: Iterable[Shard[DerivedSeal]]) -> None:

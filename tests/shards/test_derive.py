@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from pipeline.core.errors import ShardError
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards import sealed
-from pipeline.shards.derive import derive, make_shard
-from pipeline.shards.folder import shard_name
+from pipeline.shards.derive import derive
+from pipeline.shards.folder import ShardFolder, shard_name
+from pipeline.shards.making import make_shard
 from pipeline.shards.recipe import DerivedSeal, Recipe, expected_seal, row_digests
 from pipeline.shards.sealed import Seal, Shard
 from tests.support.seals import seal
@@ -174,6 +175,29 @@ def test_a_damaged_shard_is_made_again(source: Path, target: Path) -> None:
     (target / shard_name(0)).write_bytes(damaged)
     assert derive(Times(), source, target, HERE).computed == 10
     assert contents(target) == whole
+
+
+def test_a_damaged_shard_and_one_of_another_source_are_made_in_one_run(source: Path, target: Path) -> None:
+    derive(Times(), source, target, HERE)
+    damaged = bytearray((target / shard_name(0)).read_bytes())
+    damaged[8] ^= 1
+    (target / shard_name(0)).write_bytes(damaged)
+    write_source(source, [range(10), range(1, 6)])
+    assert derive(Times(), source, target, LocalProcesses(2)).computed == 10 + 5
+    assert products(target) == [[2 * value for value in range(10)], [2 * value for value in range(1, 6)]]
+
+
+def test_a_damaged_shard_of_a_killed_run_is_made_again(source: Path, target: Path) -> None:
+    derive(Times(), source, target, HERE)
+    whole = contents(target)
+    waiting = ShardFolder(target).waiting
+    target.rename(waiting)
+    damaged = bytearray(whole[shard_name(1)])
+    damaged[8] ^= 1
+    (waiting / shard_name(1)).write_bytes(damaged)
+    assert derive(Times(), source, target, HERE).computed == 7
+    assert contents(target) == whole
+    assert not waiting.exists()
 
 
 def test_a_damaged_source_is_an_error_that_changes_nothing(source: Path, target: Path) -> None:

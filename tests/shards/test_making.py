@@ -1,0 +1,54 @@
+"""What is made ahead comes in order, one item at a time, and not after its reader has gone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from queue import SimpleQueue
+
+import pytest
+
+from pipeline.shards.making import ahead
+
+LIMIT_SECONDS = 30.0
+
+
+def test_items_come_in_their_order() -> None:
+    assert list(ahead(iter(range(100)))) == list(range(100))
+    assert list(ahead(iter([]))) == []
+
+
+def test_the_next_item_is_made_while_the_caller_is_at_one() -> None:
+    made: SimpleQueue[int] = SimpleQueue()
+
+    def items() -> Iterator[int]:
+        for number in range(3):
+            made.put(number)
+            yield number
+
+    reader = ahead(items())
+    assert next(reader) == 0
+    assert [made.get(timeout=LIMIT_SECONDS) for _ in range(2)] == [0, 1]
+    assert made.empty()
+    reader.close()
+
+
+def test_all_are_made_by_one_other_thread() -> None:
+    threads = set(ahead(threading.get_ident() for _ in range(10)))
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+def test_an_error_comes_in_the_place_of_its_item() -> None:
+    reader = ahead(10 // number for number in (5, 2, 0, 1))
+    assert [next(reader), next(reader)] == [2, 5]
+    with pytest.raises(ZeroDivisionError):
+        next(reader)
+
+
+def test_who_stops_reading_ends_the_thread() -> None:
+    before = threading.active_count()
+    reader = ahead(iter(range(100)))
+    next(reader)
+    reader.close()
+    assert threading.active_count() == before
