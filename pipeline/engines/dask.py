@@ -44,13 +44,10 @@ class DaskCluster:
 
     @contextmanager
     def start(self, function: Callable[..., Any], tasks: int) -> Iterator[tuple[Executor, int]]:  # noqa: ARG002
-        """Look at each worker, then send tasks: twice as many as there are threads. What is queued ends with the block.
+        """Look at each worker, then send tasks: twice as many as there are threads.
 
-        Nothing is asked of the cluster where there is nothing to do.
+        What is queued ends with the block.
         """
-        if not tasks:
-            yield Executor(), 1
-            return
         with lease() as terms, self._client() as client:
             workers = self._fitting(client, terms)
             executor = Tasks(_Packing(client.get_executor(pure=False, retries=_RETRIES)), terms, self._explain)

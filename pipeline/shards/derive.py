@@ -32,7 +32,7 @@ class Engine(Protocol):
     """Where shards are made (`pipeline.engines`)."""
 
     def start(self, function: Callable[..., Any], tasks: int) -> AbstractContextManager[tuple[Executor, int]]:
-        """Start an executor for so many calls of `function`; yield it, and how many tasks it should have in flight."""
+        """Start an executor for calls of `function`, at least one; yield it, and how many it should have in flight."""
 
 
 @dataclass(frozen=True)

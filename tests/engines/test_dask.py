@@ -208,12 +208,6 @@ def test_ctrl_c_is_one_line_and_cancels_what_is_queued(staged: Project, cluster:
     assert "60 shards" in staged.run(*command, PIPELINE_EXECUTOR=f"dask://{cluster.address}")
 
 
-def test_nothing_to_do_asks_for_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with DaskCluster("nowhere:1", 1, 1).start(operator.call, 0) as (executor, in_flight):
-        assert list(map_shards(executor, operator.call, {}, in_flight)) == []
-
-
 def test_without_distributed_the_message_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     real = builtins.__import__

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import ShardError
+from pipeline.engines.dask import DaskCluster
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards import sealed
 from pipeline.shards.derive import derive
@@ -114,6 +115,11 @@ def test_what_is_right_stays_and_the_seal_says_why(source: Path, target: Path) -
     assert made.snapshot == "demo"
     assert made.decoder["machine"] == f"{platform.system()} {platform.machine()}"
     assert made.decoder["pyarrow"] == pa.__version__
+
+
+def test_nothing_to_do_asks_for_no_cluster(source: Path, target: Path) -> None:
+    derive(Times(), source, target, HERE)
+    assert derive(Times(), source, target, DaskCluster("nowhere:1", 1, 1)).rows == 17
 
 
 @pytest.mark.parametrize("other", [Times(3), Revised()])
