@@ -26,11 +26,8 @@ def opened(paths: Iterable[Path], kind: type[AnySeal]) -> dict[Path, Shard[AnySe
 
 
 @contextmanager
-def verifying(shards: Mapping[Key, Shard[Any]], spared: int = 1) -> Iterator[Iterator[Key]]:
-    """Read shards byte for byte while the caller goes on; yield the keys of damaged ones.
-
-    As many are read at a time as there are cores, but for those that are `spared` for the caller.
-    """
+def verifying(shards: Mapping[Key, Shard[Any]]) -> Iterator[Iterator[Key]]:
+    """Read shards byte for byte, one on each core, while the caller goes on; yield the keys of damaged ones."""
 
     def is_damaged(shard: Shard[Any]) -> bool:
         try:
@@ -39,7 +36,7 @@ def verifying(shards: Mapping[Key, Shard[Any]], spared: int = 1) -> Iterator[Ite
             return True
         return False
 
-    pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - spared))
+    pool = ThreadPoolExecutor(os.cpu_count())
     try:
         yield compress(shards, pool.map(is_damaged, shards.values()))
     finally:
@@ -49,6 +46,6 @@ def verifying(shards: Mapping[Key, Shard[Any]], spared: int = 1) -> Iterator[Ite
 def read_whole(paths: Iterable[Path], kind: type[AnySeal]) -> dict[Path, AnySeal]:
     """Return the seals of those shards that are whole, byte for byte."""
     shards = opened(paths, kind)
-    with verifying(shards, spared=0) as damaged:
+    with verifying(shards) as damaged:
         broken = set(damaged)
     return {path: shard.seal for path, shard in shards.items() if path not in broken}
