@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from pipeline.core import schema
 from pipeline.core.errors import Rejected, ShardError
 from pipeline.shards.recipe import Recipe
 
+_THREADS = 2  # that decode: libmpg123 and libsoxr leave the interpreter to others meanwhile
 _SAMPLES = "waveform.list.element"  # the Parquet name of the column that takes nearly all of the space
 _HUGGING_FACE = {pa.float64(): "float64", pa.float32(): "float32"}  # where its names differ from Arrow's
 _WITHOUT_SAMPLES = [name for name in schema.waveforms_schema("flac").names if name != "audio"]
@@ -87,30 +89,30 @@ class WaveformRecipe(Recipe):
             A clip does not decode to what its frames declare: names the clip.
         """
         clip_ids = source["clip_id"].to_pylist()
-        facts: list[dict[str, Any]] = []
-        stored: list[npt.NDArray[Any] | bytes] = []
-        for clip_id, data in zip(clip_ids, source["mp3"].to_pylist(), strict=True):
-            decoded = _decode(clip_id, data, self.sample_rate)
-            pcm, clipped = decode.to_pcm16(decoded.waveform)
-            stored.append(_ENCODERS[self.encoding](decoded, pcm))
-            peak, rms = decode.levels(decoded.waveform)
-            facts.append(
-                {
-                    "sample_rate": self.sample_rate,
-                    "num_samples": len(pcm),
-                    "duration_seconds": len(pcm) / self.sample_rate,
-                    "source_sample_rate": decoded.source_sample_rate,
-                    "source_channels": decoded.source_channels,
-                    "peak_dbfs": peak,
-                    "rms_dbfs": rms,
-                    "clipped_samples": clipped,
-                    "mp3_sha256": hashlib.sha256(data).hexdigest(),
-                }
-            )
+        with ThreadPoolExecutor(_THREADS) as pool:
+            facts, stored = zip(*pool.map(self._made, clip_ids, source["mp3"].to_pylist()), strict=True)
         audio = schema.AUDIO_COLUMNS[self.encoding]
         measured = pa.schema([field for field in self.columns if field.name not in (*self.COPIED, audio.name)])
         table = pa.Table.from_pylist(facts, schema=measured)
         return table.append_column(audio, _audio_array(stored, clip_ids, audio.type))
+
+    def _made(self, clip_id: str, data: bytes) -> tuple[dict[str, Any], npt.NDArray[Any] | bytes]:
+        """Return what is known of a clip, and its audio as it is stored."""
+        decoded = _decode(clip_id, data, self.sample_rate)
+        pcm, clipped = decode.to_pcm16(decoded.waveform)
+        peak, rms = decode.levels(decoded.waveform)
+        facts = {
+            "sample_rate": self.sample_rate,
+            "num_samples": len(pcm),
+            "duration_seconds": len(pcm) / self.sample_rate,
+            "source_sample_rate": decoded.source_sample_rate,
+            "source_channels": decoded.source_channels,
+            "peak_dbfs": peak,
+            "rms_dbfs": rms,
+            "clipped_samples": clipped,
+            "mp3_sha256": hashlib.sha256(data).hexdigest(),
+        }
+        return facts, _ENCODERS[self.encoding](decoded, pcm)
 
 
 def _decode(clip_id: str, data: bytes, sample_rate: int) -> decode.Audio:
@@ -137,7 +139,7 @@ _ENCODERS: dict[str, Callable[[decode.Audio, decode.Int16], npt.NDArray[Any] | b
 }
 
 
-def _audio_array(stored: list[Any], clip_ids: list[str], column: pa.DataType) -> pa.Array:
+def _audio_array(stored: Sequence[Any], clip_ids: list[str], column: pa.DataType) -> pa.Array:
     """Return the audio of a row group as an Arrow array, without a Python object for each sample."""
     if pa.types.is_struct(column):
         paths = [f"{clip_id}.flac" for clip_id in clip_ids]
