@@ -47,8 +47,9 @@ def test_an_error_comes_in_the_place_of_its_item() -> None:
 
 
 def test_who_stops_reading_ends_the_thread() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     reader = ahead(iter(range(100)))
     next(reader)
+    assert set(threading.enumerate()) - before
     reader.close()
-    assert threading.active_count() == before
+    assert not set(threading.enumerate()) - before
