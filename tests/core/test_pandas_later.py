@@ -1,4 +1,4 @@
-"""pyarrow imports pandas where it has to, and no sooner."""
+"""pyarrow imports pandas where it has to, and no sooner; a stage imports nothing that it has no use for."""
 
 from __future__ import annotations
 
