@@ -1,11 +1,14 @@
-"""One shard from another: the next rows are read and made while those before are written."""
+"""One shard from another: the next rows are read and made while those before are written.
+
+Where a shard grows, what is new is computed while what was there is read and copied.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import accumulate, takewhile
+from itertools import accumulate, pairwise, takewhile
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -17,6 +20,8 @@ from pipeline.shards.recipe import DerivedSeal, Recipe, expected_seal, row_diges
 from pipeline.shards.sealed import Seal, Shard
 
 Item = TypeVar("Item")
+
+BEGUN = 8  # row groups that may wait for those before them
 
 
 def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int:
@@ -35,7 +40,7 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int
         tally.counting(target) as count,
         sealed.writing(target, recipe.columns, recipe.metadata(), **recipe.parquet()) as writer,
     ):
-        for made in ahead(_made(recipe, ahead(_batches(recipe, shard, known)))):
+        for made in _all_made(recipe, shard, known):
             writer.write(made.rows)
             computed += made.computed
             digests += made.digests
@@ -62,6 +67,11 @@ class _Earlier:
             return None
         return cls(shard)
 
+    @property
+    def num_rows(self) -> int:
+        """How many rows may be copied."""
+        return self._shard.num_rows
+
     def rows(self, start: int, digests: list[str]) -> pa.Table | None:
         """Return the rows from `start` on, where a row group begins, as far as their inputs have these digests."""
         there = self._shard.seal.sources[start : start + len(digests)]
@@ -72,6 +82,27 @@ class _Earlier:
         return self._shard.read(group).slice(0, same)
 
 
+class _Made(NamedTuple):
+    """Rows that were made, the digests of their sources, and how many of them were computed."""
+
+    rows: pa.Table
+    digests: list[str]
+    computed: int
+
+
+def _all_made(recipe: Recipe, shard: Shard[Seal], earlier: _Earlier | None) -> Iterator[_Made]:
+    """Yield the rows of a row group at a time: those that may be known, and those that cannot, begun at once."""
+
+    def made(rows: range) -> Iterator[_Made]:
+        return ahead(_made(recipe, ahead(_batches(recipe, shard, earlier, rows))))
+
+    if earlier is None:
+        return made(range(shard.num_rows))
+    full_groups = min(earlier.num_rows, shard.num_rows) // recipe.ROW_GROUP_ROWS
+    first_new = full_groups * recipe.ROW_GROUP_ROWS
+    return begun_together(made(range(first_new)), made(range(first_new, shard.num_rows)))
+
+
 class _Batch(NamedTuple):
     """Rows of a source, a digest of each, and what is known of the first of them."""
 
@@ -80,21 +111,13 @@ class _Batch(NamedTuple):
     known: pa.Table | None
 
 
-def _batches(recipe: Recipe, shard: Shard[Seal], earlier: _Earlier | None) -> Iterator[_Batch]:
-    """Yield the rows of a shard, as many at a time as a row group of the other has."""
-    start = 0
-    for rows in _regrouped(shard, list({*recipe.INPUTS, *recipe.COPIED}), recipe.ROW_GROUP_ROWS):
-        digests = row_digests(rows.select(recipe.INPUTS))
-        yield _Batch(rows, digests, earlier.rows(start, digests) if earlier else None)
-        start += rows.num_rows
-
-
-class _Made(NamedTuple):
-    """Rows that were made, the digests of their sources, and how many of them were computed."""
-
-    rows: pa.Table
-    digests: list[str]
-    computed: int
+def _batches(recipe: Recipe, shard: Shard[Seal], earlier: _Earlier | None, rows: range) -> Iterator[_Batch]:
+    """Yield these rows of a shard, as many at a time as a row group of the other has."""
+    start = rows.start
+    for batch in _regrouped(shard, list({*recipe.INPUTS, *recipe.COPIED}), rows, recipe.ROW_GROUP_ROWS):
+        digests = row_digests(batch.select(recipe.INPUTS))
+        yield _Batch(batch, digests, earlier.rows(start, digests) if earlier else None)
+        start += batch.num_rows
 
 
 def _made(recipe: Recipe, batches: Iterable[_Batch]) -> Iterator[_Made]:
@@ -104,16 +127,32 @@ def _made(recipe: Recipe, batches: Iterable[_Batch]) -> Iterator[_Made]:
         yield _Made(rows, batch.digests, rows.num_rows - (batch.known.num_rows if batch.known else 0))
 
 
-def _regrouped(shard: Shard[Seal], columns: list[str], most: int) -> Iterator[pa.Table]:
-    """Yield the rows of a shard in pieces of `most`, whatever its row groups are."""
+def _regrouped(shard: Shard[Seal], columns: list[str], rows: range, most: int) -> Iterator[pa.Table]:
+    """Yield these rows of a shard in pieces of `most`, whatever its row groups are."""
     rest = shard.columns.empty_table().select(columns)
-    for group in shard.groups:
-        rest = pa.concat_tables([rest, shard.read(group, columns).select(columns)])
+    for group, (start, stop) in enumerate(pairwise(accumulate(shard.rows_of_groups, initial=0))):
+        wanted = range(max(rows.start, start), min(rows.stop, stop))
+        if not wanted:
+            continue
+        read = shard.read(group, columns).select(columns).slice(wanted.start - start, len(wanted))
+        rest = pa.concat_tables([rest, read])
         while rest.num_rows >= most:
             yield rest.slice(0, most).combine_chunks()
             rest = rest.slice(most)
     if rest.num_rows:
         yield rest.combine_chunks()
+
+
+def begun_together(first: Iterator[Item], second: Iterator[Item]) -> Iterator[Item]:
+    """Yield the items of `first`, then those of `second`, of which another thread makes the earliest meanwhile."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        begun = [pool.submit(next, second, None) for _ in range(BEGUN)]
+        yield from first
+        yield from takewhile(lambda item: item is not None, (item.result() for item in begun))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    yield from second
 
 
 def ahead(items: Iterator[Item]) -> Generator[Item, None, None]:

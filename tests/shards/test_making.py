@@ -1,4 +1,4 @@
-"""What is made ahead comes in order, one item at a time, and not after its reader has gone."""
+"""What is made ahead, or begun together, comes in order, so many items at a time, and not after its reader has gone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from pipeline.shards.making import ahead
+from pipeline.shards.making import BEGUN, ahead, begun_together
 
 LIMIT_SECONDS = 30.0
 
@@ -53,3 +53,32 @@ def test_who_stops_reading_ends_the_thread() -> None:
     assert set(threading.enumerate()) - before
     reader.close()
     assert not set(threading.enumerate()) - before
+
+
+def test_what_was_begun_together_comes_one_after_the_other() -> None:
+    for first, second in [(3, 100), (0, 100), (100, 3), (3, 0)]:
+        items = begun_together(iter(range(first)), ahead(iter(range(second))))
+        assert list(items) == [*range(first), *range(second)]
+
+
+def test_the_second_is_begun_before_the_first_is_done_and_waits_then() -> None:
+    made: SimpleQueue[int] = SimpleQueue()
+
+    def second() -> Iterator[int]:
+        for number in range(2 * BEGUN):
+            made.put(number)
+            yield number
+
+    items = begun_together(iter("ab"), second())
+    assert next(items) == "a"
+    assert [made.get(timeout=LIMIT_SECONDS) for _ in range(BEGUN)] == [*range(BEGUN)]
+    assert next(items) == "b"
+    assert made.empty()
+    assert list(items) == [*range(2 * BEGUN)]
+
+
+def test_an_error_of_the_second_comes_after_the_first() -> None:
+    items = begun_together(iter([1, 2]), (10 // number for number in (0, 5)))
+    assert [next(items), next(items)] == [1, 2]
+    with pytest.raises(ZeroDivisionError):
+        next(items)
