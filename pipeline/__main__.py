@@ -116,25 +116,25 @@ def _run_stage(options: argparse.Namespace) -> int:
     stage = _imported(f"pipeline.{STAGES[options.command].wing}.stage")
     _imported("pipeline.core.pandas_later").put_off()
     with _imported("pipeline.core.atomic").alone(options.command):
-        print(f"{options.command}: {printable_lines(stage.run())}")
+        _say(f"{options.command}: {printable_lines(stage.run())}")
     return 0
 
 
 def _run_estimate(_: argparse.Namespace) -> int:
-    print(_imported("pipeline.commands.estimate").report())
+    _say(_imported("pipeline.commands.estimate").report())
     return 0
 
 
 def _run_doctor(_: argparse.Namespace) -> int:
     failures = 0
     for finding in _imported("pipeline.commands.doctor").findings():
-        print(finding, flush=True)
+        _say(str(finding))
         failures += finding.status == "failure"
     return 1 if failures else 0
 
 
 def _run_show(options: argparse.Namespace) -> int:
-    print(_imported("pipeline.commands.show").run(options.clip_id, options.out))
+    _say(_imported("pipeline.commands.show").run(options.clip_id, options.out))
     return 0
 
 
@@ -148,14 +148,14 @@ def _run_export(options: argparse.Namespace) -> int:
         pictures=options.pictures,
         force=options.force,
     )
-    print(f"export: {said}")
+    _say(f"export: {said}")
     return 0
 
 
 def _run_verify(options: argparse.Namespace) -> int:
     verdict = _imported("pipeline.commands.verify.audit").run(options.folder)
     for problem in verdict.problems:
-        print(printable(str(problem)))
+        _say(printable(str(problem)))
     if verdict.unguarded:
         names = ", ".join(map(str, verdict.unguarded))
         print(
@@ -173,7 +173,7 @@ def _run_verify(options: argparse.Namespace) -> int:
         print(f"verify: {amount(len(verdict.problems), 'problem')} in {found}", file=sys.stderr)
         return 1
     said = f"{found}, whole and consistent" if verdict.has_data else "no data is here, only metrics.json"
-    print(f"verify: {said}")
+    _say(f"verify: {said}")
     return 0
 
 
@@ -181,15 +181,23 @@ def _run_publish(options: argparse.Namespace) -> int:
     publication = _imported("pipeline.commands.publish.publication")
     with _imported("pipeline.core.atomic").alone(options.command):
         said = publication.run(options.place, options.to, owner=options.owner, force=options.force)
-    print(f"publish: {printable_lines(said)}")
+    _say(f"publish: {printable_lines(said)}")
     return 0
 
 
 def _run_transcribe(options: argparse.Namespace) -> int:
     transcribe = _imported("pipeline.commands.transcribe")
     with _imported("pipeline.core.atomic").alone(options.command):
-        print(f"transcribe: {transcribe.run(options.engine, options.model)}")
+        _say(f"transcribe: {transcribe.run(options.engine, options.model)}")
     return 0
+
+
+def _say(text: str) -> None:
+    """Print a result at once. Whoever read it may have ended, such as `head`: the rest goes nowhere, the command on."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _count(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import resource
 import subprocess
@@ -268,6 +269,20 @@ def test_wrong_usage_is_told_from_failure(capsys: pytest.CaptureFixture[str]) ->
             main(arguments)
         assert caught.value.code == 2
     assert "download" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_stops_early_is_no_failure(staged: Project, unbuffered: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    for command in ("estimate", "doctor"):
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline", command],
+            cwd=staged.root, env=environment(PYTHONUNBUFFERED=unbuffered), stdout=writing, stderr=subprocess.PIPE,
+            check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, b"")
+    os.close(writing)
 
 
 def test_verbose_shows_the_traceback(fresh: Project, capsys: pytest.CaptureFixture[str]) -> None:
