@@ -77,6 +77,7 @@ def test_the_projects_own_parameters_are_valid_and_frozen() -> None:
         ("subsample__max_rejected", 1.1, "less than or equal to 1"),
         ("subsample__exclude", [3], "should be a valid string"),
         ("waveforms__sample_rate", True, "should be a valid integer"),
+        ("waveforms__sample_rate", 4000, "greater than or equal to 8000"),
         ("waveforms__encoding", "mp3", "'pcm16', 'float32' or 'flac'"),
         ("shards__clips", 0, "greater than or equal to 1"),
         ("waveforms__sample_rat", 8000, "did you mean sample_rate"),

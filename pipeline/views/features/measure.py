@@ -21,8 +21,6 @@ Numbers = dict[str, float | int | None]
 
 _QUANTILES = {"p05": 0.05, "median": 0.5, "p95": 0.95}
 
-LEAST_SAMPLE_RATE = 8000  # Hz: a telephone's; below, there is no spectrum to speak of
-
 
 def measure(
     waveforms: Sequence[Float32], sample_rate: int, texts: Sequence[str | None], f0_hz: tuple[float, float]
@@ -38,7 +36,7 @@ def measure(
     waveforms
         float32 of shape (n,), n ≥ 0, in −1…1 as far as that was kept.
     sample_rate
-        In Hz, `LEAST_SAMPLE_RATE` or more.
+        In Hz, 8000 or more: a telephone's.
     texts
         The sentence of each clip.
     f0_hz

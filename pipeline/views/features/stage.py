@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pipeline.core import schema
-from pipeline.core.errors import ShardError
 from pipeline.core.params import load_params, load_runtime
 from pipeline.core.terminal import amount
 from pipeline.engines import engine_for
@@ -11,7 +10,6 @@ from pipeline.shards.derive import derive
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
-from pipeline.views.features.measure import LEAST_SAMPLE_RATE
 from pipeline.views.features.recipe import FeatureRecipe, FlacFeatureRecipe
 
 
@@ -19,11 +17,6 @@ def run() -> str:
     """Write ``data/features/``; return what to tell the user."""
     params = load_params()
     settings = Shard(shard_paths(schema.WAVEFORMS)[0], DerivedSeal).seal.settings
-    if settings["sample_rate"] < LEAST_SAMPLE_RATE:
-        raise ShardError(
-            f"{schema.WAVEFORMS} has waveforms of {settings['sample_rate']} Hz, and features need {LEAST_SAMPLE_RATE} "
-            "Hz or more; set waveforms.sample_rate in params.yaml and run: dvc repro"
-        )
     recipe = (FlacFeatureRecipe if settings["encoding"] == "flac" else FeatureRecipe)(params.features.f0_hz)
     derived = derive(recipe, schema.WAVEFORMS, schema.FEATURES, engine_for(load_runtime()))
     return f"{amount(derived.rows, 'clip')} in {amount(derived.shards, 'shard')}; {derived.computed} measured now"

@@ -76,15 +76,6 @@ def test_the_stage_takes_every_encoding(staged: Project, encoding: str) -> None:
     assert pq.read_table(staged.root / schema.FEATURES).num_rows == 10
 
 
-def test_a_rate_too_low_is_an_error_that_says_what_is_needed(staged: Project) -> None:
-    before = features(staged)
-    staged.set(subsample__clips=5, waveforms__sample_rate=4000)
-    staged.stage("subsample", "waveforms")
-    with pytest.raises(ShardError, match="of 4000 Hz, and features need 8000 Hz or more"):
-        staged.stage("features")
-    assert features(staged) == before
-
-
 @pytest.mark.slow
 def test_damaged_waveforms_are_named_and_nothing_is_left(featured: Project) -> None:
     before = features(featured)
