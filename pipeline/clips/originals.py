@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.core import schema
-from pipeline.core.errors import ShardError
+from pipeline.core.errors import GET_AGAIN, ShardError
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.sealed import Seal, Shard
 
@@ -64,4 +64,4 @@ def mp3_bytes(path: Path) -> int:
             groups = (file.read_row_group(group, columns=["mp3"], use_threads=False) for group in shard.groups)
             return sum(pc.sum(pc.binary_length(group["mp3"])).as_py() or 0 for group in groups)
     except (OSError, pa.ArrowException) as error:
-        raise ShardError(f"{path}: cannot be read ({error}); get it again with: dvc checkout or dvc pull") from None
+        raise ShardError(f"{path}: cannot be read ({error}); {GET_AGAIN}") from None

@@ -24,6 +24,9 @@ from collections.abc import Iterable
 
 from pipeline.core.schema import Reason
 
+# Without --force, DVC asks on a terminal whether it may replace a file, and elsewhere refuses to.
+GET_AGAIN = "get it again with: dvc checkout --force or dvc pull --force"
+
 
 class PipelineError(Exception):
     """A failure that the message explains in full; the command line prints it without a traceback."""

@@ -14,7 +14,7 @@ from typing import TypeVar
 import pyarrow.fs
 
 from pipeline.core import atomic
-from pipeline.core.errors import ShardError
+from pipeline.core.errors import GET_AGAIN, ShardError
 
 Found = TypeVar("Found")
 
@@ -55,7 +55,7 @@ def _in_order(folder: Path | str, names: list[str], remedy: str = "") -> list[st
         raise ShardError(f"{folder}: no shards there; {remedy}")
     for number, name in enumerate(sorted(names)):
         if name != shard_name(number):
-            remedy = remedy or "fetch it with: dvc checkout or dvc pull"
+            remedy = remedy or GET_AGAIN
             raise ShardError(f"{folder}: {shard_name(number)} is missing; {remedy}")
     return sorted(names)
 

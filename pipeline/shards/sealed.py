@@ -26,7 +26,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 
 from pipeline.core import atomic, schema
-from pipeline.core.errors import ShardError
+from pipeline.core.errors import GET_AGAIN, ShardError
 
 _KEY = "pipeline"
 _BLANK = "0" * 64
@@ -155,7 +155,7 @@ class Shard(Generic[AnySeal]):
         except (KeyError, TypeError, ValueError, RecursionError):
             raise ShardError(f"{path}: was not written by this version of the pipeline, or is damaged") from None
         if not is_whole:
-            raise ShardError(f"{path}: its footer is damaged; {REMEDY}")
+            raise ShardError(f"{path}: its footer is damaged; {GET_AGAIN}")
 
     @property
     def num_rows(self) -> int:
@@ -200,7 +200,7 @@ class Shard(Generic[AnySeal]):
         with self._translating(), self._open() as file:
             digest = _Footer.read(file).content_sha256(file)
         if digest != self.seal.content_sha256:
-            raise ShardError(f"{self.path}: is damaged, not byte for byte what was written; {REMEDY}")
+            raise ShardError(f"{self.path}: is damaged, not byte for byte what was written; {GET_AGAIN}")
 
     def _read(self, read: Callable[[pq.ParquetFile], pa.Table], rows: int) -> pa.Table:
         with (
@@ -216,7 +216,7 @@ class Shard(Generic[AnySeal]):
             table = read(parquet)
             table.validate(full=True)
         if table.num_rows != rows:  # a page's header has no checksum
-            raise ShardError(f"{self.path}: is damaged, {table.num_rows} rows in place of {rows}; {REMEDY}")
+            raise ShardError(f"{self.path}: is damaged, {table.num_rows} rows in place of {rows}; {GET_AGAIN}")
         return table
 
     def _open(self) -> pa.NativeFile:
@@ -230,18 +230,15 @@ class Shard(Generic[AnySeal]):
             yield
         except (OSError, ValueError, pa.ArrowException) as error:
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
-            remedy = f"; {REMEDY}" if isinstance(self.filesystem, pyarrow.fs.LocalFileSystem) else ""
+            remedy = f"; {GET_AGAIN}" if isinstance(self.filesystem, pyarrow.fs.LocalFileSystem) else ""
             raise ShardError(f"{self.path}: cannot be read ({said}){remedy}") from None
-
-
-REMEDY = "get it again with: dvc checkout or dvc pull"
 
 
 def require_in_order(shards: Iterable[Shard[Any]]) -> None:
     """Raise `ShardError` where a shard has earlier ranks than the one before: each is whole, but in another's place."""
     for before, after in pairwise(shards):
         if before.first_rank is not None and after.first_rank is not None and before.first_rank >= after.first_rank:
-            raise ShardError(f"{after.path}: has earlier clips than {before.path}; {REMEDY}")
+            raise ShardError(f"{after.path}: has earlier clips than {before.path}; {GET_AGAIN}")
 
 
 def _end_of_pages(metadata: pq.FileMetaData) -> int:

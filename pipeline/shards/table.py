@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.core.errors import ShardError
-from pipeline.shards.sealed import REMEDY, Shard, TableSeal, writing
+from pipeline.core.errors import GET_AGAIN, ShardError
+from pipeline.shards.sealed import Shard, TableSeal, writing
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -31,5 +31,5 @@ def read_table(path: Path, expected: pa.Schema, columns: Sequence[str] | None = 
         raise ShardError(f"{path}: no such file; make it with: dvc repro, or fetch it with: dvc pull")
     shard = Shard(path, TableSeal)
     if shard.columns.remove_metadata() != expected.remove_metadata():
-        raise ShardError(f"{path}: is another table, with the columns {', '.join(shard.columns.names)}; {REMEDY}")
+        raise ShardError(f"{path}: is another table, with the columns {', '.join(shard.columns.names)}; {GET_AGAIN}")
     return shard.read_all(columns)

@@ -16,7 +16,7 @@ from pipeline.commands.verify.agreement import Examinations
 from pipeline.commands.verify.outputs import Outputs, Problem
 from pipeline.commands.verify.shards import Examined
 from pipeline.core import schema
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import GET_AGAIN, PipelineError
 from pipeline.report.material import read_rejected
 from pipeline.shards.folder import shard_name
 from pipeline.shards.table import read_table
@@ -61,7 +61,7 @@ def contradictions(outputs: Outputs, examined: Mapping[Path, Examined | None]) -
     for output, folder in outputs.folders():
         paths = outputs.shards(output)
         if [path.name for path in paths] != [shard_name(number) for number in range(len(paths))] or not paths:
-            yield Problem(folder, "a shard is missing; get it again with: dvc checkout or dvc pull")
+            yield Problem(folder, f"a shard is missing; {GET_AGAIN}")
             continue
         folders[output] = shards = [examined[path] for path in paths]
         yield from (Problem(shard.path, what) for shard in shards if shard for what in shard.problems)

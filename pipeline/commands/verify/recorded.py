@@ -14,12 +14,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.commands.verify.outputs import Problem, files_of
+from pipeline.core.errors import GET_AGAIN
 
 LOCK = "dvc.lock"
 SUMS = "SHA256SUMS"
 _SUM = re.compile(r"([0-9a-f]{64}) [ *](.+)")  # as sha256sum of GNU coreutils writes it
 _DIRECTORY = ".dir"  # ends the MD5 of a folder
-_REMEDY = "get it again with: dvc checkout or dvc pull"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Lock:
         for out, expected in self.outs.items():
             if not expected.endswith(_DIRECTORY):
                 if md5s.get(out) != expected and out not in damaged:
-                    yield Problem(out, f"is not what {LOCK} records; {_REMEDY}")
+                    yield Problem(out, f"is not what {LOCK} records; {GET_AGAIN}")
                 continue
             found = {file.relative_to(out).as_posix(): md5s.get(file, "") for file in files_of(out)}
             if manifest_md5(found) + _DIRECTORY == expected:
@@ -80,7 +80,7 @@ class Lock:
             manifest = self._manifest(expected)
             problems = list(_differences(out, found, manifest) if manifest else ())
             if manifest is None and not damaged & set(files_of(out)):
-                problems = [Problem(out, f"a file in it is not what {LOCK} records, or is missing; {_REMEDY}")]
+                problems = [Problem(out, f"a file in it is not what {LOCK} records, or is missing; {GET_AGAIN}")]
             yield from (problem for problem in problems if problem.path not in damaged)
 
     def _manifest(self, md5: str) -> dict[str, str] | None:
@@ -107,11 +107,11 @@ def manifest_md5(md5s: Mapping[str, str]) -> str:
 def _differences(out: Path, found: Mapping[str, str], recorded: Mapping[str, str]) -> Iterator[Problem]:
     for name in sorted({*found, *recorded}):
         if name not in found:
-            yield Problem(out / name, f"is missing; {_REMEDY}")
+            yield Problem(out / name, f"is missing; {GET_AGAIN}")
         elif name not in recorded:
             yield Problem(out / name, f"is not among the files that {LOCK} records; remove it, or run: dvc repro")
         elif found[name] != recorded[name]:
-            yield Problem(out / name, f"is not what {LOCK} records; {_REMEDY}")
+            yield Problem(out / name, f"is not what {LOCK} records; {GET_AGAIN}")
 
 
 def read_sums(folder: Path) -> tuple[dict[Path, str], list[Problem]]:
