@@ -25,18 +25,19 @@ Command = Callable[[argparse.Namespace], int]
 
 
 class Stage(NamedTuple):
-    """A stage of dvc.yaml: the wing whose `stage.run` it calls, and what it does."""
+    """A stage of dvc.yaml: the wing whose `stage.run` it calls, what it does, and folders whose shards may stay."""
 
     wing: str
     description: str
+    shards: tuple[str, ...] = ()
 
 
 STAGES = {
     "download": Stage("snapshot", "open the snapshot: its tables, an index of its members, a receipt"),
     "stratify": Stage("sampling", "put all eligible clips into one fixed order"),
-    "subsample": Stage("clips", "fetch and check the first good clips of that order"),
-    "waveforms": Stage("waveforms", "decode them to mono waveforms in Parquet shards"),
-    "features": Stage("views.features", "measure them: pitch, timbre, level, words"),
+    "subsample": Stage("clips", "fetch and check the first good clips of that order", ("data/clips",)),
+    "waveforms": Stage("waveforms", "decode them to mono waveforms in Parquet shards", ("data/waveforms",)),
+    "features": Stage("views.features", "measure them: pitch, timbre, level, words", ("data/features",)),
     "report": Stage("report", "compare the sample with what it was drawn from"),
 }
 
@@ -113,10 +114,12 @@ def _imported(module: str) -> Any:
 
 
 def _run_stage(options: argparse.Namespace) -> int:
-    stage = _imported(f"pipeline.{STAGES[options.command].wing}.stage")
-    _imported("pipeline.core.pandas_later").put_off()
-    with _imported("pipeline.core.atomic").alone(options.command):
-        _say(f"{options.command}: {printable_lines(stage.run())}")
+    wing, _, shards = STAGES[options.command]
+    with _imported("pipeline.shards.digests").begun(shards):
+        stage = _imported(f"pipeline.{wing}.stage")
+        _imported("pipeline.core.pandas_later").put_off()
+        with _imported("pipeline.core.atomic").alone(options.command):
+            _say(f"{options.command}: {printable_lines(stage.run())}")
     return 0
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -19,7 +17,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs
@@ -27,12 +25,10 @@ import pyarrow.parquet as pq
 
 from pipeline.core import atomic, schema
 from pipeline.core.errors import GET_AGAIN, ShardError
+from pipeline.shards import digests
+from pipeline.shards.footer import BLANK, Footer, require_regular
 
 _KEY = "pipeline"
-_BLANK = "0" * 64
-_BLOCK_BYTES = 1 << 20
-_TAIL_BYTES = 1 << 17  # read first, from the end: that of 512 waveforms has 74 kB
-_END = 8  # bytes: the footer's length, and b"PAR1" (https://parquet.apache.org/docs/file-format/)
 
 LOCAL = pyarrow.fs.LocalFileSystem()
 
@@ -50,8 +46,8 @@ class TableSeal:
     """
 
     version: str = schema.VERSION
-    content_sha256: str = _BLANK
-    footer_sha256: str = _BLANK
+    content_sha256: str = BLANK
+    footer_sha256: str = BLANK
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
@@ -115,7 +111,7 @@ def writing(
         with pq.ParquetWriter(temporary, columns, **options) as parquet:
             yield Writer(parquet, metadata)
         with temporary.open("r+b") as file:
-            footer = _Footer.read(file)
+            footer = Footer.read(file)
             footer = footer.filled("content_sha256", footer.content_sha256(file))
             footer = footer.filled("footer_sha256", footer.sha256)
             file.seek(footer.start)
@@ -146,7 +142,7 @@ class Shard(Generic[AnySeal]):
         self.path = path
         self.filesystem = filesystem
         with self._translating(), self._open() as file:
-            footer = _Footer.read(file)
+            footer = Footer.read(file)
             self.metadata = pq.read_metadata(pa.BufferReader(footer.data))
         try:
             facts = json.loads((self.metadata.metadata or {})[_KEY.encode()])
@@ -197,10 +193,14 @@ class Shard(Generic[AnySeal]):
 
     def verify(self) -> None:
         """Make sure that not a byte of it has changed since it was written."""
-        with self._translating(), self._open() as file:
-            digest = _Footer.read(file).content_sha256(file)
+        with self._translating():
+            digest = digests.taken(self.path) or self._content_sha256()
         if digest != self.seal.content_sha256:
             raise ShardError(f"{self.path}: is damaged, not byte for byte what was written; {GET_AGAIN}")
+
+    def _content_sha256(self) -> str:
+        with self._open() as file:
+            return Footer.read(file).content_sha256(file)
 
     def _read(self, read: Callable[[pq.ParquetFile], pa.Table], rows: int) -> pa.Table:
         with (
@@ -221,7 +221,7 @@ class Shard(Generic[AnySeal]):
 
     def _open(self) -> pa.NativeFile:
         if isinstance(self.filesystem, pyarrow.fs.LocalFileSystem):
-            _require_regular(Path(self.path))
+            require_regular(Path(self.path))
         return self.filesystem.open_input_file(str(self.path))
 
     @contextmanager
@@ -248,60 +248,6 @@ def _end_of_pages(metadata: pq.FileMetaData) -> int:
     last = metadata.row_group(metadata.num_row_groups - 1).column(metadata.num_columns - 1)
     first_page = last.dictionary_page_offset if last.has_dictionary_page else last.data_page_offset
     return int(first_page + last.total_compressed_size)
-
-
-def _require_regular(path: Path) -> None:
-    """Raise OSError where something else lies in the place of a file: a pipe would be waited for without end."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError("no regular file")
-
-
-@dataclass(frozen=True)
-class _Footer:
-    """The end of a Parquet file, from where its metadata begins."""
-
-    start: int
-    data: bytes
-
-    @classmethod
-    def read(cls, file: BinaryIO | pa.NativeFile) -> _Footer:
-        size = file.seek(0, os.SEEK_END)
-        tail_bytes = min(size, _TAIL_BYTES)
-        file.seek(size - tail_bytes)
-        tail = file.read(tail_bytes)
-        if tail[-4:] != b"PAR1":
-            raise ValueError("no Parquet file, or a truncated one")
-        length = int.from_bytes(tail[-_END:-4], "little") + _END
-        if length > size:
-            raise ValueError("its footer claims to be longer than the file")
-        if length > tail_bytes:
-            file.seek(size - length)
-            tail = file.read(length)
-        return cls(size - length, tail[-length:])
-
-    def place(self, name: str) -> int:
-        """Return where the digits of a hash are; past the end of the footer where there are none."""
-        key = f'"{name}":"'.encode()
-        found = self.data.rfind(key)
-        return found + len(key) if found >= 0 else len(self.data)
-
-    def filled(self, name: str, digest: str = _BLANK) -> _Footer:
-        """Return a footer with a digest in its place."""
-        place = self.place(name)
-        return _Footer(self.start, self.data[:place] + digest.encode() + self.data[place + len(digest) :])
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.filled("footer_sha256").data).hexdigest()
-
-    def content_sha256(self, file: BinaryIO | pa.NativeFile) -> str:
-        """Return the digest of the whole file, which is read block by block."""
-        digest = hashlib.sha256()
-        file.seek(0)
-        for start in range(0, self.start, _BLOCK_BYTES):
-            digest.update(file.read(min(_BLOCK_BYTES, self.start - start)))
-        digest.update(self.filled("content_sha256").filled("footer_sha256").data)
-        return digest.hexdigest()
 
 
 def _json(facts: Any) -> bytes:
