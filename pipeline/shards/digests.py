@@ -26,8 +26,14 @@ def begun(folders: tuple[str, ...]) -> Iterator[None]:
         pool.shutdown(cancel_futures=True)
 
 
+def begin_no_more() -> None:
+    """Leave those whose turn has not come to who needs them: by now it is known which these are."""
+    for digest in _begun.values():
+        digest.cancel()
+
+
 def taken(path: Path | str) -> str | None:
-    """Return the digest of a shard, once, if its turn has come: another may be in its place afterwards.
+    """Return the digest of a shard, once, if its turn has come: another shard may be in its place afterwards.
 
     Raises OSError or ValueError where it could not be read.
     """

@@ -17,6 +17,7 @@ from pipeline.shards import digests
 from pipeline.shards.folder import shard_name
 from pipeline.shards.footer import Footer
 from pipeline.shards.sealed import Seal, Shard
+from pipeline.shards.verification import verifying
 from tests.support.seals import write_numbers
 
 LIMIT_SECONDS = 30.0
@@ -73,8 +74,8 @@ def test_one_whose_turn_has_not_come_is_hashed_by_who_needs_it(
     with digests.begun((str(tmp_path),)):
         assert begun.wait(LIMIT_SECONDS)
         shards[2].verify()
-        shards[1].verify()
-        go_on.set()
+        with verifying({}):  # the others are of no use, or it verifies them itself
+            go_on.set()
         shards[0].verify()
     assert hashed == [shards[0].path]
 
