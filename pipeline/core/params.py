@@ -142,7 +142,7 @@ class Subsample(Settings):
 class Waveforms(Settings):
     """How waveforms are decoded and stored."""
 
-    sample_rate: Annotated[int, Field(ge=8000, le=192_000)]  # Hz; below, features have no spectrum to speak of
+    sample_rate: Annotated[int, Field(ge=schema.LEAST_SAMPLE_RATE, le=192_000)]
     encoding: Literal["pcm16", "float32", "flac"]
 
 

@@ -107,6 +107,7 @@ _ORIGIN = [("table", pa.string()), ("split", pa.string()), ("stratum", pa.string
 RANKING_SCHEMA = pa.schema([*_PLACE, *_ORIGIN, *METADATA])
 SAMPLE_SCHEMA = pa.schema([*_PLACE, *_ORIGIN, *METADATA, ("weight", pa.int64())])
 CLIPS_SCHEMA = pa.schema([*_PLACE, ("mp3", pa.binary()), *_ORIGIN[:2], *METADATA])
+LEAST_SAMPLE_RATE = 8000  # Hz, of a telephone; below, features have no spectrum to speak of
 REJECTED_COLUMNS = ("rank", "clip_id", "reason", "detail")
 
 # No sample is ever missing. Saying so spares Parquet a level for each: a fifth of the time to write and to read them.

@@ -16,10 +16,10 @@ _begun: dict[Path | str, Future[str]] = {}
 def begun(folders: tuple[str, ...]) -> Iterator[None]:
     """Hash the shards of these folders, one after the other, in a thread that ends with the context."""
     pool = ThreadPoolExecutor(1)
-    for folder in folders:
-        for path in sorted(Path(folder).glob("part-*.parquet")):
-            _begun[path] = pool.submit(_content_sha256, path)
     try:
+        for folder in folders:
+            for path in sorted(Path(folder).glob("part-*.parquet")):
+                _begun[path] = pool.submit(_content_sha256, path)
         yield
     finally:
         _begun.clear()

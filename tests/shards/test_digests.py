@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
@@ -80,10 +81,35 @@ def test_one_whose_turn_has_not_come_is_hashed_by_who_needs_it(
     assert hashed == [shards[0].path]
 
 
-def test_a_shard_that_nobody_needs_is_not_waited_for(tmp_path: Path, shards: list[Shard[Seal]]) -> None:
-    with pytest.raises(KeyboardInterrupt), digests.begun((str(tmp_path), str(tmp_path / "absent"))):
-        raise KeyboardInterrupt
-    shards[0].verify()
+def test_who_is_interrupted_waits_for_no_more_than_one(
+    tmp_path: Path, shards: list[Shard[Seal]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    hashed = []
+
+    def content_sha256(path: Path) -> str:
+        hashed.append(path)
+        begun.set()
+        assert go_on.wait(LIMIT_SECONDS)
+        return ""
+
+    def shutdown(pool: ThreadPoolExecutor, **options: bool) -> None:
+        real(pool, **{**options, "wait": False})
+        go_on.set()
+        real(pool)
+
+    def interrupted() -> None:
+        with digests.begun((str(tmp_path), str(tmp_path / "absent"))):
+            assert begun.wait(LIMIT_SECONDS)
+            raise KeyboardInterrupt
+
+    real = ThreadPoolExecutor.shutdown
+    monkeypatch.setattr(digests, "_content_sha256", content_sha256)
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shutdown)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert hashed == [shards[0].path]
+    shards[1].verify()
 
 
 def test_a_damaged_one_is_found(tmp_path: Path, shards: list[Shard[Seal]]) -> None:

@@ -36,7 +36,7 @@ def measure(
     waveforms
         float32 of shape (n,), n ≥ 0, in −1…1 as far as that was kept.
     sample_rate
-        In Hz, 8000 or more: a telephone's.
+        In Hz, `schema.LEAST_SAMPLE_RATE` or more.
     texts
         The sentence of each clip.
     f0_hz

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.core import schema
+from pipeline.core.errors import ShardError
 from pipeline.core.params import load_params, load_runtime
 from pipeline.core.terminal import amount
 from pipeline.engines import engine_for
@@ -17,6 +18,11 @@ def run() -> str:
     """Write ``data/features/``; return what to tell the user."""
     params = load_params()
     settings = Shard(shard_paths(schema.WAVEFORMS)[0], DerivedSeal).seal.settings
+    if settings["sample_rate"] < schema.LEAST_SAMPLE_RATE:  # an earlier version decoded to less
+        raise ShardError(
+            f"{schema.WAVEFORMS} has waveforms of {settings['sample_rate']} Hz, and features need "
+            f"{schema.LEAST_SAMPLE_RATE} Hz or more; make them again with: dvc repro"
+        )
     recipe = (FlacFeatureRecipe if settings["encoding"] == "flac" else FeatureRecipe)(params.features.f0_hz)
     derived = derive(recipe, schema.WAVEFORMS, schema.FEATURES, engine_for(load_runtime()))
     return f"{amount(derived.rows, 'clip')} in {amount(derived.shards, 'shard')}; {derived.computed} measured now"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,6 +17,7 @@ from pipeline.views.features.columns import COLUMNS
 from pipeline.views.features.recipe import FeatureRecipe, FlacFeatureRecipe
 from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.project import Project
+from tests.support.waveforms import waveforms_of
 
 RECIPE = FeatureRecipe((65.0, 500.0))
 
@@ -74,6 +77,15 @@ def test_the_stage_takes_every_encoding(staged: Project, encoding: str) -> None:
     staged.set(subsample__clips=10, waveforms__encoding=encoding)
     staged.stage("subsample", "waveforms", "features")
     assert pq.read_table(staged.root / schema.FEATURES).num_rows == 10
+
+
+def test_a_rate_too_low_is_an_error_that_says_what_is_needed(staged: Project) -> None:
+    before = features(staged)
+    shutil.rmtree(staged.root / schema.WAVEFORMS)
+    waveforms_of(staged.root / schema.WAVEFORMS, [np.zeros(4000, dtype=np.float32)], rate=4000)
+    with pytest.raises(ShardError, match="of 4000 Hz, and features need 8000 Hz or more"):
+        staged.stage("features")
+    assert features(staged) == before
 
 
 @pytest.mark.slow
