@@ -229,8 +229,6 @@ def _failed(options: argparse.Namespace, error: BaseException, message: str, sta
 
 
 if __name__ == "__main__":
-    # pydantic looks for plugins in the metadata of all that is installed, and there are none.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # What a command imports stays until it ends: to look for garbage in it takes a tenth of a second.
     gc.set_threshold(100_000)
     status = main()

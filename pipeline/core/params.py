@@ -6,162 +6,147 @@ module reads a dictionary of parameters or an environment variable.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeGuard, TypeVar, get_args
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from msgspec import Meta, field
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError
-
-
-class Settings(BaseModel):
-    """A section of a settings file: frozen, of exact types, without unknown keys."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+from pipeline.core.settings import NotShown, Rule, Settings, validated
 
 
 def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
-        raise PydanticCustomError("repeated", "names {twice} more than once", {"twice": ", ".join(twice)})
+        raise ValueError(f"names {', '.join(twice)} more than once")
     return values
 
 
 def _columns(values: tuple[str, ...]) -> tuple[str, ...]:
     unknown = [value for value in values if value not in schema.STRATUM_COLUMNS]
     if unknown:
-        raise PydanticCustomError(
-            "column",
-            "{unknown}: no metadata column; there are {known}",
-            {"unknown": ", ".join(unknown), "known": ", ".join(schema.STRATUM_COLUMNS)},
-        )
+        raise ValueError(f"{', '.join(unknown)}: no metadata column; there are {', '.join(schema.STRATUM_COLUMNS)}")
     return values
 
 
 def _allocation(value: Any) -> Any:
     power = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
     if value not in ("proportional", "equal") and not power:
-        raise PydanticCustomError("allocation", "should be proportional, equal or a power from 0 to 1")
-    return value
+        raise ValueError("should be proportional, equal or a power from 0 to 1")
+    return value if isinstance(value, str) else float(value)
 
 
 def _range(value: tuple[float, float]) -> tuple[float, float]:
     if not value[0] < value[1]:
-        raise PydanticCustomError("range", "should be two numbers, the smaller one first")
+        raise ValueError("should be two numbers, the smaller one first")
     return value
 
 
 def _splits(value: dict[str, float]) -> dict[str, float]:
     if abs(sum(value.values()) - 1) > 1e-9:
-        raise PydanticCustomError(
-            "splits", "fractions should add up to 1, not {sum}", {"sum": f"{sum(value.values()):g}"}
-        )
+        raise ValueError(f"fractions should add up to 1, not {sum(value.values()):g}")
     return dict(sorted(value.items()))  # the order of keys in a YAML file means nothing
 
 
 def _where(value: Any) -> Any:
     """Check ``stratify.where``: metadata columns, each with the values that may be drawn; null is a missing one."""
     if not isinstance(value, dict):
-        raise PydanticCustomError("where", "should be a list of values for each column, such as accent: [us]")
+        raise ValueError("should be a list of values for each column, such as accent: [us]")
     _columns(tuple(map(str, value)))
     for column, values in sorted(value.items()):
         kind = int if pa.types.is_integer(schema.RANKING_SCHEMA.field(column).type) else str
         listed = isinstance(values, list | tuple) and len(values) > 0
         if not listed or any(type(each) not in {kind, type(None)} for each in values):
             wanted = "whole numbers" if kind is int else "texts"
-            raise PydanticCustomError(
-                "where",
-                "{column}: should be a list of {wanted}, null for a missing value",
-                {"column": column, "wanted": wanted},
-            )
+            raise ValueError(f"{column}: should be a list of {wanted}, null for a missing value")
         if len(set(values)) < len(values):
-            raise PydanticCustomError("where", "{column}: lists a value more than once", {"column": column})
+            raise ValueError(f"{column}: lists a value more than once")
     return {column: tuple(values) for column, values in sorted(value.items())}  # the order of keys means nothing
 
 
 def _executor(value: str) -> str:
     if not _EXECUTOR.fullmatch(value):
-        raise PydanticCustomError(
-            "executor",
+        raise NotShown(
             "should be local, dask://HOST:PORT of a running scheduler, "
-            "or MODULE:FUNCTION that returns a concurrent.futures.Executor",
+            "or MODULE:FUNCTION that returns a concurrent.futures.Executor"
         )
     return value
 
 
 _EXECUTOR = re.compile(r"local|dask://(\[[0-9A-Fa-f:]+\]|[^\s/:@]+):[0-9]{1,5}|[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
-Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False), AfterValidator(_unique)]
-Columns = Annotated[Names, AfterValidator(_columns)]
-Seconds = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]], Field(strict=False)]
-SecondsRange = Annotated[Seconds, AfterValidator(_range)]
-Hertz = Annotated[float, Field(ge=20, le=2000)]  # of a voice
-Fraction = Annotated[float, Field(gt=0, le=1)]
+_LONGEST = 1e9  # seconds, some 30 years: not without end
+
+Text = Annotated[str, Meta(min_length=1)]
+Names = Annotated[tuple[Text, ...], Rule(_unique)]
+Columns = Annotated[Names, Rule(_columns)]
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0, le=_LONGEST)]
+Seconds = Annotated[float, Meta(ge=0, le=_LONGEST)]
+SecondsRange = Annotated[tuple[Seconds, Seconds], Rule(_range)]
+Hertz = Annotated[float, Meta(ge=20, le=2000)]  # of a voice
+Fraction = Annotated[float, Meta(gt=0, le=1)]
 
 
-class Stratify(Settings):
+class Stratify(Settings, frozen=True, kw_only=True):
     """Which rows are eligible, and in which order."""
 
-    tables: Annotated[Names, Field(min_length=1)]
+    tables: Annotated[Names, Meta(min_length=1)]
     strata: Columns
     require: Columns
-    where: Annotated[dict[str, tuple[str | int | None, ...]], BeforeValidator(_where)] = {}
-    allocation: Annotated[Literal["proportional", "equal"] | float, BeforeValidator(_allocation)]
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
-    splits: Annotated[dict[Annotated[str, Field(min_length=1)], Fraction], AfterValidator(_splits)]
-    min_up_votes: Annotated[int, Field(ge=0)] | None = None
-    max_down_votes: Annotated[int, Field(ge=0)] | None = None
+    where: Annotated[dict[str, tuple[str | int | None, ...]], Rule(_where, is_whole=True)] = field(default_factory=dict)
+    allocation: Annotated[Literal["proportional", "equal"] | float, Rule(_allocation, is_whole=True)]
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    splits: Annotated[dict[Text, Fraction], Rule(_splits)]
+    min_up_votes: Count | None = None
+    max_down_votes: Count | None = None
     min_net_votes: int | None = None
     estimated_seconds: SecondsRange | None = None
 
 
-class Subsample(Settings):
+class Subsample(Settings, frozen=True, kw_only=True):
     """How many clips, and which of them are rejected. Either `clips` or `hours` is given."""
 
-    clips: Annotated[int, Field(ge=1)] | None = None
-    hours: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    clips: Annotated[int, Meta(ge=1)] | None = None
+    hours: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
     seconds: SecondsRange
-    max_rejected: Annotated[float, Field(ge=0, le=1)]
+    max_rejected: Annotated[float, Meta(ge=0, le=1)]
     exclude: Names
 
-    @model_validator(mode="after")
-    def _one_size(self) -> Self:
+    def __post_init__(self) -> None:
         if (self.clips is None) == (self.hours is None):
-            raise PydanticCustomError("sizes", "should have either clips or hours, and not both")
-        return self
+            raise ValueError("should have either clips or hours, and not both")
 
 
-class Waveforms(Settings):
+class Waveforms(Settings, frozen=True):
     """How waveforms are decoded and stored."""
 
-    sample_rate: Annotated[int, Field(ge=schema.LEAST_SAMPLE_RATE, le=192_000)]
+    sample_rate: Annotated[int, Meta(ge=schema.LEAST_SAMPLE_RATE, le=192_000)]
     encoding: Literal["pcm16", "float32", "flac"]
 
 
-class Features(Settings):
+class Features(Settings, frozen=True):
     """What is measured of the waveforms."""
 
-    f0_hz: Annotated[tuple[Hertz, Hertz], Field(strict=False), AfterValidator(_range)]
+    f0_hz: Annotated[tuple[Hertz, Hertz], Rule(_range)]
 
 
-class Shards(Settings):
+class Shards(Settings, frozen=True):
     """How the outputs are cut into files."""
 
-    clips: Annotated[int, Field(ge=1, le=100_000)]
+    clips: Annotated[int, Meta(ge=1, le=100_000)]
 
 
-class Params(Settings):
+class Params(Settings, frozen=True, kw_only=True):
     """Everything that changes the result: params.yaml."""
 
-    snapshot: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    snapshot: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
     stratify: Stratify
     subsample: Subsample
     waveforms: Waveforms
@@ -169,18 +154,18 @@ class Params(Settings):
     shards: Shards
 
 
-class Runtime(Settings):
+class Runtime(Settings, frozen=True):
     """How to run, which changes no byte of any output: configs/runtime.yaml.
 
     Each key can be set by an environment variable instead, such as ``PIPELINE_WORKERS=4``.
     """
 
-    workers: Annotated[int, Field(ge=1)] | None = None
-    executor: Annotated[str, AfterValidator(_executor)] = "local"
-    connections: Annotated[int, Field(ge=1, le=64)] = 16
-    connect_timeout_seconds: Annotated[float, Field(gt=0)] = 10
-    read_timeout_seconds: Annotated[float, Field(gt=0)] = 30
-    retries: Annotated[int, Field(ge=0, le=20)] = 5
+    workers: Annotated[int, Meta(ge=1)] | None = None
+    executor: Annotated[str, Rule(_executor)] = "local"
+    connections: Annotated[int, Meta(ge=1, le=64)] = 16
+    connect_timeout_seconds: Positive = 10
+    read_timeout_seconds: Positive = 30
+    retries: Annotated[int, Meta(ge=0, le=20)] = 5
     transfer: Literal["ranges", "whole"] = "ranges"
 
     @property
@@ -189,8 +174,6 @@ class Runtime(Settings):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # macOS has none
         return self.workers or cores or 1
 
-
-Model = TypeVar("Model", bound=Settings)
 
 _MOST_VALUES = 100_000  # of a settings file; a sample has at most some thousands of exclusions
 
@@ -209,7 +192,7 @@ def load_params(path: Path = schema.PARAMS) -> Params:
 def load_runtime(path: Path = schema.RUNTIME) -> Runtime:
     """Read configs/runtime.yaml, with what the environment sets in its place."""
     values = read_yaml(path) if path.exists() else {}
-    for key in Runtime.model_fields:
+    for key in Runtime.__struct_fields__:
         text = os.environ.get(f"PIPELINE_{key.upper()}")
         if text is not None:
             values = {**values, key: _parsed(text, f"environment variable PIPELINE_{key.upper()}")}
@@ -268,57 +251,3 @@ def _require_bounded(value: Any, source: str) -> None:
             todo += inner.values()
         elif isinstance(inner, list):
             todo += inner
-
-
-def validated(model: type[Model], values: Any, source: str) -> Model:
-    """Make a `model` of `values`, or say everything that is wrong with them."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise ParameterError(source, [_sentence(model, problem) for problem in error.errors()]) from None
-
-
-def _sentence(model: type[Settings], problem: ErrorDetails) -> str:
-    location = [part for part in problem["loc"] if not isinstance(part, str) or "[" not in part]
-    path = ".".join(map(str, location)) or "(the whole file)"
-    if _may_be_secret(path):
-        path = "a key"
-    match problem["type"]:
-        case "extra_forbidden":
-            known = sorted(_section(model, location[:-1]).model_fields)
-            close = difflib.get_close_matches(str(location[-1]), known, n=1)
-            hint = f" (did you mean {close[0]}?)" if close else ""
-            return f"{path}: unknown key{hint}; known here: {', '.join(known)}"
-        case "missing":
-            return f"{path}: missing"
-        case "secret" | "executor":
-            return f"{path}: {problem['msg']}"  # the value is not to be shown
-    said = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    got = repr(problem["input"])
-    if _may_be_secret(said):  # it names the value, such as a kind of source that it does not know
-        allowed = problem.get("ctx", {}).get("expected_tags")
-        return f"{path}: {f'its kind should be one of {allowed}' if allowed else 'has a value that is not allowed'}"
-    if _may_be_secret(got):
-        return f"{path}: {said}"
-    return f"{path}: {said}; got {got}"
-
-
-def _may_be_secret(text: str) -> bool:
-    """Tell whether a text may hold a URL, which may hold a secret."""
-    return "://" in text or "@" in text
-
-
-def _section(model: type[Settings], location: list[int | str]) -> type[Settings]:
-    """Return the section at `location`, in which a part may also be the `kind` that tells one section from another."""
-    options = [model]
-    for part in location:
-        fields = [option.model_fields[str(part)].annotation for option in options if part in option.model_fields]
-        if fields:
-            options = [option for option in (fields[0], *get_args(fields[0])) if _is_section(option)]
-        else:
-            options = [option for option in options if part in get_args(option.model_fields["kind"].annotation)]
-    return options[0]
-
-
-def _is_section(annotation: Any) -> TypeGuard[type[Settings]]:
-    return isinstance(annotation, type) and issubclass(annotation, Settings)

@@ -60,7 +60,7 @@ def _about(params: Params, waveforms: Waveforms, receipt: Receipt) -> html.About
         citation=description.citation,
         snapshot=params.snapshot,
         facts=tuple((name, str(value)) for name, value in facts.items()),
-        parameters=html.flattened(params.model_dump()),
+        parameters=html.flattened(params.as_dict()),
         encoding=params.waveforms.encoding,
         sample_rate=waveforms.sample_rate,
         extends=_HUGGING_FACE.get(str(receipt.source.get("dataset")), f"other-{params.snapshot}"),

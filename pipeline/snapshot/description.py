@@ -9,12 +9,12 @@ from pathlib import Path, PurePath
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from msgspec import Meta
 
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError
-from pipeline.core.params import Settings, read_yaml, validated
+from pipeline.core.params import Text, read_yaml
+from pipeline.core.settings import NotShown, Rule, Settings, validated
 
 STORES = ("s3", "gs")  # object stores: pipeline/snapshot/remote/store.py
 _REMOTE = ("http", "https", *STORES)
@@ -38,38 +38,37 @@ def _without_secrets(path: str) -> str:
     Which keys of a query are signatures or tokens cannot be told by their names, so that none is taken.
     """
     if not path.isprintable():
-        raise PydanticCustomError("secret", "should have no control characters")
+        raise NotShown("should have no control characters")
     try:
         url = urlsplit(path)
     except ValueError:
-        raise PydanticCustomError("secret", f"should be a path, or a URL of {_SCHEMES}") from None
+        raise NotShown(f"should be a path, or a URL of {_SCHEMES}") from None
     if "://" not in path and url.scheme not in ("http", "https"):
         return path
     if "@" in url.netloc:
-        raise PydanticCustomError("secret", "should hold no user and password; docs/kaggle.md says where they belong")
+        raise NotShown("should hold no user and password; docs/kaggle.md says where they belong")
     if url.scheme not in _REMOTE or not url.hostname:
-        raise PydanticCustomError("secret", f"should be a path, or a URL of {_SCHEMES}")
+        raise NotShown(f"should be a path, or a URL of {_SCHEMES}")
     if "?" in path or "#" in path:
-        raise PydanticCustomError(
-            "secret",
+        raise NotShown(
             "should have no query and no fragment (? or #), which may hold a secret; "
-            "download the archive yourself, and give the path of the file",
+            "download the archive yourself, and give the path of the file"
         )
     return path
 
 
 def _folder(path: str) -> str:
     if "://" in _without_secrets(path):
-        raise PydanticCustomError("secret", "should be a folder on disk")
+        raise NotShown("should be a folder on disk")
     return path
 
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Place = Annotated[str, Field(min_length=1), AfterValidator(_without_secrets)]
-Folder = Annotated[str, Field(min_length=1), AfterValidator(_folder)]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Place = Annotated[Text, Rule(_without_secrets)]
+Folder = Annotated[Text, Rule(_folder)]
 
 
-class ArchiveSource(Settings):
+class ArchiveSource(Settings, frozen=True):
     """A zip or tar archive: on disk, at an http(s) URL, or in an object store."""
 
     kind: Literal["archive"]
@@ -97,12 +96,12 @@ class ArchiveSource(Settings):
         return {"kind": self.kind, "file": PurePath(self.url.path if self.url else self.path).name}
 
 
-class KaggleSource(Settings):
+class KaggleSource(Settings, frozen=True):
     """The archive of a Kaggle data set."""
 
     kind: Literal["kaggle"]
-    dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+/[A-Za-z0-9._-]+$")]
-    version: Annotated[int, Field(ge=1)]
+    dataset: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+/[A-Za-z0-9._-]+\Z")]
+    version: Annotated[int, Meta(ge=1)]
     is_remote: ClassVar[bool] = True
 
     def identity(self) -> dict[str, Any]:
@@ -110,7 +109,7 @@ class KaggleSource(Settings):
         return {"kind": self.kind, "dataset": self.dataset, "version": self.version}
 
 
-class DirectorySource(Settings):
+class DirectorySource(Settings, frozen=True):
     """The same tree, unpacked."""
 
     kind: Literal["directory"]
@@ -122,7 +121,7 @@ class DirectorySource(Settings):
         return {"kind": self.kind}
 
 
-class Description(Settings):
+class Description(Settings, frozen=True):
     """A snapshot's description: what it is, who says so, under which licence, and where it lies.
 
     Attributes
@@ -135,7 +134,7 @@ class Description(Settings):
     license: str
     citation: str
     format: Literal["kaggle-v1", "mozilla-tsv"]
-    source: Annotated[KaggleSource | ArchiveSource | DirectorySource, Field(discriminator="kind")]
+    source: KaggleSource | ArchiveSource | DirectorySource
     redistribution: bool | None = None
 
     @property

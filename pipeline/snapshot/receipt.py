@@ -7,28 +7,38 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from msgspec import Meta
 
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotError, TableError
 
-_STRICT = ConfigDict(strict=True, extra="forbid")
 _LARGEST_RECEIPT_BYTES = 1 << 20
 _REMEDY = "Make it with: dvc repro, or where DVC takes it for unchanged: dvc repro --force --downstream download"
 
-Count = Annotated[int, Field(ge=0, lt=1 << 63)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+
+
+class Identity(ABC):
+    """What recognises an archive or a folder when it is opened again: no path, no clock, no host."""
+
+    @abstractmethod
+    def content(self) -> dict[str, Any]:
+        """Return what is true of its bytes, wherever they lie."""
 
 
 @dataclass(frozen=True)
-class ArchiveIdentity:
-    """The identity of a zip archive: no path, no clock, no host.
+class ArchiveIdentity(Identity):
+    """The identity of a zip archive.
 
     Attributes
     ----------
@@ -46,7 +56,6 @@ class ArchiveIdentity:
     etag: str | None = None
     md5: str | None = None
     last_modified: str | None = None
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     def content(self) -> dict[str, Any]:
         """Return what is true of its bytes, wherever they lie."""
@@ -58,8 +67,8 @@ class ArchiveIdentity:
 
 
 @dataclass(frozen=True)
-class TarIdentity:
-    """The identity of a tar archive, gzipped or not: no path, no clock, no host.
+class TarIdentity(Identity):
+    """The identity of a tar archive, gzipped or not.
 
     Attributes
     ----------
@@ -81,7 +90,6 @@ class TarIdentity:
     etag: str | None = None
     md5: str | None = None
     last_modified: str | None = None
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     def content(self) -> dict[str, Any]:
         """Return what is true of its bytes, wherever they lie."""
@@ -93,12 +101,11 @@ class TarIdentity:
 
 
 @dataclass(frozen=True)
-class FolderIdentity:
+class FolderIdentity(Identity):
     """The identity of a folder: how many files it holds, and the SHA-256 of a list of their names and sizes."""
 
     files: Count
     listing_sha256: Sha256
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     def content(self) -> dict[str, Any]:
         """Return what is true of its files, wherever they lie."""
@@ -108,7 +115,6 @@ class FolderIdentity:
         return f"{self.files} files, list of names and sizes SHA-256 {self.listing_sha256}"
 
 
-Identity = ArchiveIdentity | TarIdentity | FolderIdentity
 _OF_OTHER_ENTRIES = frozenset({"directory_sha256", "sample_sha256", "members_sha256"})
 
 
@@ -136,7 +142,6 @@ class Receipt:
     members: Count
     identity: Identity
     tables: dict[str, Sha256] = field(default_factory=dict)
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     def verify(self, table: Path) -> None:
         """Make sure that a table is what `download` wrote.
@@ -161,14 +166,9 @@ class Receipt:
         return {name: value for name, value in self.identity.content().items() if name not in _OF_OTHER_ENTRIES}
 
 
-_RECEIPT = TypeAdapter(Receipt)
-
-
 def write_receipt(path: Path, receipt: Receipt) -> None:
     """Write a receipt as JSON: sorted keys, nothing that is unknown, the same bytes on every machine."""
-    known = asdict(receipt)
-    known["identity"] = {name: value for name, value in known["identity"].items() if value is not None}
-    path.write_bytes((json.dumps(known, indent=2, sort_keys=True) + "\n").encode())
+    path.write_bytes(_written(receipt))
 
 
 def read_receipt(path: Path = schema.RECEIPT) -> Receipt:
@@ -181,11 +181,13 @@ def read_receipt(path: Path = schema.RECEIPT) -> Receipt:
     """
     require_file(path)
     try:
-        if path.stat().st_size > _LARGEST_RECEIPT_BYTES:
-            raise _damaged(path)
-        return _RECEIPT.validate_json(path.read_bytes())
-    except (ValidationError, OSError):
+        data = path.read_bytes() if path.stat().st_size <= _LARGEST_RECEIPT_BYTES else b""
+        receipt = msgspec.json.decode(data, type=Receipt, dec_hook=_identity)
+    except (ValueError, RecursionError, OSError):
         raise _damaged(path) from None
+    if _written(receipt) != data:
+        raise _damaged(path)
+    return receipt
 
 
 def write_members(path: Path, members: pa.Table) -> None:
@@ -220,6 +222,20 @@ def require_file(path: Path) -> None:
         raise SnapshotError(f"{path}: no such file. Make it with: dvc repro download, or fetch it with: dvc pull")
     if not path.is_file():
         raise SnapshotError(f"{path}: is no regular file")
+
+
+def _written(receipt: Receipt) -> bytes:
+    known = asdict(receipt)
+    known["identity"] = {name: value for name, value in known["identity"].items() if value is not None}
+    return (json.dumps(known, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _identity(_: type[Identity], facts: Any) -> Identity:
+    """Return the identity of that kind which has these facts; ValidationError where none has."""
+    for kind in (ArchiveIdentity, TarIdentity):
+        with suppress(msgspec.ValidationError):
+            return msgspec.convert(facts, kind)
+    return msgspec.convert(facts, FolderIdentity)
 
 
 def _damaged(path: Path) -> SnapshotError:

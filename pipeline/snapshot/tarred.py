@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import TypeAdapter
 
 from pipeline.core import atomic, schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError
@@ -38,7 +38,6 @@ from pipeline.snapshot.tar import Stream, list_members
 _PIECE_BYTES = 1 << 20
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 12
 _IDENTITY, _MEMBERS, _POINTS = "identity.json", "members.parquet", "points"
-_TAR_IDENTITY = TypeAdapter(TarIdentity)
 
 log = logging.getLogger(__name__)
 
@@ -233,7 +232,7 @@ def _kept(kept: Path) -> TarIndex | None:
         return None
     try:
         with zipfile.ZipFile(kept) as archive:
-            identity = _TAR_IDENTITY.validate_json(archive.read(_IDENTITY))
+            identity = msgspec.json.decode(archive.read(_IDENTITY), type=TarIdentity)
             members = pq.ParquetFile(pa.BufferReader(archive.read(_MEMBERS))).read()
             return TarIndex(members.cast(schema.MEMBERS), identity, archive.read(_POINTS))
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError, NotImplementedError) as error:

@@ -184,7 +184,7 @@ def test_hours_are_the_shortest_prefix_that_reaches_them(staged: Project, shard_
 
 def subsample_of(project: Project, hours: float) -> dict[str, object]:
     """Return the section of params.yaml with hours in the place of clips."""
-    section = dict(load_params(project.root / "params.yaml").subsample)
+    section = load_params(project.root / "params.yaml").subsample.as_dict()
     return {**section, "seconds": [0.5, 20], "exclude": [], "hours": hours, "clips": None}
 
 

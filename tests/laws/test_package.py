@@ -234,7 +234,7 @@ def test_the_wheel_alone_reads_shards_from_another_folder(
         "from pipeline.core.schema import VERSION\n"
         "clips = open_waveforms(sys.argv[1])\n"
         "sums = [float(abs(clip.waveform).sum()) for clip in clips]\n"
-        "some = ('dvc', 'jinja2', 'pydantic', 'requests', 'soxr')\n"
+        "some = ('dvc', 'jinja2', 'msgspec', 'requests', 'soxr')\n"
         "there = [name for name in some if importlib.util.find_spec(name)]\n"
         "print(json.dumps([VERSION, len(clips), list(clips.metadata()['clip_id']), sums, there]))"
     )

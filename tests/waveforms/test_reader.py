@@ -61,7 +61,7 @@ def test_importing_the_package_loads_no_decoder_and_no_client() -> None:
         "dvc",
         "pandas",
         "matplotlib",
-        "pydantic",
+        "msgspec",
         "requests",
     }
 

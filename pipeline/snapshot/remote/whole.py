@@ -13,8 +13,8 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+import msgspec
 import requests
-from pydantic import TypeAdapter, ValidationError
 
 from pipeline.core import atomic
 from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError, TransferError
@@ -29,8 +29,6 @@ from pipeline.snapshot.tarred import kept_at, read_tar
 _MOST_DOWNLOADS = 3
 _KEPT_FREE_BYTES = 1 << 30  # of the disk, where the server does not say how long the archive is
 _PIECE_BYTES = 1 << 20  # a deadline for each, so that a server that has become slow is given up
-
-_SIDECAR = TypeAdapter(ServerIdentity)
 
 log = logging.getLogger(__name__)
 
@@ -220,8 +218,8 @@ def _say(path: Path, said: ServerIdentity) -> None:
 def _said(path: Path) -> ServerIdentity | None:
     """Return what the server said of the archive that lies at `path`, or is being downloaded; None where unknown."""
     try:
-        return _SIDECAR.validate_json(path.with_name(f"{path.name}.json").read_bytes())
-    except (OSError, ValidationError):
+        return msgspec.json.decode(path.with_name(f"{path.name}.json").read_bytes(), type=ServerIdentity)
+    except (ValueError, RecursionError, OSError):
         return None
 
 

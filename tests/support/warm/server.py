@@ -33,7 +33,7 @@ from tests.support.warm.client import limits
 # What stages and DVC's commands import, but for the parts that these bring along.
 LIBRARIES = """
     PIL.Image cloudpickle filelock jinja2 numpy pandas pyarrow.compute pyarrow.csv pyarrow.dataset pyarrow.fs
-    pyarrow.parquet pydantic ruamel.yaml scipy.fft scipy.sparse.csgraph soundfile soxr tqdm
+    pyarrow.parquet msgspec ruamel.yaml scipy.fft scipy.sparse.csgraph soundfile soxr tqdm
     dulwich.porcelain dulwich.worktree dvc_http dvc_s3 fsspec.implementations.memory networkx pygit2 pyparsing
 """.split()  # noqa: SIM905
 WHOLE = ("dvc", "dvc_render")  # all of their parts, which they import late
