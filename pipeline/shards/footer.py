@@ -49,6 +49,11 @@ class Footer(NamedTuple):
         found = self.data.rfind(key)
         return found + len(key) if found >= 0 else len(self.data)
 
+    def digest(self, name: str) -> str:
+        """Return the digits of a hash."""
+        place = self.place(name)
+        return self.data[place : place + len(BLANK)].decode()
+
     def filled(self, name: str, digest: str = BLANK) -> Footer:
         """Return a footer with a digest in its place."""
         place = self.place(name)

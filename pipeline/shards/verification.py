@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.core.errors import ShardError
-from pipeline.shards import digests
 from pipeline.shards.sealed import AnySeal, Shard
 
 Key = TypeVar("Key", bound=Hashable)
@@ -37,7 +36,6 @@ def verifying(shards: Mapping[Key, Shard[Any]]) -> Iterator[Iterator[Key]]:
             return True
         return False
 
-    digests.begin_no_more()
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
         yield compress(shards, pool.map(is_damaged, shards.values()))
