@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from tests.support import warm
 from tests.support.project import STAGES, Once, Project, copy_of_this_project
 
 SLOW_FIXTURES = {"made", "made_once", "browser", "librosa"}
@@ -21,6 +22,13 @@ SLOW_FIXTURES = {"made", "made_once", "browser", "librosa"}
 def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
     """Return one more than pytest-xdist would: tests wait, too, for processes, servers and the disk."""
     return (yield) + 1
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest-xdist's processes share one server: each of its own would import everything once more."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        commands = warm.folder()
+        os.environ.update({warm.SHARED: str(commands)} if commands else {})
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups

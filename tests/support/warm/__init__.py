@@ -23,6 +23,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+SHARED = "PIPELINE_TESTS_WARM"  # a variable: the folder of a server that several processes of tests share
 _HERE = Path(__file__).parent
 _ENVIRONMENT = dict(os.environ)  # before any test changes it
 
@@ -30,6 +31,8 @@ _ENVIRONMENT = dict(os.environ)  # before any test changes it
 @functools.cache
 def folder() -> Path | None:
     """Start a server that ends with this process; return the folder of its commands, or nothing where it cannot be."""
+    if SHARED in os.environ:
+        return Path(os.environ[SHARED])
     if sys.platform != "linux":
         return None
     commands = Path(tempfile.mkdtemp(prefix="warm-"))

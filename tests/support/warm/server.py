@@ -41,6 +41,7 @@ WHOLE = ("dvc", "dvc_render")  # all of their parts, which they import late
 READ_LATE = (
     *("_", "AWS_", "DVC_", "GIT_", "HOME", "KAGGLE_", "OLDPWD", "PATH", "PIPELINE_", "PWD", "PYTEST_", "SHLVL"),
     *("NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "KMP_"),  # KMP_: sklearn sets some, for a library not here
+    *("COLUMNS", "LINES"),  # readline sets them, which pytest imports
 )
 # How multiprocessing starts the server that it forks workers from, and the one that sweeps up after them.
 MULTIPROCESSING = tuple(f"from multiprocessing.{name} import main;" for name in ("forkserver", "resource_tracker"))
