@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core import atomic
-from pipeline.shards.footer import Footer
+from pipeline.shards.footer import Footer, require_regular
 
 FOLDER = Path(".dvc/tmp")  # what DVC keeps for itself lies there, too; where there is no DVC, nothing is remembered
 _BOOT = Path("/proc/sys/kernel/random/boot_id")  # another one after each start of Linux; elsewhere, nothing is, either
@@ -76,7 +76,11 @@ def _remember(folder: str | None, before: Mapping[Path, _Identity]) -> None:
 
 
 def _identities(folder: str | None) -> dict[Path, _Identity]:
-    return {path: _identity(path) for path in sorted(Path(folder).glob("part-*.parquet"))} if folder else {}
+    found = {}
+    for path in sorted(Path(folder).glob("part-*.parquet")) if folder else []:
+        with suppress(OSError):  # a link that leads nowhere
+            found[path] = _identity(path)
+    return found
 
 
 def _identity(path: Path) -> _Identity:
@@ -85,5 +89,6 @@ def _identity(path: Path) -> _Identity:
 
 
 def _sealed_sha256(path: Path) -> str:
+    require_regular(path)
     with path.open("rb") as file:
         return Footer.read(file).digest("content_sha256")

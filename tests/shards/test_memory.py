@@ -169,6 +169,16 @@ def test_a_run_ends_well_where_nothing_can_be_remembered() -> None:
     assert remembered(*SHARDS) == [False] * 3
 
 
+@pytest.mark.parametrize("target", ["nowhere", SHARDS[1].name])
+def test_a_link_that_leads_nowhere_is_left_to_the_stage(target: str) -> None:
+    SHARDS[1].unlink()
+    SHARDS[1].symlink_to(target)
+    with memory.kept(str(FOLDER)):
+        SHARDS[1].unlink()
+        write_numbers(SHARDS[1], [7])
+    assert remembered(*SHARDS) == [True] * 3
+
+
 def test_a_shard_of_that_name_on_another_file_system_is_read(tmp_path: Path) -> None:
     elsewhere = pyarrow.fs.SubTreeFileSystem(str(tmp_path / "elsewhere"), pyarrow.fs.LocalFileSystem())
     shutil.copytree("data", "elsewhere/data")
