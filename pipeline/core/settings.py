@@ -114,6 +114,8 @@ def _leaf(kind: Any, value: Any) -> Any:
     if get_origin(kind) is Literal and value not in get_args(kind):
         *most, last = map(repr, get_args(kind))
         raise ValueError(f"should be {', '.join(most)} or {last}")
+    if isinstance(value, set):  # msgspec would take it, in an order that changes from run to run
+        raise ValueError("should be a list, and is a set")
     rules = [
         each for part in (kind, *get_args(kind)) for each in getattr(part, "__metadata__", ()) if type(each) is Rule
     ]
