@@ -7,6 +7,7 @@ redirect has a signature of its own, which may expire, and which must never be s
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -15,7 +16,7 @@ import struct
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,8 +29,8 @@ STORAGE = "storage.test"
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
-class Content(Protocol):
-    """The archive that is served."""
+class Content(Hashable, Protocol):
+    """The archive that is served; one with other bytes is another."""
 
     def size(self) -> int:
         """How many bytes it has."""
@@ -51,6 +52,12 @@ class FileContent:
         with self.path.open("rb") as file:
             file.seek(start)
             return file.read(stop - start)
+
+
+@functools.cache  # storage gives it with every part
+def md5_of(content: Content) -> str:
+    """Return the digest of a whole archive in base64."""
+    return b64encode(hashlib.md5(content.part(0, content.size())).digest()).decode()
 
 
 @dataclass(frozen=True)
@@ -272,8 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fake.etag:
             headers["ETag"] = '"another"' if kind == "etag" else self.fake.etag
         if self.fake.md5:
-            digest = hashlib.md5(self.fake.content.part(0, size)).digest()  # storage gives it of the whole
-            headers["x-goog-hash"] = f"crc32c=AAAAAA==,md5={b64encode(digest).decode()}"
+            headers["x-goog-hash"] = f"crc32c=AAAAAA==,md5={md5_of(self.fake.content)}"
         if status == 206 and kind != "no_content_range":
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
         if kind == "no_length" or not self.fake.length:

@@ -580,16 +580,17 @@ def test_a_changed_archive_is_an_error_not_a_mixture(
     shutil.copytree(opened, "data")
     data = bytearray(archive.read_bytes())
     work.fake.etag = '"two"'
-    Path("other.zip").write_bytes(data)
-    work.fake.content = FileContent(Path("other.zip").absolute())
+    same, changed = Path("same.zip").absolute(), Path("changed.zip").absolute()
+    same.write_bytes(data)
+    work.fake.content = FileContent(same)
     assert work.run("subsample") == 0  # the same archive under another ETag: its index says so
     shutil.rmtree(schema.CLIPS)
     identity = read_receipt().identity
     assert isinstance(identity, ArchiveIdentity)
     at = identity.directory_offset + 17
     data[at] ^= 1  # in the CRC-32 of the first member
-    Path("other.zip").write_bytes(data)
-    work.fake.etag = '"three"'
+    changed.write_bytes(data)
+    work.fake.content, work.fake.etag = FileContent(changed), '"three"'
     assert work.run("subsample") == 1
     assert "changed since it was opened" in no_secrets(work, capfd)
     assert not schema.CLIPS.exists()
