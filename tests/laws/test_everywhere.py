@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import s3fs
 
 from pipeline.core.params import Runtime
 from pipeline.engines import engine_for
@@ -58,7 +57,6 @@ def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             case "http":
                 yield {"kind": "archive", "path": stack.enter_context(FakeKaggle(FileContent(DEMO)).serving()).url}
             case "s3":
-                s3fs.S3FileSystem.clear_instance_cache()
                 shutil.copy(DEMO, folder)
                 stack.enter_context(object_store.serving()).put(folder, "demo")
                 yield {"kind": "archive", "path": f"s3://{BUCKET}/demo/{DEMO.name}"}

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import s3fs
 
 from pipeline import open_waveforms
 from tests.support import object_store
@@ -21,7 +20,6 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def store() -> Iterator[ObjectStore]:
-    s3fs.S3FileSystem.clear_instance_cache()
     with object_store.serving() as store:
         yield store
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
-from werkzeug.serving import WSGIRequestHandler
+
+if TYPE_CHECKING:
+    from moto.server import ThreadedMotoServer
 
 KEY, SECRET = "AKIATESTTESTTESTTEST", "a-secret-that-nobody-may-see"
 BUCKET = "shelf"
@@ -53,9 +53,9 @@ class ObjectStore:
 
     def put(self, folder: Path, name: str) -> None:
         """Store the files of a folder under a name."""
-        client = boto3.client("s3", endpoint_url=self.url, aws_access_key_id=KEY, aws_secret_access_key=SECRET)
+        s3 = client()
         for path in folder.iterdir():
-            client.put_object(Bucket=BUCKET, Key=f"{name}/{path.name}", Body=path.read_bytes())
+            s3.put_object(Bucket=BUCKET, Key=f"{name}/{path.name}", Body=path.read_bytes())
 
     def goes_away_after(self, puts: int) -> None:
         """Stop to serve after so many more objects."""
@@ -63,8 +63,7 @@ class ObjectStore:
 
     def comes_back(self) -> None:
         """Serve again, at the same place, with what was stored."""
-        self.server = ThreadedMotoServer("127.0.0.1", self.port, verbose=False)
-        self.server.start()
+        self.server = _started(self.port)
 
     def objects(self) -> list[str]:
         """Return the keys of all objects that were put since the requests were cleared."""
@@ -82,17 +81,44 @@ class ObjectStore:
                 threading.Thread(target=self.server.stop).start()
 
 
+# What they import takes a while, and most processes of a test run need none of it.
+
+
+def client() -> Any:
+    """Return a client of the server that is serving, which the environment names."""
+    import boto3
+
+    return boto3.client("s3")
+
+
+def forget() -> None:
+    """Let no file system of this process remember a server, or what it said."""
+    from s3fs import S3FileSystem
+
+    S3FileSystem.clear_instance_cache()
+
+
+def _started(port: int) -> ThreadedMotoServer:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
+    server.start()
+    return server
+
+
 @contextmanager
 def serving() -> Iterator[ObjectStore]:
     """Serve an empty bucket."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    from werkzeug.serving import WSGIRequestHandler
+
+    forget()
+    server = _started(0)
     with pytest.MonkeyPatch.context() as patch:
-        server.start()
         store = ObjectStore(server, server.get_host_and_port()[1])
         patch.setattr(WSGIRequestHandler, "log_request", lambda handler, *_: store.note(handler))
         for name, value in store.variables.items():
             patch.setenv(name, value)
-        boto3.client("s3", endpoint_url=store.url).create_bucket(Bucket=BUCKET)
+        client().create_bucket(Bucket=BUCKET)
         store.requests.clear()
         yield store
         store.server.stop()

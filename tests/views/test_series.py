@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.signal
 
 from pipeline.views import padding, series
 from pipeline.waveforms.reader import Waveforms
@@ -59,6 +58,8 @@ def test_windows_longer_than_all_clips_are_none(clips: Waveforms) -> None:
 @pytest.mark.parametrize("seconds", [0.01, 0.5, 3.0])
 @pytest.mark.parametrize("rate", [100, 1000])
 def test_envelopes_are_means_of_the_analytic_signal(clips: Waveforms, rate: int, seconds: float) -> None:
+    from scipy.signal import hilbert  # slow to import, in each worker
+
     drawn, lengths = series.envelopes(clips, rate=rate, seconds=seconds)
     hop, wanted = RATE // rate, round(seconds * RATE)
     assert drawn.shape == (len(LENGTHS), 1, wanted // hop)
@@ -68,7 +69,7 @@ def test_envelopes_are_means_of_the_analytic_signal(clips: Waveforms, rate: int,
         assert length == len(cut) // hop
         assert not row[length:].any()
         if length:
-            magnitude = np.abs(scipy.signal.hilbert(cut.astype(np.float64)))[: length * hop]
+            magnitude = np.abs(hilbert(cut.astype(np.float64)))[: length * hop]
             np.testing.assert_allclose(row[:length], magnitude.reshape(length, hop).mean(axis=1), atol=1e-5)
 
 

@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 import pyarrow.fs
 import pytest
-import s3fs
 
 from pipeline import Waveforms, open_waveforms
 from pipeline.core import stores
@@ -46,7 +45,7 @@ def store(staged_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(autouse=True)
 def nothing_is_kept(store: ObjectStore) -> None:
-    s3fs.S3FileSystem.clear_instance_cache()
+    object_store.forget()
     store.requests.clear()
 
 

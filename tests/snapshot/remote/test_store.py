@@ -7,10 +7,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import fsspec
 import pytest
-import s3fs
 from fsspec.implementations.memory import MemoryFileSystem
 
 from pipeline.core.errors import PipelineError, SnapshotChanged
@@ -39,14 +37,13 @@ def receipt_of(opened: Opened) -> Receipt:
 
 
 def put(data: bytes) -> None:
-    boto3.client("s3").put_object(Bucket=BUCKET, Key=f"archives/{DEMO.name}", Body=data)
+    object_store.client().put_object(Bucket=BUCKET, Key=f"archives/{DEMO.name}", Body=data)
 
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
-    s3fs.S3FileSystem.clear_instance_cache()
     with object_store.serving() as store:
         put(DEMO.read_bytes())
         store.requests.clear()
@@ -101,7 +98,7 @@ def test_a_pinned_archive_is_copied_whole_and_verified(tmp_path: Path, monkeypat
 
 
 def refusal(path: str = URL) -> str:
-    s3fs.S3FileSystem.clear_instance_cache()
+    object_store.forget()
     with pytest.raises(PipelineError) as caught:
         open_snapshot(described(path), RUNTIME)
     said = str(caught.value)
