@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import importlib
+import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,10 +27,16 @@ def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let pytest-xdist's processes share one server: each of its own would import everything once more."""
+    """Let Ctrl-C arrive, and pytest-xdist's processes share one server, of which the workers of stages are forks, too.
+
+    A background job ignores Ctrl-C. Each server, and each worker that is started, would import everything again.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         commands = warm.folder()
         os.environ.update({warm.SHARED: str(commands)} if commands else {})
+    if warm.SHARED in os.environ:
+        multiprocessing.set_executable(str(Path(os.environ[warm.SHARED], "python")))
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups

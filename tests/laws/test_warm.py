@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import forkserver, get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import warm
 from tests.support.project import Project, environment, warm_environment
 
 pytestmark = [
@@ -84,6 +87,17 @@ def test_a_signal_and_an_exception_end_it_as_ever(project: Project) -> None:
     raised = project.try_run("python", "-m", "pipeline", "raise")
     assert raised.returncode == 1
     assert raised.stderr.endswith("ZeroDivisionError: division by zero\n")
+
+
+@pytest.mark.skipif(warm.SHARED not in os.environ, reason="a process of its own starts its workers")
+def test_workers_of_the_tests_own_processes_are_forks() -> None:
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # it may be of a test with an environment of its own
+    with ProcessPoolExecutor(1, get_context("forkserver")) as pool:
+        assert "dvc.repo" in pool.submit(modules).result()
+
+
+def modules() -> set[str]:
+    return set(sys.modules)
 
 
 def test_it_ends_with_who_started_it(project: Project) -> None:
