@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 
 from pipeline.report import card, numbers
-from tests.support.materials import ABOUT, ODD, material, with_columns
+from tests.support.materials import ABOUT, ODD, material, odd_material, with_columns
 
 STRATA = ("gender", "age")
 # What DVC's own dependency reads Markdown with; tables and strikethrough are GitHub's.
@@ -35,7 +35,7 @@ LIVE = (
 
 @pytest.mark.parametrize("name", ODD)
 def test_the_card_has_a_head_that_yaml_reads_and_no_html(name: str) -> None:
-    text = card.render(numbers.summarise(ODD[name], STRATA, "proportional"), ABOUT)
+    text = card.render(numbers.summarise(odd_material(name), STRATA, "proportional"), ABOUT)
     _, head, body = text.split("---\n", 2)
     said = YAML(typ="safe").load(head)
     assert said["license"] == "cc0-1.0"

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.report import comparison, numbers
-from tests.support.materials import ODD, material
+from tests.support.materials import material, odd_material
 
 
 def test_columns_and_strata_are_counted_as_pandas_counts_them() -> None:
@@ -39,13 +39,13 @@ def test_exact_shares_of_strata_and_of_levels_add_up_to_the_sample(allocation: s
 
 
 def test_without_strata_the_report_still_compares_the_documented_columns() -> None:
-    report = numbers.summarise(ODD["one stratum"], (), "proportional")
+    report = numbers.summarise(odd_material("one stratum"), (), "proportional")
     assert [column.name for column in report.columns] == ["age", "gender", "accent"]
     assert report.metrics["strata"] == 1
 
 
 def test_rare_values_of_a_column_are_summed_up() -> None:
-    made = ODD["a hundred strata"]
+    made = odd_material("a hundred strata")
     (column,) = numbers.summarise(made, ("age",), "proportional").columns
     assert column.levels[-1].name == f"{column.rarer} others"
     assert sum(level.population for level in column.levels) == len(made.population)
@@ -53,7 +53,7 @@ def test_rare_values_of_a_column_are_summed_up() -> None:
 
 
 def test_a_missing_value_is_a_level_of_its_own() -> None:
-    (column,) = numbers.summarise(ODD["no ages"], ("age",), "proportional").columns
+    (column,) = numbers.summarise(odd_material("no ages"), ("age",), "proportional").columns
     assert [(level.name, level.population) for level in column.levels] == [(comparison.MISSING, 60)]
 
 

@@ -13,7 +13,7 @@ from pipeline.audio.mel import MELS
 from pipeline.report import html, numbers
 from pipeline.report.material import Material
 from tests.support.browser import Page, chromium, find_chromium
-from tests.support.materials import ABOUT, ODD, SCRIPT, exhibit, furthest
+from tests.support.materials import ABOUT, ODD, SCRIPT, exhibit, furthest, odd_material
 from tests.support.project import Project
 
 CHROMIUM = find_chromium()
@@ -61,26 +61,26 @@ def test_every_picture_and_player_is_said_in_words(reported_once: Project) -> No
 
 @pytest.mark.parametrize("name", ODD)
 def test_what_stands_in_a_table_shows_as_text(name: str) -> None:
-    text = rendered(ODD[name], () if name == "one stratum" else STRATA)
+    text = rendered(odd_material(name), () if name == "one stratum" else STRATA)
     assert "<script" not in text
     assert "&lt;script&gt;" in text
     assert text.rstrip().endswith("</html>")
 
 
 def test_a_sample_without_rejected_clips_says_so() -> None:
-    assert "None: all 30 clips that were examined are good." in rendered(ODD["nothing rejected"])
+    assert "None: all 30 clips that were examined are good." in rendered(odd_material("nothing rejected"))
 
 
 def test_silence_and_what_is_missing_have_words() -> None:
-    text = rendered(ODD["digital silence"])
+    text = rendered(odd_material("digital silence"))
     assert "−∞\N{NO-BREAK SPACE}dB" in text
     assert "(no sentence)" in text
     assert "inf" not in re.sub(r"base64,[^\"]*|[a-z]*inf[a-z]+|[a-z]+inf", "", text)
 
 
 def test_a_hundred_strata_are_all_there_most_of_them_folded() -> None:
-    report = numbers.summarise(ODD["a hundred strata"], STRATA, "proportional")
-    text = rendered(ODD["a hundred strata"])
+    report = numbers.summarise(odd_material("a hundred strata"), STRATA, "proportional")
+    text = rendered(odd_material("a hundred strata"))
     assert report.metrics["strata"] >= 100
     assert all(f">{stratum.name}</th>" in text for stratum in report.strata)
     assert f"{len(report.strata) - 20} smaller strata" in text
@@ -155,9 +155,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 def files(reported_once: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     paths = {"the demo": reported_once.root / "reports/report.html"}
-    for number, (name, made) in enumerate(ODD.items()):
+    for number, name in enumerate(ODD):
         paths[name] = folder / f"{number}.html"
-        paths[name].write_text(rendered(made))
+        paths[name].write_text(rendered(odd_material(name)))
     return paths
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.report import numbers
 from pipeline.sampling.sentences import normalise
-from tests.support.materials import ODD, material
+from tests.support.materials import ODD, material, odd_material
 from tests.support.project import Project
 
 VALID = ("valid-train", "valid-dev", "valid-test")
@@ -91,14 +91,14 @@ def test_words_are_counted_as_pandas_counts_them(metrics: dict[str, Any], shards
 
 @pytest.mark.parametrize("name", ODD)
 def test_an_odd_sample_has_the_same_keys_and_numbers_that_json_can_say(name: str) -> None:
-    odd = numbers.summarise(ODD[name], ("gender", "age"), "proportional").metrics
+    odd = numbers.summarise(odd_material(name), ("gender", "age"), "proportional").metrics
     usual = numbers.summarise(material(), ("gender", "age"), "proportional").metrics
     assert [key for key in odd if "split_" not in key] == [key for key in usual if "split_" not in key]
     assert json.loads(json.dumps(odd, allow_nan=False)) == odd
 
 
 def test_silence_is_counted_and_left_out_of_the_levels() -> None:
-    report = numbers.summarise(ODD["digital silence"], (), "proportional")
+    report = numbers.summarise(odd_material("digital silence"), (), "proportional")
     assert report.metrics["silent_clips"] == report.metrics["accepted"] == 30
     assert report.metrics["peak_dbfs_median"] is None
     (levels,) = [each for each in report.histograms if each.key == "levels"]

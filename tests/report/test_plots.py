@@ -9,14 +9,14 @@ import pytest
 
 from pipeline.core import schema
 from pipeline.report import numbers, plots
-from tests.support.materials import ODD, SCRIPT, material, with_columns
+from tests.support.materials import ODD, SCRIPT, material, odd_material, with_columns
 
 SVG = "{http://www.w3.org/2000/svg}"
 STRATA = ("gender", "age")
 
 
 def drawn(name: str, strata: tuple[str, ...] = STRATA) -> dict[str, ET.Element]:
-    pictures = plots.overview(numbers.summarise(ODD[name], strata, "proportional"))
+    pictures = plots.overview(numbers.summarise(odd_material(name), strata, "proportional"))
     return {key: ET.fromstring(svg) for key, svg in pictures.items()}
 
 

@@ -15,7 +15,7 @@ from pipeline.clips import originals
 from pipeline.core import schema
 from pipeline.report import exhibits, histograms, voices
 from pipeline.report.material import Material
-from tests.support.materials import ODD, material, with_columns
+from tests.support.materials import ODD, material, odd_material, with_columns
 from tests.support.project import Project
 
 VOICE = ("f0_median_hz", "words_per_second", "speech_start_seconds", "speech_end_seconds")
@@ -72,7 +72,7 @@ def test_the_keys_are_those_that_the_documentation_lists() -> None:
 
 @pytest.mark.parametrize("name", ODD)
 def test_an_odd_sample_has_the_same_keys(name: str) -> None:
-    made = voices.metrics(ODD[name])
+    made = voices.metrics(odd_material(name))
     assert list(made) == list(voices.metrics(material()))
     assert json.loads(json.dumps(made, allow_nan=False)) == made
 
@@ -82,7 +82,7 @@ def test_an_odd_sample_has_the_same_keys(name: str) -> None:
 
 @pytest.mark.parametrize("name", ODD)
 def test_every_clip_is_in_one_gender_and_every_voice_in_one_bin(name: str) -> None:
-    odd = ODD[name]
+    odd = odd_material(name)
     made = voices.summarise(odd)
     assert sum(gender.clips for gender in made.genders) == len(odd.sample)
     voiced = int(odd.features["f0_median_hz"].to_pandas().notna().sum())
@@ -108,7 +108,7 @@ def test_of_many_genders_the_rare_ones_are_put_together() -> None:
 
 
 def test_a_sample_in_which_nobody_speaks_has_no_numbers() -> None:
-    made = voices.summarise(ODD["digital silence"])
+    made = voices.summarise(odd_material("digital silence"))
     assert {(gender.voiced, gender.f0_quartiles_hz, gender.speech_share) for gender in made.genders} == {
         (0, None, None)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 from typing import Any
@@ -150,14 +151,21 @@ def exhibit(text: str | None, mp3: bytes | None = b"ID3", *, silent: bool = Fals
     return Exhibit(clip, sound.draw(samples, 16_000), mp3)
 
 
-ODD = {
-    "one clip": material(1, rejected=0),
-    "nothing rejected": material(rejected=0),
-    "one stratum": material(strata=()),
-    "a hundred strata": material(400, levels=100),
-    "no ages": material(ages=False),
-    "no genders": material(genders=0),
-    "seven genders": material(genders=7),
-    "digital silence": material(silent=True),
-    "script in the sentences": material(text=SCRIPT),
+# The options of `material`, by what is odd about it.
+ODD: dict[str, dict[str, Any]] = {
+    "one clip": {"clips": 1, "rejected": 0},
+    "nothing rejected": {"rejected": 0},
+    "one stratum": {"strata": ()},
+    "a hundred strata": {"clips": 400, "levels": 100},
+    "no ages": {"ages": False},
+    "no genders": {"genders": 0},
+    "seven genders": {"genders": 7},
+    "digital silence": {"silent": True},
+    "script in the sentences": {"text": SCRIPT},
 }
+
+
+@functools.cache
+def odd_material(name: str) -> Material:
+    """Return one of the odd materials, made when it is first asked for."""
+    return material(**ODD[name])
