@@ -271,6 +271,7 @@ def test_wrong_usage_is_told_from_failure(capsys: pytest.CaptureFixture[str]) ->
     assert "download" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_stops_early_is_no_failure(staged: Project, unbuffered: str) -> None:
     reading, writing = os.pipe()
