@@ -180,8 +180,8 @@ def test_a_scheduler_that_says_nothing_or_has_no_worker_ends_in_time(
         with pytest.raises(WorkerError, match=r"has no workers; start one on each machine with: dask worker 127"):
             engine.examined()
         empty.process.send_signal(signal.SIGSTOP)
-        os.waitpid(empty.process.pid, os.WUNTRACED)  # it answers until it has stopped
         try:
+            os.waitpid(empty.process.pid, os.WUNTRACED)  # it answers until it has stopped
             with pytest.raises(WorkerError, match="no Dask scheduler can be reached"):
                 DaskCluster(empty.address, connect_seconds=0.5, silence_seconds=0.5).examined()
         finally:
