@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the package is not installed, it lies here
 
 from pipeline.snapshot.archive import LocalFile, Member  # noqa: E402
-from pipeline.snapshot.tarred import TarSnapshot, kept_at, read_tar  # noqa: E402
+from pipeline.snapshot.tar_snapshot import TarSnapshot, kept_at, read_tar  # noqa: E402
 
 CLIP_BYTES = 24_000
 FOLDER = "cv-corpus-17.0-2024-03-15/en/clips"

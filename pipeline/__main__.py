@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
-        with interrupts.given_again():
+        with interrupts.redeliver_sigint():
             return int(options.run(options))
     except KeyboardInterrupt as error:
         return _failed(options, error, "interrupted; what is done is kept, run it again to go on", 130)
@@ -109,7 +109,7 @@ def _add_command(commands: Any, name: str, description: str, run: Command) -> ar
 
 def _imported(module: str) -> Any:
     """Import what a command needs, and no other does; an extension module is not interrupted half-way."""
-    with interrupts.held():
+    with interrupts.defer_sigint():
         return importlib.import_module(module)
 
 
@@ -117,7 +117,10 @@ def _run_stage(options: argparse.Namespace) -> int:
     wing, _, shards = STAGES[options.command]
     stage = _imported(f"pipeline.{wing}.stage")
     _imported("pipeline.core.pandas_later").put_off()
-    with _imported("pipeline.core.atomic").alone(options.command), _imported("pipeline.shards.memory").kept(shards):
+    with (
+        _imported("pipeline.core.atomic").exclusive_lock(options.command),
+        _imported("pipeline.shards.memory").kept(shards),
+    ):
         _say(f"{options.command}: {printable_lines(stage.run())}")
     return 0
 
@@ -181,7 +184,7 @@ def _run_verify(options: argparse.Namespace) -> int:
 
 def _run_publish(options: argparse.Namespace) -> int:
     publication = _imported("pipeline.commands.publish.publication")
-    with _imported("pipeline.core.atomic").alone(options.command):
+    with _imported("pipeline.core.atomic").exclusive_lock(options.command):
         said = publication.run(options.place, options.to, owner=options.owner, force=options.force)
     _say(f"publish: {printable_lines(said)}")
     return 0
@@ -189,7 +192,7 @@ def _run_publish(options: argparse.Namespace) -> int:
 
 def _run_transcribe(options: argparse.Namespace) -> int:
     transcribe = _imported("pipeline.commands.transcribe")
-    with _imported("pipeline.core.atomic").alone(options.command):
+    with _imported("pipeline.core.atomic").exclusive_lock(options.command):
         _say(f"transcribe: {transcribe.run(options.engine, options.model)}")
     return 0
 

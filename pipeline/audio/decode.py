@@ -87,7 +87,7 @@ def decode(mp3: bytes) -> tuple[Float32, int]:
 def _opened(mp3: bytes) -> Iterator[soundfile.SoundFile]:
     """Open a clip as a file in memory; from a BytesIO, libsndfile reads by hundreds of calls of Python."""
     if not hasattr(os, "memfd_create"):  # not Linux
-        with interrupts.held(), soundfile.SoundFile(io.BytesIO(mp3)) as file:  # Ctrl-C in a call ends it early
+        with interrupts.defer_sigint(), soundfile.SoundFile(io.BytesIO(mp3)) as file:  # Ctrl-C in a call ends it early
             yield file
         return
     with os.fdopen(os.memfd_create("mp3"), "w+b") as memory:
@@ -166,7 +166,7 @@ def decoder_versions() -> dict[str, str]:
 @cache
 def _soxr() -> Any:
     """Import soxr: who only reads waveforms need not have it. Its extension module aborts the process at a Ctrl-C."""
-    with interrupts.held():
+    with interrupts.defer_sigint():
         return importlib.import_module("soxr")
 
 

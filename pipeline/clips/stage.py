@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipeline.clips.candidates import Candidates, Goal
 from pipeline.clips.check import Check
-from pipeline.clips.mp3_shards import ClipShards, Rejection, Tally, wanted_seal
+from pipeline.clips.writer import ClipShardWriter, Rejection, Tally, wanted_seal
 from pipeline.core import atomic, schema
 from pipeline.core.errors import SampleError
 from pipeline.core.params import Subsample, load_params, load_runtime
@@ -48,7 +48,7 @@ def run() -> str:
     candidates = Candidates(order, index, wanted.exclude, receipt.format)
     seal = wanted_seal(params, description, receipt.source_identity())
     local = not description.source.is_remote
-    clips = ClipShards(candidates, Check(wanted.seconds), params.shards.clips, seal, local=local)
+    clips = ClipShardWriter(candidates, Check(wanted.seconds), params.shards.clips, seal, local=local)
     goal = Goal.of(wanted)
     tally = Tally(wanted.max_rejected)
     reopen = partial(reopen_snapshot, description, runtime, receipt)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline.clips.candidates import Candidate, Candidates, Goal
 from pipeline.clips.check import Check
-from pipeline.clips.mp3_shards import ClipsSeal, Earlier, wanted_seal
+from pipeline.clips.writer import ClipsSeal, Earlier, wanted_seal
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, ShardError, SnapshotError
 from pipeline.core.params import Params, load_params

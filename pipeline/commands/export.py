@@ -13,7 +13,7 @@ import pandas as pd
 import soundfile
 
 from pipeline.audio import decode
-from pipeline.clips import originals
+from pipeline.clips import reader
 from pipeline.commands import cuts
 from pipeline.core import atomic
 from pipeline.core.errors import ParameterError, PipelineError, SampleError
@@ -115,7 +115,7 @@ def run(
 def _files(clips: Waveforms, table: pd.DataFrame, file_format: str) -> Iterator[bytes]:
     """Yield the content of each file, holding one row group of clips in memory."""
     if file_format == "mp3":
-        return originals.read_mp3s(zip(table["clip_id"], table["mp3_sha256"], strict=True))
+        return reader.read_mp3s(zip(table["clip_id"], table["mp3_sha256"], strict=True))
     return (encoded(clip, file_format) for clip in clips)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.clips import originals
+from pipeline.clips import reader
 from pipeline.commands import drawing
 from pipeline.core import atomic, schema
 from pipeline.core.errors import SampleError
@@ -27,7 +27,7 @@ def run(clip_id: str, out: Path | None = None) -> str:
         The sample has no such clip: the message says why it was rejected, or names the nearest ones.
     """
     clip = find(open_waveforms(), clip_id)
-    (mp3,) = originals.read_mp3s([(clip_id, clip.mp3_sha256)])
+    (mp3,) = reader.read_mp3s([(clip_id, clip.mp3_sha256)])
     path = out or schema.REPORTS / "clips" / f"{clip_id.replace('/', '-')}.png"
     with atomic.replacing(path) as temporary:
         temporary.write_bytes(drawing.png(clip.waveform, clip.sample_rate))

@@ -23,7 +23,7 @@ _LEASE: ContextVar[Path | None] = ContextVar("lease", default=None)
 
 
 @contextmanager
-def leased(lease: Path) -> Iterator[None]:
+def publish_only_while(lease: Path) -> Iterator[None]:
     """In this thread, share no temporary name with others, and replace no file once `lease` is gone.
 
     For a worker on another machine: it may go on when its run has ended, or when its work was given to another worker.
@@ -86,7 +86,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def alone(name: str, folder: Path = schema.DATA) -> Iterator[None]:
+def exclusive_lock(name: str, folder: Path = schema.DATA) -> Iterator[None]:
     """Keep others from doing what is called `name` in `folder` at the same time: they share temporary names.
 
     Raises
@@ -114,7 +114,7 @@ def alone(name: str, folder: Path = schema.DATA) -> Iterator[None]:
 
 
 @contextmanager
-def waiting(path: Path, doing: str) -> Iterator[None]:
+def wait_for_lock(path: Path, doing: str) -> Iterator[None]:
     """Keep other processes from `doing` something to `path` at the same time: they wait, and say so."""
     from filelock import FileLock, Timeout  # noqa: PLC0415  as above
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def held() -> Iterator[None]:
+def defer_sigint() -> Iterator[None]:
     """Let Ctrl-C take effect at the end of the block.
 
     For a callback from C, where cffi prints an exception and goes on; for the import of an extension module, which
@@ -41,7 +41,7 @@ _AGAIN_SECONDS = 0.01
 
 
 @contextmanager
-def given_again() -> Iterator[None]:
+def redeliver_sigint() -> Iterator[None]:
     """Let a Ctrl-C take effect a moment later where Python can only print it and go on.
 
     That is so in finalizers, in callbacks of weak references and in callbacks from C (`sys.unraisablehook`): whatever

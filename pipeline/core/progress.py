@@ -91,7 +91,7 @@ class Progress:
     def _made(self) -> tqdm[Never]:
         """Make the bar, as if it had been there from the beginning."""
         on_terminal = self._stream.isatty()
-        with interrupts.held():  # a bar that is half made complains when it is freed
+        with interrupts.defer_sigint():  # a bar that is half made complains when it is freed
             from tqdm import tqdm  # noqa: PLC0415  slow to import, and most jobs are done before there is a bar
 
             bar: tqdm[Never] = tqdm(

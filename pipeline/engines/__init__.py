@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.core.params import Runtime
+    from pipeline.engines.custom import CustomExecutor
     from pipeline.engines.dask import DaskCluster
-    from pipeline.engines.given import GivenExecutor
     from pipeline.engines.local import LocalProcesses
 
 
-def engine_for(runtime: Runtime) -> LocalProcesses | DaskCluster | GivenExecutor:
+def engine_for(runtime: Runtime) -> LocalProcesses | DaskCluster | CustomExecutor:
     """Return the engine that configs/runtime.yaml asks for. Each is imported by those who use it."""
     # ruff: noqa: PLC0415
     if runtime.executor == "local":
@@ -23,6 +23,6 @@ def engine_for(runtime: Runtime) -> LocalProcesses | DaskCluster | GivenExecutor
 
         address = runtime.executor.removeprefix("dask://")
         return DaskCluster(address, runtime.connect_timeout_seconds, runtime.read_timeout_seconds)
-    from pipeline.engines.given import GivenExecutor
+    from pipeline.engines.custom import CustomExecutor
 
-    return GivenExecutor(runtime.executor, 2 * runtime.processes)
+    return CustomExecutor(runtime.executor, 2 * runtime.processes)

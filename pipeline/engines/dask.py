@@ -19,7 +19,7 @@ from typing import Any
 
 from pipeline.core import interrupts
 from pipeline.core.errors import WorkerError
-from pipeline.engines.elsewhere import KEPT, PACKAGE, Tasks, Terms, lease, misfit
+from pipeline.engines.remote_workers import KEPT, PACKAGE, Requirements, Tasks, lease, mismatch
 
 _RETRIES = 2  # of a task that failed; how often a worker may die over one is the scheduler's to say
 _NAMED = 5  # workers in a message
@@ -64,7 +64,7 @@ class DaskCluster:
     @contextmanager
     def _client(self) -> Iterator[Any]:
         """Connect to the scheduler; when that ends, it forgets what was asked of it."""
-        with interrupts.held():
+        with interrupts.defer_sigint():
             distributed = _distributed()
         with _muted(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # differing versions: those that matter are compared here
@@ -84,7 +84,7 @@ class DaskCluster:
                 with suppress(OSError):
                     client.close(timeout=self.connect_seconds)
 
-    def _fitting(self, client: Any, terms: Terms) -> Mapping[str, Any]:
+    def _fitting(self, client: Any, terms: Requirements) -> Mapping[str, Any]:
         """Wait for the first worker, and look at all of them; return what the scheduler knows of each.
 
         Raises
@@ -115,7 +115,7 @@ class DaskCluster:
             )
         return workers
 
-    def _look(self, client: Any, terms: Terms) -> dict[str, str]:
+    def _look(self, client: Any, terms: Requirements) -> dict[str, str]:
         """Return what each worker says that doesn't fit; nothing where all does."""
 
         def ask(function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class DaskCluster:
 
         sees = ask(os.path.exists, str(terms.lease))
         found = {}
-        for worker, answer in ask(*_packed(misfit, terms)).items():
+        for worker, answer in ask(*_packed(mismatch, terms)).items():
             if sees.get(worker) is False:
                 folder = terms.lease.parent
                 found[worker] = f"{folder} is not the folder of this run there; it has to be shared, with the same path"

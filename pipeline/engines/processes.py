@@ -42,7 +42,7 @@ class _Processes(ProcessPoolExecutor):
     """Starts processes with Ctrl-C held back: one that is half started can be neither ended nor kept silent."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
-        with interrupts.held():
+        with interrupts.defer_sigint():
             try:
                 return super().submit(function, *arguments, **options)
             except (EOFError, ConnectionError) as error:  # the server that they are forked from was killed

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.report import axis, sound
-from pipeline.report.exhibits import Exhibit, Furthest
+from pipeline.report.examples import Example, OutlierExample
 from pipeline.report.histograms import Histogram
 from pipeline.report.numbers import Report
 
@@ -56,7 +56,7 @@ class About:
     extends: str
 
 
-def render(report: Report, about: About, exhibits: Sequence[Exhibit], furthest: Sequence[Furthest]) -> str:
+def render(report: Report, about: About, exhibits: Sequence[Example], furthest: Sequence[OutlierExample]) -> str:
     """Return the page."""
     return (
         environment()

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from pipeline.clips import originals
+from pipeline.clips import reader
 from pipeline.core import interrupts, schema
 from pipeline.core.errors import ShardError, TableError
 from pipeline.core.schema import Reason
@@ -133,7 +133,7 @@ def load(
         rejected=rejected,
         waveforms=waveforms,
         features=clips.feature_table(VOICE),
-        bytes_mp3=sum(_read_shards(schema.CLIPS, originals.mp3_bytes)),
+        bytes_mp3=sum(_read_shards(schema.CLIPS, reader.mp3_bytes)),
         bytes_clips=_bytes_on_disk(schema.CLIPS),
         bytes_waveforms=_bytes_on_disk(schema.WAVEFORMS),
     )
@@ -179,7 +179,7 @@ def read_population(tables_named: Iterable[str], columns: Sequence[str], snapsho
     try:
         return pa.concat_tables([_read_table(form, table, served[table], wanted) for table in named])
     except (KeyError, ValueError, StopIteration, csv.Error, pa.ArrowException):
-        with interrupts.held():
+        with interrupts.defer_sigint():
             from pipeline.snapshot.tables import read_clips  # noqa: PLC0415  it needs pandas, which whole tables do not
 
         clips = read_clips(named, format_name=snapshot_format)  # says in which line the fault is

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipeline.core import atomic, schema
 from pipeline.core.params import Params, load_params
-from pipeline.report import card, exhibits, html, material, numbers, plots
+from pipeline.report import card, examples, html, material, numbers, plots
 from pipeline.snapshot.description import describe
 from pipeline.snapshot.receipt import Receipt, read_receipt
 from pipeline.waveforms.reader import Waveforms, open_waveforms
@@ -29,14 +29,14 @@ def run() -> str:
     waveforms = open_waveforms()
     drawn = material.load(waveforms, params.stratify.tables, params.stratify.strata, receipt.format, receipt.verify)
     report = numbers.summarise(drawn, params.stratify.strata, params.stratify.allocation)
-    places = exhibits.choose(drawn.sample)
-    furthest = exhibits.gather_furthest(drawn, report.voices.outliers)
+    places = examples.choose(drawn.sample)
+    furthest = examples.gather_furthest(drawn, report.voices.outliers)
     del drawn
     pa.default_memory_pool().release_unused()  # the tables have been counted: a third of what is in memory
     about = _about(params, waveforms, receipt)
     for name, svg in plots.overview(report).items():
         atomic.write_text(schema.PLOTS[name], svg)
-    atomic.write_text(schema.REPORT, html.render(report, about, exhibits.gather(waveforms, places), furthest))
+    atomic.write_text(schema.REPORT, html.render(report, about, examples.gather(waveforms, places), furthest))
     atomic.write_text(schema.CARD, card.render(report, about))
     atomic.write_text(schema.METRICS, json.dumps(report.metrics, indent=2, allow_nan=False) + "\n")
     metrics = report.metrics

@@ -104,7 +104,7 @@ def _own_where_missing(values: Objects, ids: Objects) -> Objects:
 
 def _groups(sentence: Integers, speaker: Integers) -> Integers:
     """Return the number of each row's group: rows that share a sentence or a speaker are in the same one."""
-    with interrupts.held():
+    with interrupts.defer_sigint():
         from scipy.sparse import coo_array  # noqa: PLC0415  slow to import, and needed only where speakers are known
         from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
 

@@ -33,7 +33,7 @@ _ENCRYPTED, _STREAMED, _UTF8 = 1 << 0, 1 << 3, 1 << 11  # 4.4.4
 _IN_EXTRA_FIELD = 0xFFFFFFFF  # 4.4.8: the size is a ZIP64 one, in the extra field
 
 
-class Misplaced(Rejected):
+class HeaderMismatch(Rejected):
     """What lies at a member's offset is not the local header that the index promises."""
 
     def __init__(self, detail: str) -> None:
@@ -188,7 +188,7 @@ def read_member(source: Bytes, member: Member) -> bytes:
 
     Raises
     ------
-    Misplaced
+    HeaderMismatch
         Its local header is not the one that the index promises.
     Rejected
         With `Reason.CHECKSUM`: its data is not what the index promises.
@@ -204,7 +204,7 @@ def read_member(source: Bytes, member: Member) -> bytes:
     start = _data_start(block, member)
     if start + member.compressed_bytes > len(block):  # an unusually long extra field
         if member.offset + start + member.compressed_bytes > source.size_bytes:
-            raise Misplaced(f"{member.name}: its local header leads beyond the archive's end")
+            raise HeaderMismatch(f"{member.name}: its local header leads beyond the archive's end")
         block = source.read(member.offset, start + member.compressed_bytes)
     data = _decompressed(block[start : start + member.compressed_bytes], member)
     if len(data) != member.size_bytes:
@@ -294,16 +294,16 @@ def _data_start(block: bytes, member: Member) -> int:
     The header has to have the name that the index gives, and the sizes wherever it gives sizes itself (4.3.7, 4.4.4).
     """
     if len(block) < _LOCAL_HEADER.size or block[:4] != b"PK\x03\x04":
-        raise Misplaced(f"{member.name}: no local header at offset {member.offset}")
+        raise HeaderMismatch(f"{member.name}: no local header at offset {member.offset}")
     *_, compressed_bytes, size_bytes, name_bytes, extra_bytes = map(int, _LOCAL_HEADER.unpack_from(block)[1:])
     name = block[_LOCAL_HEADER.size : _LOCAL_HEADER.size + name_bytes]
     flags = member.flags or 0
     if name.decode("utf-8" if flags & _UTF8 else "cp437", errors="replace") != member.name:
-        raise Misplaced(f"{member.name}: the local header at offset {member.offset} is of another member")
+        raise HeaderMismatch(f"{member.name}: the local header at offset {member.offset} is of another member")
     sizes = {(compressed_bytes, member.compressed_bytes), (size_bytes, member.size_bytes)}
     unknown = {_IN_EXTRA_FIELD, 0} if flags & _STREAMED else {_IN_EXTRA_FIELD}
     if any(local not in unknown and local != listed for local, listed in sizes):
-        raise Misplaced(f"{member.name}: its local header has other sizes than the index")
+        raise HeaderMismatch(f"{member.name}: its local header has other sizes than the index")
     return _LOCAL_HEADER.size + name_bytes + extra_bytes
 
 

@@ -171,13 +171,13 @@ class Gunzipped:
 
 def _indexed_gzip(path: Path) -> ModuleType:
     """Import what makes seek points, which only those need who have such an archive."""
-    with _installed(path), interrupts.held():
+    with _installed(path), interrupts.defer_sigint():
         import indexed_gzip  # noqa: PLC0415
     return indexed_gzip  # type: ignore[no-any-return]
 
 
 def _isal(path: Path) -> ModuleType:
-    with _installed(path), interrupts.held():
+    with _installed(path), interrupts.defer_sigint():
         from isal import isal_zlib  # noqa: PLC0415
     return isal_zlib
 

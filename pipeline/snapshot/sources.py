@@ -31,7 +31,7 @@ from pipeline.snapshot.description import (
     shown,
 )
 from pipeline.snapshot.receipt import ArchiveIdentity, FolderIdentity, Identity, Receipt, TarIdentity
-from pipeline.snapshot.tarred import TarSnapshot, kept_at, read_tar, verify_tar
+from pipeline.snapshot.tar_snapshot import TarSnapshot, kept_at, read_tar, verify_tar
 
 if TYPE_CHECKING:
     from pipeline.snapshot.remote.client import Client
@@ -252,16 +252,16 @@ def _locate(
     source: KaggleSource | ArchiveSource, runtime: Runtime, tail_bytes: int | None = None
 ) -> RemoteFile | _Copy:
     """Open a remote archive; as a whole copy where there is one, or it is asked for, or the server serves no parts."""
-    from pipeline.snapshot.remote import ranges, whole  # noqa: PLC0415
+    from pipeline.snapshot.remote import full_download, ranges  # noqa: PLC0415
 
     client, copy, sha256 = _client(source, runtime)
     # A pinned SHA-256 can only be that of all the bytes.
-    if runtime.transfer == "whole" or sha256 is not None or is_tar(copy.name) or whole.is_there(copy):
-        return _Copy(*whole.download_whole(client, copy, sha256))
+    if runtime.transfer == "whole" or sha256 is not None or is_tar(copy.name) or full_download.is_there(copy):
+        return _Copy(*full_download.download_whole(client, copy, sha256))
     try:
         return ranges.open_remote(client) if tail_bytes is None else ranges.open_remote(client, tail_bytes)
     except ranges.NoRanges:
-        return _Copy(*whole.download_whole(client, copy, sha256))
+        return _Copy(*full_download.download_whole(client, copy, sha256))
 
 
 def _client(source: KaggleSource | ArchiveSource, runtime: Runtime) -> tuple[Client, Path, str | None]:

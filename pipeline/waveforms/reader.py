@@ -97,9 +97,9 @@ def open_waveforms(folder: str | os.PathLike[str] = schema.WAVEFORMS, *, filesys
     name = os.fspath(folder)
     if filesystem is None and "://" not in name:
         return Waveforms(_Store([Shard(path, DerivedSeal) for path in shard_paths(Path(name))]))
-    from pipeline.shards import places  # noqa: PLC0415  those who read from this machine need none of it
+    from pipeline.shards import remote  # noqa: PLC0415  those who read from this machine need none of it
 
-    return Waveforms(_Store(_opened(*places.located(name, filesystem))))
+    return Waveforms(_Store(_opened(*remote.open_filesystem(name, filesystem))))
 
 
 def _opened(folder: str, filesystem: pyarrow.fs.FileSystem) -> list[Shard[DerivedSeal]]:

@@ -23,7 +23,7 @@ def test_what_arrives_in_the_block_takes_effect_at_its_end() -> None:
     reached = []
 
     def block() -> None:
-        with interrupts.held():
+        with interrupts.defer_sigint():
             _interrupt()
             reached.append(True)
 
@@ -36,7 +36,7 @@ def test_what_is_lost_in_a_finalizer_is_given_again(capfd: pytest.CaptureFixture
     hook = sys.unraisablehook
 
     def block() -> None:
-        with interrupts.given_again():
+        with interrupts.redeliver_sigint():
             anything = Anything()
             weakref.finalize(anything, _interrupt)
             del anything  # the exception is raised, and lost, here
@@ -50,7 +50,7 @@ def test_what_is_lost_in_a_finalizer_is_given_again(capfd: pytest.CaptureFixture
 def test_what_else_goes_wrong_in_a_finalizer_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: shown.append(type(unraisable.exc_value)))
-    with interrupts.given_again():
+    with interrupts.redeliver_sigint():
         anything = Anything()
         weakref.finalize(anything, lambda: 1 / 0)
         del anything

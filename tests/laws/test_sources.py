@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.core import schema
-from pipeline.snapshot import gunzip, tarred
+from pipeline.snapshot import gunzip, tar_snapshot
 from pipeline.snapshot.archive import Member
 from tests.support.project import Project, copy_of_this_project, environment
 from tests.support.tarballs import demo_files, write_demo
@@ -96,7 +96,7 @@ def test_growing_reads_only_what_is_new(source: str, fresh: Project, monkeypatch
         passes.append(path)
         return gunzip.inflated(path, advance)  # type: ignore[arg-type]
 
-    class Watched(tarred.TarSnapshot):
+    class Watched(tar_snapshot.TarSnapshot):
         def gather(self, members: object) -> None:
             told = list(members)  # type: ignore[call-overload]
             gathered.extend(member.name for member in told)
@@ -107,7 +107,7 @@ def test_growing_reads_only_what_is_new(source: str, fresh: Project, monkeypatch
             return super().read(member)
 
     monkeypatch.setattr("pipeline.snapshot.sources.TarSnapshot", Watched)
-    monkeypatch.setattr(tarred, "inflated", inflated)
+    monkeypatch.setattr(tar_snapshot, "inflated", inflated)
     fresh.stage("subsample")  # all are there
     assert (passes, gathered, read) == ([], [], [])
     before = {row["clip_id"] for row in pq.read_table(fresh.root / schema.SAMPLE, columns=["clip_id"]).to_pylist()}
@@ -131,10 +131,10 @@ def test_a_pass_that_is_killed_leaves_nothing_half(source: str, fresh: Project) 
     of(fresh, source)
     killed = (
         "import os\n"
-        "from pipeline.snapshot import stage, tarred\n"
+        "from pipeline.snapshot import stage, tar_snapshot\n"
         "def die(archive, *rest):\n"
         "    archive.fp.write(b'half'), archive.fp.flush(), os.kill(os.getpid(), 9)\n"
-        "tarred.zipfile.ZipFile.writestr = die\n"
+        "tar_snapshot.zipfile.ZipFile.writestr = die\n"
         "stage.run()\n"
     )
     done = subprocess.run([sys.executable, "-c", killed], cwd=fresh.root, env=environment(), check=False)

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.clips import originals
+from pipeline.clips import reader
 from pipeline.core import schema
-from pipeline.report import exhibits, histograms, voices
+from pipeline.report import examples, histograms, voices
 from pipeline.report.material import Material
 from tests.support.materials import ODD, material, odd_material, with_columns
 from tests.support.project import Project
@@ -124,7 +124,7 @@ def test_quartiles_are_those_of_the_clips_of_that_gender() -> None:
         assert gender.f0_quartiles_hz == pytest.approx(np.nanquantile(hertz[start::2], (0.25, 0.5, 0.75)))
 
 
-# Furthest out
+# OutlierExample out
 
 
 def test_the_clips_furthest_out_are_those_that_pandas_finds(reported_once: Project, table: pd.DataFrame) -> None:
@@ -182,8 +182,8 @@ def test_where_all_clips_are_alike_none_is_out(clips: int) -> None:
 def test_players_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     made = material(60)
     outliers = [voices.Outlier("Slowest speech", "", place) for place in (9, 2, 5)]
-    monkeypatch.setattr(originals, "read_mp3s", lambda wanted: (b"-" * 250_000 for _ in wanted))
-    found = exhibits.gather_furthest(made, outliers)
+    monkeypatch.setattr(reader, "read_mp3s", lambda wanted: (b"-" * 250_000 for _ in wanted))
+    found = examples.gather_furthest(made, outliers)
     assert [each.clip_id for each in found] == [made.sample["clip_id"][each.place].as_py() for each in outliers]
     assert [each.mp3 is None for each in found] == [True, False, False]  # those of the ranking's head come first
 

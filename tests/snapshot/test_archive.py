@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError
-from pipeline.snapshot.archive import LocalFile, Member, Misplaced, read_index, read_member, verify_unchanged
+from pipeline.snapshot.archive import HeaderMismatch, LocalFile, Member, read_index, read_member, verify_unchanged
 from tests.support.project import DEMO, REAL_CLIPS
 
 
@@ -361,7 +361,7 @@ def test_a_local_header_that_the_index_does_not_promise_is_misplaced(at: int, sa
     data = bytearray(zipped({"a": b"data"}))
     (member,) = members_of(read_index(Memory(bytes(data))).members)
     data[at] ^= 1
-    with pytest.raises(Misplaced, match=said):
+    with pytest.raises(HeaderMismatch, match=said):
         read_member(Memory(bytes(data)), member)
 
 

@@ -20,7 +20,7 @@ from pipeline.core import schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.snapshot import formats, gunzip
 from pipeline.snapshot.archive import LocalFile, Member
-from pipeline.snapshot.tarred import TarIndex, TarSnapshot, kept_at, read_tar, verify_tar
+from pipeline.snapshot.tar_snapshot import TarIndex, TarSnapshot, kept_at, read_tar, verify_tar
 from tests.support.tarballs import demo_files, plain, tarred, write_demo
 
 KINDS = ["a.tar", "a.tar.gz", "a.tgz"]
@@ -295,7 +295,7 @@ def test_a_damaged_archive_is_read_or_refused(data: st.DataObject) -> None:
 @pytest.mark.slow
 def test_the_pass_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     file = LocalFile(write_demo(Path("a.tar.gz")))
-    passes = counted(monkeypatch, "pipeline.snapshot.tarred.inflated")
+    passes = counted(monkeypatch, "pipeline.snapshot.tar_snapshot.inflated")
     first = indexed(file)
     again = indexed(file)
     assert again.members.equals(first.members)
@@ -333,7 +333,7 @@ def test_an_index_that_is_not_right_is_made_again(fault: str, monkeypatch: pytes
         kept.write_bytes(data)
     else:
         kept.write_bytes({"empty": b"", "truncated": bytes(data[:-100]), "a folder of zeros": bytes(5000)}[fault])
-    passes = counted(monkeypatch, "pipeline.snapshot.tarred.inflated")
+    passes = counted(monkeypatch, "pipeline.snapshot.tar_snapshot.inflated")
     snapshot = TarSnapshot(file, before.identity)
     row = before.members.to_pylist()[40]
     assert zlib.crc32(snapshot.read(Member(**row))) == row["crc32"]
@@ -419,7 +419,7 @@ def test_many_clips_are_gathered_in_one_pass_and_few_are_read_at_their_places(mo
     index = indexed(file)
     members = [Member(**row) for row in index.members.to_pylist()]
     dice.shuffle(members)
-    passes = counted(monkeypatch, "pipeline.snapshot.tarred.inflated")
+    passes = counted(monkeypatch, "pipeline.snapshot.tar_snapshot.inflated")
     for count, expected in ((0, 0), (3, 0), (150, 1)):
         snapshot = TarSnapshot(file, index.identity)
         snapshot.gather(iter(members[:count]))
@@ -435,7 +435,7 @@ def test_many_clips_are_gathered_in_one_pass_and_few_are_read_at_their_places(mo
 def test_a_bare_tar_is_read_at_its_places(monkeypatch: pytest.MonkeyPatch) -> None:
     file = LocalFile(write_demo(Path("a.tar")))
     index = indexed(file)
-    monkeypatch.setattr("pipeline.snapshot.tarred._bare", None)
+    monkeypatch.setattr("pipeline.snapshot.tar_snapshot._bare", None)
     snapshot = TarSnapshot(file, index.identity)
     snapshot.gather(Member(**row) for row in index.members.to_pylist())
     row = index.members.to_pylist()[7]

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.core.schema import REJECTED_COLUMNS, Reason
 from pipeline.report import sound
-from pipeline.report.exhibits import Exhibit, Furthest
+from pipeline.report.examples import Example, OutlierExample
 from pipeline.report.html import About
 from pipeline.report.material import Material
 from pipeline.report.voices import Outlier
@@ -115,13 +115,13 @@ def _features(sample: pd.DataFrame, silent: bool) -> pd.DataFrame:
     return pd.DataFrame({name: values.astype(np.float32) for name, values in columns.items()})
 
 
-def furthest(text: str | None, mp3: bytes | None = b"ID3") -> Furthest:
+def furthest(text: str | None, mp3: bytes | None = b"ID3") -> OutlierExample:
     """Return a clip that is furthest out, whose sentence is as given."""
     outlier = Outlier("Lowest pitch", f"70 Hz; the median of {SCRIPT} is 100 Hz", 0)
-    return Furthest(outlier, f"valid-train/{SCRIPT}", text, None, None, 0.5, mp3)
+    return OutlierExample(outlier, f"valid-train/{SCRIPT}", text, None, None, 0.5, mp3)
 
 
-def exhibit(text: str | None, mp3: bytes | None = b"ID3", *, silent: bool = False) -> Exhibit:
+def exhibit(text: str | None, mp3: bytes | None = b"ID3", *, silent: bool = False) -> Example:
     """Return a clip to look at whose id and sentence are as given."""
     samples = np.zeros(8000, dtype=np.float32)
     if not silent:
@@ -148,7 +148,7 @@ def exhibit(text: str | None, mp3: bytes | None = b"ID3", *, silent: bool = Fals
         clipped_samples=0,
         mp3_sha256="0" * 64,
     )
-    return Exhibit(clip, sound.draw(samples, 16_000), mp3)
+    return Example(clip, sound.draw(samples, 16_000), mp3)
 
 
 # The options of `material`, by what is odd about it.

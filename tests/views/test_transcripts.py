@@ -185,7 +185,7 @@ def test_pocketsphinx_hears_each_clip_as_if_it_were_the_first(staged: Project) -
         times = [time for word in heard.words for time in (word.start, word.end)]
         assert times == sorted(times)
         assert all(0 <= time <= len(waveform) / engines.SAMPLE_RATE + 0.05 for time in times)
-    assert model.load().recognise(np.zeros(0, np.float32)) == engines.Heard("", ())
+    assert model.load().recognise(np.zeros(0, np.float32)) == engines.Recognition("", ())
     assert model.load().recognise(np.zeros(1, np.float32)).words == ()
     with pytest.raises(ParameterError, match="pocketsphinx has one model here, en-us"):
         find_model("pocketsphinx", "other")

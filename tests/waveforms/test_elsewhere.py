@@ -20,7 +20,7 @@ import pyarrow.fs
 import pytest
 
 from pipeline import Waveforms, open_waveforms
-from pipeline.core import stores
+from pipeline.core import object_stores
 from pipeline.core.errors import ShardError
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards.derive import derive
@@ -195,7 +195,7 @@ def test_without_credentials_says_which_to_set(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_server_that_says_nothing_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "_SECONDS", {"connect_timeout": 0.3, "read_timeout": 0.3})
+    monkeypatch.setattr(object_stores, "_SECONDS", {"connect_timeout": 0.3, "read_timeout": 0.3})
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert "see whether the network works and AWS_ENDPOINT_URL is right" in error_of(URL)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.clips.mp3_shards import ClipsSeal
+from pipeline.clips.writer import ClipsSeal
 from pipeline.commands.verify.outputs import Problem
 from pipeline.commands.verify.shards import Examined, some
 from pipeline.core import schema

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.clips.mp3_shards import ClipsSeal
+from pipeline.clips.writer import ClipsSeal
 from pipeline.commands.verify import agreement, snapshot
 from pipeline.commands.verify.agreement import Examinations
 from pipeline.commands.verify.outputs import Outputs, Problem

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from pipeline.clips.mp3_shards import ClipsSeal
+from pipeline.clips.writer import ClipsSeal
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError, ShardError
 from pipeline.shards.recipe import DerivedSeal

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.audio import decode
-from pipeline.clips.mp3_shards import ClipsSeal
+from pipeline.clips.writer import ClipsSeal
 from pipeline.core import schema
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Seal, Shard

@@ -22,7 +22,7 @@ from pipeline.core.errors import SnapshotError, TransferError
 from pipeline.core.params import Runtime
 from pipeline.snapshot.remote import bounds
 from pipeline.snapshot.remote.failures import explained, retry_after_seconds
-from pipeline.snapshot.remote.retries import Patience, Pause, Transient
+from pipeline.snapshot.remote.retries import RetryPolicy, Sleep, Transient
 from pipeline.snapshot.remote.signed_url import Locate, Location
 
 Result = TypeVar("Result")
@@ -61,18 +61,18 @@ class Client:
     """
 
     def __init__(
-        self, name: str, locate: Locate, runtime: Runtime, pause: Pause | None = None, remedy: str = _REMEDY
+        self, name: str, locate: Locate, runtime: Runtime, pause: Sleep | None = None, remedy: str = _REMEDY
     ) -> None:
         self.name = name
         self._remedy = remedy
         self._closed = threading.Event()
         self._location = Location(locate, pause or self._wait)
         self._timeout = (runtime.connect_timeout_seconds, runtime.read_timeout_seconds)
-        self._patience = Patience(runtime.retries, pause or self._wait)
+        self._patience = RetryPolicy(runtime.retries, pause or self._wait)
         self._session = _session(runtime.connections)
         self._prepared: _Prepared | None = None
 
-    def patiently(self, action: Callable[[], Result], what: str = "") -> Result:
+    def with_retries(self, action: Callable[[], Result], what: str = "") -> Result:
         """Return what `action` returns, called again with backoff where it raises `Transient`.
 
         Raises

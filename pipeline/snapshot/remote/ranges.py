@@ -9,7 +9,15 @@ import threading
 from dataclasses import dataclass, field
 
 from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError, TransferError
-from pipeline.snapshot.archive import TAIL_BYTES, Index, Member, Misplaced, read_index, read_member, verify_unchanged
+from pipeline.snapshot.archive import (
+    TAIL_BYTES,
+    HeaderMismatch,
+    Index,
+    Member,
+    read_index,
+    read_member,
+    verify_unchanged,
+)
 from pipeline.snapshot.receipt import ArchiveIdentity
 from pipeline.snapshot.remote.client import Client, OutOfRange, body, content_range
 from pipeline.snapshot.remote.identity import ServerIdentity
@@ -68,7 +76,7 @@ class RemoteFile:
             tail, self._tail = self._tail, None  # given out once: who reads again wants to have it from the server
         if tail is not None and offset + length == self.size_bytes and length <= len(tail):
             return tail[len(tail) - length :]
-        return self.client.patiently(lambda: self.read_once(offset, length))
+        return self.client.with_retries(lambda: self.read_once(offset, length))
 
     def read_once(self, offset: int, length: int, *, fresh: bool = False) -> bytes:
         """Return exactly `length` bytes from `offset` on, or raise `Transient` where another attempt may help."""
@@ -122,7 +130,7 @@ def open_remote(client: Client, tail_bytes: int = TAIL_BYTES) -> RemoteFile:
             is_guarded = response.url.startswith("https:")
             return RemoteFile(client, identity, body(response, stop - start), is_guarded=is_guarded)
 
-    return client.patiently(attempt)
+    return client.with_retries(attempt)
 
 
 def read_remote_index(file: RemoteFile) -> Index:
@@ -196,7 +204,7 @@ def fetch_member(file: RemoteFile, member: Member) -> bytes:
         reading = _Reading(file, fresh=bool(failed))
         try:
             return read_member(reading, member)
-        except Misplaced as misplaced:
+        except HeaderMismatch as misplaced:
             failed.add(b"")  # no evidence: only makes the next connection a new one
             raise Transient(misplaced.detail, remedy=remedy) from None
         except Rejected as rejected:
@@ -206,7 +214,7 @@ def fetch_member(file: RemoteFile, member: Member) -> bytes:
             failed.add(received)
             raise Transient(rejected.detail, remedy=remedy) from None
 
-    return file.client.patiently(attempt, member.name)
+    return file.client.with_retries(attempt, member.name)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from pipeline.core.errors import TransferError
 
 Result = TypeVar("Result")
-Pause = Callable[[float], object]
+Sleep = Callable[[float], object]
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -45,11 +45,11 @@ class Transient(Exception):
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How often to retry, and what waits so many seconds."""
 
     retries: int
-    pause: Pause
+    pause: Sleep
 
     def call(self, action: Callable[[], Result], what: str) -> Result:
         """Return what `action` returns, trying again after each `Transient` failure.

@@ -6,15 +6,15 @@ import threading
 from collections.abc import Callable
 
 from pipeline.core.errors import TransferError
-from pipeline.snapshot.remote.retries import Pause
+from pipeline.snapshot.remote.retries import Sleep
 
-Locate = Callable[[Pause], str]
+Locate = Callable[[Sleep], str]
 
 
 class Location:
     """Where a file lies now. The URL may be signed, a secret that expires, and is then asked for again."""
 
-    def __init__(self, locate: Locate, pause: Pause) -> None:
+    def __init__(self, locate: Locate, pause: Sleep) -> None:
         self._locate = locate
         self._pause = pause
         self._lock = threading.Lock()

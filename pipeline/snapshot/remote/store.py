@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pipeline.core.errors import TransferError
-from pipeline.core.stores import filesystem_of, said
+from pipeline.core.object_stores import describe_error, filesystem_of
 from pipeline.snapshot.description import shown
-from pipeline.snapshot.remote.retries import Pause
+from pipeline.snapshot.remote.retries import Sleep
 
 REMEDY = (
     "Set credentials that may read it, such as AWS_PROFILE or GOOGLE_APPLICATION_CREDENTIALS, and for S3 "
@@ -14,7 +14,7 @@ REMEDY = (
 _SECONDS = 6 * 3600  # that a signed URL is good for; then it is signed again
 
 
-def sign(url: str, _: Pause) -> str:
+def sign(url: str, _: Sleep) -> str:
     """Return an http(s) URL of the object at `url`, such as ``s3://bucket/archive.zip``: a secret, good for hours.
 
     Nothing is asked of the store for it: a wrong key is found out with the first request.
@@ -31,4 +31,4 @@ def sign(url: str, _: Pause) -> str:
     try:
         return str(filesystem.sign(path, expiration=_SECONDS))
     except Exception as error:  # noqa: BLE001  each store's library has exceptions of its own
-        raise TransferError(f"{shown(url)}: no URL can be signed for it: {said(error)}") from None
+        raise TransferError(f"{shown(url)}: no URL can be signed for it: {describe_error(error)}") from None

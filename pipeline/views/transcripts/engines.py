@@ -48,17 +48,17 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Heard:
+class Recognition:
     """What was recognised in a clip; empty where that is nothing."""
 
     text: str
     words: tuple[Word, ...]
 
 
-class Recogniser(Protocol):
+class Recognizer(Protocol):
     """A model that is loaded."""
 
-    def recognise(self, waveform: npt.NDArray[np.float32]) -> Heard:
+    def recognise(self, waveform: npt.NDArray[np.float32]) -> Recognition:
         """Return what is said in a waveform of shape (n,), float32 in −1…1, at `SAMPLE_RATE`."""
 
 
@@ -83,7 +83,7 @@ class Model:
     folder: Path
     sha256: str
 
-    def load(self) -> Recogniser:
+    def load(self) -> Recognizer:
         """Load the model, or return the one that this process has loaded.
 
         Raises
@@ -119,7 +119,7 @@ class Engine:
     packages: tuple[str, ...]
     default_model: str
     find: Callable[[str], Path]
-    load: Callable[[Path], Recogniser]
+    load: Callable[[Path], Recognizer]
     options: dict[str, Any]
 
 
@@ -148,13 +148,13 @@ class _Whisper:
             str(folder), device="cpu", compute_type="int8", cpu_threads=1, num_workers=1, local_files_only=True
         )
 
-    def recognise(self, waveform: npt.NDArray[np.float32]) -> Heard:
+    def recognise(self, waveform: npt.NDArray[np.float32]) -> Recognition:
         if not len(waveform):
-            return Heard("", ())
+            return Recognition("", ())
         segments = list(self._model.transcribe(waveform, **_WHISPER_OPTIONS)[0])
         words = (word for segment in segments for word in segment.words or ())
         text = " ".join(segment.text.strip() for segment in segments)
-        return Heard(text, tuple(Word(word.word.strip(), float(word.start), float(word.end)) for word in words))
+        return Recognition(text, tuple(Word(word.word.strip(), float(word.start), float(word.end)) for word in words))
 
 
 class _PocketSphinx:
@@ -170,13 +170,13 @@ class _PocketSphinx:
             loglevel="FATAL",
         )
 
-    def recognise(self, waveform: npt.NDArray[np.float32]) -> Heard:
+    def recognise(self, waveform: npt.NDArray[np.float32]) -> Recognition:
         if not len(waveform):
-            return Heard("", ())
+            return Recognition("", ())
         with self._turn:
             return self._heard(waveform)
 
-    def _heard(self, waveform: npt.NDArray[np.float32]) -> Heard:
+    def _heard(self, waveform: npt.NDArray[np.float32]) -> Recognition:
         self._decoder.reinit_feat()  # forgets the noise of the clip before
         self._decoder.start_utt()
         self._decoder.process_raw(decode.to_pcm16(waveform)[0].tobytes(), full_utt=True)
@@ -189,7 +189,7 @@ class _PocketSphinx:
             for segment in self._decoder.seg() or ()
             if segment.word[0] not in "<["
         )
-        return Heard(hypothesis.hypstr if hypothesis else "", tuple(words))
+        return Recognition(hypothesis.hypstr if hypothesis else "", tuple(words))
 
 
 def _find_whisper(name: str) -> Path:
@@ -221,7 +221,7 @@ def _find_pocketsphinx(name: str) -> Path:
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: Model) -> Recogniser:
+def _loaded(model: Model) -> Recognizer:
     try:
         return ENGINES[model.engine].load(model.folder)
     except PipelineError:

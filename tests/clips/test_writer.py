@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from pipeline.clips.candidates import Candidate, Candidates, Goal
 from pipeline.clips.check import Check, Verdict
-from pipeline.clips.fetch import Examination
-from pipeline.clips.mp3_shards import ClipShards, ClipsSeal, Rejection, Tally
+from pipeline.clips.examine import Examiner
+from pipeline.clips.writer import ClipShardWriter, ClipsSeal, Rejection, Tally
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, SampleError
 from pipeline.core.schema import Reason
@@ -97,7 +97,7 @@ class Here(ThreadPoolExecutor):
 
 
 def examine(archive: Archive, goal: Goal, most: int, exclude: tuple[str, ...] = ()) -> list[Verdict]:
-    examination = Examination(CHECK, lambda _: None, archive.fetch, Here())
+    examination = Examiner(CHECK, lambda _: None, archive.fetch, Here())
     return list(examination.run(archive.candidates(exclude).since(0), goal, most))
 
 
@@ -162,13 +162,11 @@ def test_an_error_other_than_a_refusal_is_not_swallowed() -> None:
 
     with ThreadPoolExecutor(2) as pool, pytest.raises(OSError, match="no line to"):
         list(
-            Examination(CHECK, lambda _: None, broken, pool).run(
-                Archive([*GOOD]).candidates().since(0), Goal(2, None), 9
-            )
+            Examiner(CHECK, lambda _: None, broken, pool).run(Archive([*GOOD]).candidates().since(0), Goal(2, None), 9)
         )
 
 
-# Examination
+# Examiner
 
 
 @given(st.lists(st.booleans(), max_size=40), st.integers(1, 40), st.integers(1, 40), st.booleans())
@@ -178,7 +176,7 @@ def test_the_first_good_ones_are_taken_and_nothing_is_fetched_in_vain(
 ) -> None:
     archive = Archive([GOOD[number % 5] if good else BAD[Reason.NOT_MP3] for number, good in enumerate(goods)])
     with ThreadPoolExecutor(4) if threads else Here() as pool:
-        examination = Examination(CHECK, lambda _: None, archive.fetch, pool)
+        examination = Examiner(CHECK, lambda _: None, archive.fetch, pool)
         verdicts = list(examination.run(archive.candidates().since(0), Goal(wanted, None), most))
     expected = [rank for rank, good in enumerate(goods) if good][: min(wanted, most)]
     assert good_ranks(verdicts) == expected
@@ -204,7 +202,7 @@ def test_what_is_in_flight_counts_towards_the_hours_so_that_nothing_is_fetched_i
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rate = min(len(data) / (0.8 + number / 10) for number, data in enumerate(GOOD))
-    monkeypatch.setattr("pipeline.clips.fetch.BYTES_PER_SECOND", int(rate))  # no clip lasts longer than estimated
+    monkeypatch.setattr("pipeline.clips.examine.BYTES_PER_SECOND", int(rate))  # no clip lasts longer than estimated
     archive = Archive([*GOOD] * 6)
     verdicts = examine(archive, Goal(None, 6_000_000_000), 1000)
     assert len(archive.fetched) == len(verdicts) == 7
@@ -216,9 +214,7 @@ def test_what_is_known_is_not_fetched() -> None:
     def recall(candidate: Candidate) -> Verdict | None:
         return Verdict(candidate, GOOD[0], 1) if candidate.rank % 2 else None
 
-    verdicts = list(
-        Examination(CHECK, recall, archive.fetch, Here()).run(archive.candidates().since(0), Goal(9, None), 9)
-    )
+    verdicts = list(Examiner(CHECK, recall, archive.fetch, Here()).run(archive.candidates().since(0), Goal(9, None), 9))
     assert good_ranks(verdicts) == [0, 1, 2, 3, 4]
     assert archive.fetched == [f"valid-test/sample-{number:06}" for number in (0, 2, 4)]
 
@@ -245,7 +241,7 @@ def fill(
 ) -> Tally:
     """Do what `subsample` does; the goal is `nanoseconds` where they are given."""
     seal = ClipsSeal(**asdict(seals.seal()), revision=Check.REVISION, source=SOURCE, seconds=seconds)
-    shards = ClipShards(archive.candidates(exclude), Check(seconds), shard_clips, seal, local=local)
+    shards = ClipShardWriter(archive.candidates(exclude), Check(seconds), shard_clips, seal, local=local)
     tally = Tally(max_rejected)
     archive.fetched.clear()
     list(shards.fill(Goal(None if nanoseconds else clips, nanoseconds), tally, archive.fetch, Here()))
@@ -348,8 +344,8 @@ def test_what_waits_may_be_replaced_before_all_of_it_is_recalled(folder: Path) -
     expected = contents(folder)
     shutil.rmtree(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.clips.mp3_shards._ROW_GROUP_CLIPS", 1)
-        patch.setattr(ClipShards, "publish", lambda _: None)
+        patch.setattr("pipeline.clips.writer._ROW_GROUP_CLIPS", 1)
+        patch.setattr(ClipShardWriter, "publish", lambda _: None)
         fill(Archive([*MIXED]), 7, 4)
     fill(Archive([*MIXED]), 7, 1)
     assert contents(folder) == expected

@@ -24,11 +24,11 @@ from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import ArchiveSource, Description
 from pipeline.snapshot.receipt import Receipt, TarIdentity
 from pipeline.snapshot.remote.client import Client
+from pipeline.snapshot.remote.full_download import download_whole, is_there
 from pipeline.snapshot.remote.identity import ServerIdentity
 from pipeline.snapshot.remote.ranges import open_remote
-from pipeline.snapshot.remote.whole import download_whole, is_there
 from pipeline.snapshot.sources import open_snapshot, reopen_snapshot
-from pipeline.snapshot.tarred import kept_at
+from pipeline.snapshot.tar_snapshot import kept_at
 from tests.snapshot.remote.test_ranges import RUNTIME, MemoryContent
 from tests.support.fake_kaggle import FakeKaggle, Fault
 from tests.support.tarballs import plain, tarred

@@ -24,7 +24,7 @@ from pipeline.snapshot.description import is_tar
 from pipeline.snapshot.remote.client import CHUNK_BYTES, Client, OutOfRange, chunks, content_range
 from pipeline.snapshot.remote.identity import ServerIdentity
 from pipeline.snapshot.remote.retries import Transient
-from pipeline.snapshot.tarred import kept_at, read_tar
+from pipeline.snapshot.tar_snapshot import kept_at, read_tar
 
 _MOST_DOWNLOADS = 3
 _KEPT_FREE_BYTES = 1 << 30  # of the disk, where the server does not say how long the archive is
@@ -56,7 +56,7 @@ def download_whole(client: Client, path: Path, sha256: str | None = None) -> tup
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not is_there(path):
-        with atomic.waiting(path, "downloading it"):
+        with atomic.wait_for_lock(path, "downloading it"):
             if not is_there(path):  # another process may have made it meanwhile
                 _make(client, path, sha256)
     said = _said(path)
@@ -106,7 +106,7 @@ def _download(client: Client, path: Path, *, fresh: bool) -> None:
                 failure.progress, most = _size(path) >= most + CHUNK_BYTES, max(_size(path), most)
                 raise
 
-        client.patiently(fill)
+        client.with_retries(fill)
 
 
 def _fill(client: Client, path: Path, bar: Progress, *, fresh: bool) -> None:

@@ -19,7 +19,7 @@ _SPARE = 0.05  # of the clips that are expected to be fetched
 Fetch = Callable[[Member], bytes]
 
 
-class Examination:
+class Examiner:
     """Examines candidates, fetching them side by side.
 
     Parameters

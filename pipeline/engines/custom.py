@@ -11,11 +11,11 @@ from typing import Any
 
 from pipeline.core import interrupts, pandas_later
 from pipeline.core.errors import WorkerError
-from pipeline.engines.elsewhere import KEPT, Tasks, lease
+from pipeline.engines.remote_workers import KEPT, Tasks, lease
 
 
 @dataclass(frozen=True)
-class GivenExecutor:
+class CustomExecutor:
     """What ``FUNCTION()`` of ``MODULE`` returns, and how many tasks it has in flight.
 
     Its workers need the same folder under the same path, the same code and the same libraries; each task looks for
@@ -46,7 +46,7 @@ class GivenExecutor:
     def _executor(self) -> Executor:
         module, _, function = self.name.partition(":")
         try:
-            with interrupts.held():
+            with interrupts.defer_sigint():
                 pandas_later.catch_up()  # the module may give frames to pyarrow
                 make = getattr(importlib.import_module(module), function)
         except ImportError as error:

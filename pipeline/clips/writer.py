@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from pipeline.clips.candidates import Candidate, Candidates, Goal
 from pipeline.clips.check import Check, Verdict
-from pipeline.clips.fetch import Examination, Fetch, expected
+from pipeline.clips.examine import Examiner, Fetch, expected
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, SampleError
 from pipeline.core.params import Params
@@ -178,7 +178,7 @@ class Earlier:
         return rejected if is_known else None
 
 
-class ClipShards:
+class ClipShardWriter:
     """The shards of ``data/clips``.
 
     Parameters
@@ -211,7 +211,7 @@ class ClipShards:
 
     def fill(self, goal: Goal, tally: Tally, fetch: Fetch, pool: Executor) -> Iterator[int]:
         """Find or make shard after shard until the goal is reached; yield how many clips each of them holds."""
-        examination = Examination(self._check, self._recall, fetch, pool)
+        examination = Examiner(self._check, self._recall, fetch, pool)
         while not goal.reached() and self._rank < len(self._candidates):
             seal = self._find(self._rank, goal, fetch)
             if seal is None:

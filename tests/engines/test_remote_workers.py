@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.core import atomic
 from pipeline.core.errors import BusyError, WorkerError
-from pipeline.engines import elsewhere
+from pipeline.engines import remote_workers
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +22,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_task_of_a_run_that_has_ended_replaces_nothing(folder: Path) -> None:
     path = folder / "part-00000.parquet"
     path.write_text("whole")
-    with elsewhere.lease() as terms, pytest.raises(BusyError, match="the run that asked for it has ended"):
-        elsewhere.call(terms, lambda: _write_while_the_run_ends(path, terms.lease))
+    with remote_workers.lease() as terms, pytest.raises(BusyError, match="the run that asked for it has ended"):
+        remote_workers.call(terms, lambda: _write_while_the_run_ends(path, terms.lease))
     assert path.read_text() == "whole"
     assert sorted(each.name for each in folder.iterdir()) == ["data", "part-00000.parquet"]
 
@@ -37,7 +37,7 @@ def _write_while_the_run_ends(path: Path, lease: Path) -> None:
 def test_two_workers_at_one_file_do_not_disturb_each_other(folder: Path) -> None:
     path, lease = folder / "part", folder / "lease"
     lease.touch()
-    with atomic.leased(lease), atomic.replacing(path) as first, atomic.replacing(path) as second:
+    with atomic.publish_only_while(lease), atomic.replacing(path) as first, atomic.replacing(path) as second:
         assert first != second
         first.write_text("same")
         second.write_text("same")
@@ -45,17 +45,17 @@ def test_two_workers_at_one_file_do_not_disturb_each_other(folder: Path) -> None
 
 
 def test_a_lease_ends_with_its_run_and_one_that_a_killed_run_left_is_removed(folder: Path) -> None:
-    script = "import os\nfrom pipeline.engines import elsewhere\nwith elsewhere.lease(): os._exit(1)"
-    root = str(Path(elsewhere.PACKAGE).parent)
+    script = "import os\nfrom pipeline.engines import remote_workers\nwith remote_workers.lease(): os._exit(1)"
+    root = str(Path(remote_workers.PACKAGE).parent)
     subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": root}, check=False)
     (left,) = (folder / "data").iterdir()
-    with elsewhere.lease() as terms:
+    with remote_workers.lease() as terms:
         assert [terms.lease] == list((folder / "data").iterdir())
         assert terms.lease != left
     assert not list((folder / "data").iterdir())
 
 
 def test_a_folder_that_is_not_shared_is_a_misfit(folder: Path) -> None:
-    terms = elsewhere.Terms(folder / "data/not-there", tuple(elsewhere.facts().items()))
+    terms = remote_workers.Requirements(folder / "data/not-there", tuple(remote_workers.facts().items()))
     with pytest.raises(WorkerError, match="is not the folder of this run there; it has to be shared"):
-        elsewhere.call(terms, list)
+        remote_workers.call(terms, list)

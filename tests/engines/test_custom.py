@@ -15,8 +15,8 @@ import pytest
 
 from pipeline.core.errors import ParameterError, WorkerError
 from pipeline.core.params import Runtime, load_runtime
-from pipeline.engines import elsewhere, engine_for
-from pipeline.engines.given import GivenExecutor
+from pipeline.engines import engine_for, remote_workers
+from pipeline.engines.custom import CustomExecutor
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards.derive import derive, map_shards
 from pipeline.waveforms.shard import WaveformRecipe
@@ -63,7 +63,7 @@ FRAMES = """
 from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 from pipeline.core import pandas_later
-from pipeline.engines.given import GivenExecutor
+from pipeline.engines.custom import CustomExecutor
 
 def make():
     import pandas as pd
@@ -71,7 +71,7 @@ def make():
     return ThreadPoolExecutor(1)
 
 pandas_later.put_off()
-GivenExecutor("__main__:make", 1).examined()
+CustomExecutor("__main__:make", 1).examined()
 """
 
 
@@ -98,20 +98,20 @@ def test_the_module_may_give_series_to_pyarrow() -> None:
 )
 def test_what_gives_no_executor_is_one_message(name: str, said: str) -> None:
     with pytest.raises(WorkerError) as caught:
-        GivenExecutor(name, 2).examined()
+        CustomExecutor(name, 2).examined()
     assert str(caught.value).startswith(f"executor {name} (configs/runtime.yaml or PIPELINE_EXECUTOR) {said}")
 
 
 def test_a_worker_that_does_not_fit_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(elsewhere, "facts", lambda: {"soxr": "0.0"})
+    monkeypatch.setattr(remote_workers, "facts", lambda: {"soxr": "0.0"})
     with pytest.raises(WorkerError, match=r"does not fit this run: soxr is \d\S*, not 0\.0"):
-        GivenExecutor(f"{HERE}:processes", 2).examined()
+        CustomExecutor(f"{HERE}:processes", 2).examined()
 
 
 def test_an_executor_that_breaks_is_an_error_that_names_the_shards() -> None:
     with (
         pytest.raises(WorkerError, match="a worker process died while it made part-00000"),
-        GivenExecutor(f"{HERE}:processes", 2).start(operator.call, 1) as (executor, in_flight),
+        CustomExecutor(f"{HERE}:processes", 2).start(operator.call, 1) as (executor, in_flight),
     ):
         list(map_shards(executor, operator.call, {"part-00000": (os.abort,)}, in_flight))
 

@@ -53,7 +53,7 @@ def filesystem_of(url: str) -> tuple[str, Any]:
     return str(path), filesystem
 
 
-def said(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return the first line of what an error says, and what to do about it; never a secret, or the query of a URL."""
     text = str(error).strip() or type(error).__name__
     line = re.sub(r"\?\S*", "?…", text.splitlines()[0])[:200]

@@ -29,7 +29,7 @@ KEPT = "Shards that are done are kept; run it again to go on."
 
 
 @dataclass(frozen=True)
-class Terms:
+class Requirements:
     """What a run asks of its workers: to see the file `lease`, an absolute path, and to have the same `facts`."""
 
     lease: Path
@@ -37,7 +37,7 @@ class Terms:
 
 
 @cache
-def misfit(terms: Terms) -> str:
+def mismatch(terms: Requirements) -> str:
     """Return what does not fit on this machine and in this process, in words; nothing where all does."""
     if not terms.lease.exists():
         return f"{terms.lease.parent} is not the folder of this run there; it has to be shared, under the same path"
@@ -74,7 +74,7 @@ def facts() -> dict[str, str]:
 
 
 @contextmanager
-def lease() -> Iterator[Terms]:
+def lease() -> Iterator[Requirements]:
     """Hold a lease on this project's folder as long as the block runs. One that a killed run left is removed."""
     folder = schema.DATA.absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def lease() -> Iterator[Terms]:
     path = folder / f"{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}{atomic.SUFFIX}"
     path.touch()
     try:
-        yield Terms(path, tuple(facts().items()))
+        yield Requirements(path, tuple(facts().items()))
     finally:
         path.unlink(missing_ok=True)
 
@@ -100,11 +100,11 @@ def _is_alive(pid: str) -> bool:
     return True
 
 
-def call(terms: Terms, task: Callable[[], Any]) -> Any:
+def call(terms: Requirements, task: Callable[[], Any]) -> Any:
     """Do a task on a worker, if that fits; it may have joined after the others were looked at."""
-    if problem := misfit(terms):
+    if problem := mismatch(terms):
         raise WorkerError(f"the worker {os.getpid()} on {platform.node()} does not fit this run: {problem}")
-    with atomic.leased(terms.lease):
+    with atomic.publish_only_while(terms.lease):
         return task()
 
 
@@ -123,7 +123,7 @@ class Tasks(Executor):
     """
 
     def __init__(
-        self, executor: Executor, terms: Terms, explain: Callable[[BaseException | None, str], BaseException]
+        self, executor: Executor, terms: Requirements, explain: Callable[[BaseException | None, str], BaseException]
     ) -> None:
         self._executor, self._terms, self._explain = executor, terms, explain
         self._waiting: dict[Future[Any], str] = {}

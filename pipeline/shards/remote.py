@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.fs
 
 from pipeline.core.errors import ShardError
-from pipeline.core.stores import filesystem_of, said
+from pipeline.core.object_stores import describe_error, filesystem_of
 
 Answer = TypeVar("Answer")
 
 
-def located(folder: str, filesystem: Any = None) -> tuple[str, pyarrow.fs.FileSystem]:
+def open_filesystem(folder: str, filesystem: Any = None) -> tuple[str, pyarrow.fs.FileSystem]:
     """Return a folder's path on its file system, and that as pyarrow has it.
 
     Parameters
@@ -98,4 +98,4 @@ def _asked(ask: Callable[[], Answer]) -> Answer:
     try:
         return ask()
     except Exception as error:  # noqa: BLE001  there are many libraries, and each has exceptions of its own
-        raise OSError(said(error)) from None
+        raise OSError(describe_error(error)) from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.clips import originals
+from pipeline.clips import reader
 from pipeline.report import sound
 from pipeline.report.material import Material
 from pipeline.report.sound import Sound
@@ -21,7 +21,7 @@ _MOST_OUTLIER_BYTES = 600_000
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class Example:
     """A clip, what to draw of it, and its MP3 for a player; None where there is no room for one."""
 
     clip: Clip
@@ -30,7 +30,7 @@ class Exhibit:
 
 
 @dataclass(frozen=True)
-class Furthest:
+class OutlierExample:
     """A clip that is furthest out, what the tables say of it, and its MP3 for a player; None where there is no room."""
 
     outlier: Outlier
@@ -50,31 +50,31 @@ def choose(sample: pa.Table) -> list[int]:
     return sorted([*first_of_each, *others][:_CLIPS])
 
 
-def gather(waveforms: Waveforms, places: list[int]) -> list[Exhibit]:
+def gather(waveforms: Waveforms, places: list[int]) -> list[Example]:
     """Read and draw the clips at these places of the sample."""
     clips = [waveforms[place] for place in places]
-    mp3s = originals.read_mp3s((clip.clip_id, clip.mp3_sha256) for clip in clips)
+    mp3s = reader.read_mp3s((clip.clip_id, clip.mp3_sha256) for clip in clips)
     exhibits, room = [], _MOST_PLAYER_BYTES
     for clip, mp3 in zip(clips, mp3s, strict=True):
         plays = len(mp3) <= room
         room -= len(mp3) if plays else 0
-        exhibits.append(Exhibit(clip, sound.draw(clip.waveform, clip.sample_rate), mp3 if plays else None))
+        exhibits.append(Example(clip, sound.draw(clip.waveform, clip.sample_rate), mp3 if plays else None))
     return exhibits
 
 
-def gather_furthest(material: Material, outliers: Sequence[Outlier]) -> list[Furthest]:
+def gather_furthest(material: Material, outliers: Sequence[Outlier]) -> list[OutlierExample]:
     """Read the MP3s of the clips that are furthest out, and what is known of each."""
     places = sorted({outlier.place for outlier in outliers})
     sample, waveforms = material.sample, material.waveforms
     wanted = [(waveforms["clip_id"][place].as_py(), waveforms["mp3_sha256"][place].as_py()) for place in places]
     mp3s: dict[int, bytes] = {}
     room = _MOST_OUTLIER_BYTES
-    for place, mp3 in zip(places, originals.read_mp3s(wanted), strict=True):
+    for place, mp3 in zip(places, reader.read_mp3s(wanted), strict=True):
         if len(mp3) <= room:
             mp3s[place] = mp3
             room -= len(mp3)
     return [
-        Furthest(
+        OutlierExample(
             outlier=outlier,
             clip_id=waveforms["clip_id"][outlier.place].as_py(),
             text=sample["text"][outlier.place].as_py(),

@@ -33,7 +33,7 @@ from pipeline.core.progress import progress
 from pipeline.snapshot.archive import LocalFile, Member
 from pipeline.snapshot.gunzip import MAGIC, Gunzipped, SeekPoints, inflated
 from pipeline.snapshot.receipt import TarIdentity
-from pipeline.snapshot.tar import Stream, list_members
+from pipeline.snapshot.tar_index import Stream, list_members
 
 _PIECE_BYTES = 1 << 20
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 12
@@ -72,11 +72,11 @@ def read_tar(file: LocalFile, kept: Path) -> TarIndex:
     Raises
     ------
     SnapshotError
-        It is no archive that can be used (`pipeline.snapshot.tar.list_members`).
+        It is no archive that can be used (`pipeline.snapshot.tar_index.list_members`).
     """
     size_bytes, sample = file.size_bytes, _sample(file)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.waiting(kept, "making it"):
+    with atomic.wait_for_lock(kept, "making it"):
         index = _kept(kept)
         if index is None or (index.identity.size_bytes, index.identity.sample_sha256) != (size_bytes, sample):
             index = _pass(file, size_bytes, sample)
