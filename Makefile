@@ -8,18 +8,19 @@ unexport PYTHONDONTWRITEBYTECODE
 # What a user's own uv is told must not change this environment.
 unexport UV_COMPILE_BYTECODE UV_CONSTRAINT UV_EXCLUDE_NEWER UV_NO_BINARY UV_OVERRIDE UV_PYTHON UV_SYSTEM_PYTHON VIRTUAL_ENV
 
-.PHONY: repro test test-fast check bench notebooks chaos lock clean
+.PHONY: repro test test-more check bench notebooks chaos lock clean
 
 repro: $(READY)
 	@python -m pipeline.commands.rwlock
 	dvc repro
 
+# Each law by its cheapest witness.
 test: $(READY)
-	pytest --numprocesses auto
+	pytest --numprocesses auto -m "not more"
 
-# All but what runs DVC or workers, opens a browser, kills processes, fills disks, or else takes seconds.
-test-fast: $(READY)
-	pytest --numprocesses auto -m "not slow"
+# The rest: engines, stores, browser, notebooks, full grids, kills, full disks.
+test-more: $(READY)
+	pytest --numprocesses auto -m more
 
 check: $(READY)
 	ruff check

@@ -17,7 +17,7 @@ from filelock import FileLock
 from tests.support import warm
 from tests.support.project import STAGES, Once, Project, copy_of_this_project
 
-SLOW_FIXTURES = {"made", "made_once", "browser", "librosa"}
+MORE_FIXTURES = {"made", "made_once", "browser", "librosa"}
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)  # pytest-xdist may be switched off
@@ -43,8 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as slow whatever needs a repository that DVC made, a browser or librosa; keep librosa in one process."""
     for item in items:
-        if isinstance(item, pytest.Function) and SLOW_FIXTURES & set(item.fixturenames):
-            item.add_marker(pytest.mark.slow)
+        if isinstance(item, pytest.Function) and MORE_FIXTURES & set(item.fixturenames):
+            item.add_marker(pytest.mark.more)
         if isinstance(item, pytest.Function) and "librosa" in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group("librosa"))
 

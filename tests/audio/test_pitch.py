@@ -22,7 +22,7 @@ def pitch_of(waveform: Float32, sample_rate: int = 16_000) -> Pitch:
     return pitches([waveform], sample_rate, RANGE)[0]
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("sound", [tone, pulses])
 @pytest.mark.parametrize("sample_rate", [8000, 16_000, 22_050, 48_000])
 def test_every_frame_of_a_periodic_sound_is_within_a_hundredth_at_20_db(
@@ -112,7 +112,7 @@ def test_what_is_left_out_of_silent_frames_is_on_no_path(monkeypatch: pytest.Mon
     assert [pitch.hertz.tobytes() for pitch in pitches(voices, 16_000, RANGE)] == found
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_a_clip_has_the_same_pitch_whatever_is_beside_it(data: st.DataObject) -> None:
@@ -127,7 +127,7 @@ def test_no_clips_have_no_pitch() -> None:
     assert pitches([], 16_000, RANGE) == []
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_second_opinion_agrees_on_the_medians_of_voices(librosa: Any) -> None:
     """As pYIN (Mauch and Dixon, 2014) has it in librosa."""
     for voice in demo_voices(8):

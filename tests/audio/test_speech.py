@@ -32,7 +32,7 @@ def test_a_voice_between_silence_is_found() -> None:
     assert found == pytest.approx((1.0, 1.8), abs=0.03)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("click", [0.0, 0.5, 0.85])
 @pytest.mark.parametrize("pink", [False, True])
 @pytest.mark.parametrize("level_dbfs", [-70.0, -60.0])

@@ -274,7 +274,7 @@ def test_the_mp3s_are_untouched(folder: Path) -> None:
     assert stored == [MIXED[rank] for rank in (0, 2, 3, 6, 7, 8, 9)]
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @given(st.lists(st.tuples(st.integers(1, 7), st.integers(1, 5)), max_size=3), st.integers(1, 7), st.integers(1, 5))
 @settings(max_examples=30, deadline=None)
 def test_whatever_was_asked_for_before_the_bytes_are_the_same(

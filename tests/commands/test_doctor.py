@@ -147,7 +147,7 @@ def test_a_full_disk_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor.disk(Runtime).status == "warning"
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_remote_is_found_by_its_name(project: Path) -> None:
     assert doctor.remote().status == "warning"
     (project / ".dvc").mkdir()
@@ -199,7 +199,7 @@ def test_kaggle_is_reachable_if_it_says_anything() -> None:
     assert finding.remedy
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_damaged_waveforms_are_a_failure_that_verify_explains(staged: Project) -> None:
     folder = staged.root / "data/waveforms"
     found = doctor.outputs(folder)

@@ -31,7 +31,7 @@ def read(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / export.TABLE, keep_default_na=False)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_an_mp3_is_byte_for_byte_the_original(tmp_path: Path) -> None:
     export.run(4, tmp_path)
     table = read(tmp_path)
@@ -51,7 +51,7 @@ def test_librosa_loads_from_it_the_array_of_the_shard(librosa: Any, tmp_path: Pa
         assert np.array_equal(np.clip(np.rint(loaded * 32768), -32768, 32767) / 32768, clips[clip_id].waveform)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("file_format", ["wav", "flac"])
 def test_wav_and_flac_hold_the_samples_of_the_shard(tmp_path: Path, file_format: str) -> None:
     export.run(2, tmp_path, file_format=file_format)

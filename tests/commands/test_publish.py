@@ -66,7 +66,7 @@ def head(folder: Path) -> dict[str, Any]:
     return read
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_the_hub_gets_the_samples_of_the_shards_as_flac_by_split_in_rank_order(inside: Path) -> None:
     clips = open_waveforms()
     seen = 0
@@ -84,14 +84,14 @@ def test_the_hub_gets_the_samples_of_the_shards_as_flac_by_split_in_rank_order(i
     assert seen == len(clips)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_every_other_column_is_as_it_is(inside: Path) -> None:
     paths = [inside / f"huggingface/data/{split}-00000-of-00001.parquet" for split in ("train", "dev", "test")]
     frame = pd.concat([pd.read_parquet(path).drop(columns="audio") for path in paths]).sort_values("rank")
     pd.testing.assert_frame_equal(frame.reset_index(drop=True), open_waveforms().metadata())
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_the_features_are_a_second_configuration(inside: Path) -> None:
     paths = sorted((inside / "huggingface/features").iterdir())
     frame = pd.concat([pd.read_parquet(path) for path in paths]).sort_values("rank").reset_index(drop=True)
@@ -114,7 +114,7 @@ def test_the_card_counts_what_the_files_hold(inside: Path) -> None:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_split_of_many_clips_is_several_files(own: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(huggingface, "_FILE_CLIPS", 25)
     monkeypatch.setattr(huggingface, "_ROW_GROUP_CLIPS", 10)
@@ -150,7 +150,7 @@ def test_titles_are_as_long_as_kaggle_takes(inside: Path) -> None:
     assert about["licenses"] == [{"name": "CC0-1.0"}]
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("place", PLACES)
 def test_every_file_has_its_checksum_and_a_flip_is_found(inside: Path, place: str, tmp_path: Path) -> None:
     folder = tmp_path / place
@@ -182,7 +182,7 @@ def test_croissant_lists_each_file_and_each_column(inside: Path, place: str) -> 
     assert "exact share" in described["prov:wasGeneratedBy"]["prov:label"]
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of pandas and rdflib, inside of mlcroissant
 def test_mlcroissant_validates_it_and_reads_records(inside: Path, place: str) -> None:
@@ -197,7 +197,7 @@ def test_mlcroissant_validates_it_and_reads_records(inside: Path, place: str) ->
     assert len(list(described.records(record_set="features"))) == 120
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_what_is_published_twice_is_the_same_to_the_byte(own: Project, tmp_path: Path) -> None:
     for place in PLACES:
         assert main(["publish", "--for", place, "--to", str(tmp_path / place)]) == 0
@@ -213,7 +213,7 @@ def test_the_command_that_uploads_can_be_pasted_whatever_the_folder_is_called(ow
     assert own.root.is_dir()
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_locale_without_the_characters_of_a_path_is_one_message(own: Project) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pipeline", "publish", "--for", "huggingface", "--to", "üp"],
@@ -242,7 +242,7 @@ def test_a_folder_with_other_files_stays_even_when_forced(inside: Path, tmp_path
     assert inside.is_dir()
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_its_own_folder_is_replaced_only_when_forced(own: Project, capsys: pytest.CaptureFixture[str]) -> None:
     before = content(own.root / "out/kaggle")
     assert main(["publish", "--for", "kaggle", "--to", "out/kaggle"]) == 1
@@ -295,7 +295,7 @@ def test_without_features_there_is_one_configuration(own: Project, tmp_path: Pat
     assert not (tmp_path / "new/features").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("encoding", ["flac", "float32"])
 def test_other_encodings_are_published_as_flac(own: Project, encoding: str, tmp_path: Path) -> None:
     own.set(waveforms__encoding=encoding)

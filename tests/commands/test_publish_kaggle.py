@@ -13,7 +13,7 @@ from tests.support.fake_kaggle import FakeKaggle, FileContent
 from tests.support.project import DEMO, Project
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_the_client_uploads_every_file(staged: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(staged.root)
     (staged.root / "dvc.lock").unlink()

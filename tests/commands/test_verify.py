@@ -290,7 +290,7 @@ CLAIMS: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize(("file", "change", "said"), CLAIMS)
 def test_a_table_that_claims_something_else_is_found_by_what_it_says(
     unlocked: Project, file: str, change: dict[str, Any], said: str
@@ -311,7 +311,7 @@ def test_a_table_of_the_snapshot_that_changed_is_found_by_its_crc(unlocked: Proj
     assert "index" in problems(unlocked.root)["data/snapshot/tables/cv-invalid.csv"]
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("change", "said"),
     [

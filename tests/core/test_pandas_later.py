@@ -44,7 +44,7 @@ def test_nothing_is_put_off_that_is_there_already() -> None:
     assert said(f"import pandas\n{CODE}") == ["True", "True", "True", "1"]
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_stages_never_import_what_they_have_no_use_for(fresh: Project) -> None:
     run = "import sys\nfrom pipeline.__main__ import main\nfor stage in sys.argv[1:]: assert main([stage]) == 0\n"
     run += "print([name for name in ('multiprocessing', 'pandas', 'tqdm') if name in sys.modules])"

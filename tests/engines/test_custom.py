@@ -47,7 +47,7 @@ def nothing() -> None:
     """Return no executor."""
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("function", ["threads", "processes"])
 def test_the_bytes_are_those_of_local_processes(function: str, staged_once: Project) -> None:
     clips = Path(shutil.copytree(staged_once.root / "data/clips", Path("data/clips")))

@@ -30,7 +30,7 @@ from tests.support import cluster as clusters
 from tests.support.cluster import Cluster
 from tests.support.project import ROOT, Project, environment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dask")]  # one cluster for all
+pytestmark = [pytest.mark.more, pytest.mark.xdist_group("dask")]  # one cluster for all
 
 
 @pytest.fixture(scope="module")

@@ -147,7 +147,7 @@ def blocked(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
 def test_ctrl_c_and_a_kill_of_the_parent_leave_no_process_behind(
     blocked: subprocess.Popen[bytes], number: signal.Signals, status: int

@@ -14,7 +14,7 @@ from tests.support.project import ROOT, environment
 TRIALS = 60  # each kind twice as often as one round of the bench draws it
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_nothing_of_a_small_dose_gets_through() -> None:
     command = [sys.executable, "-m", "tests.support.chaos.bench", "--trials", str(TRIALS), "--seed", "2017"]
     done = subprocess.run(

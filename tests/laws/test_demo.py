@@ -301,7 +301,7 @@ def test_the_script_puts_the_same_clips_together_to_the_same_bytes() -> None:
     assert make.corrupt(whole, wrong) == corrupted
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_the_script_makes_the_same_bytes_again(tmp_path: Path) -> None:
     try:
         here = make.instruments()

@@ -25,7 +25,7 @@ from tests.support.object_store import BUCKET
 from tests.support.project import DEMO, Project
 from tests.support.tarballs import demo_files, write_demo
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("everywhere")]
+pytestmark = [pytest.mark.more, pytest.mark.xdist_group("everywhere")]
 
 HISTORIES = [grown_in_steps, damaged_on_disk]
 SOURCES = ["folder", "tar", "tar.gz", "http", "s3"]

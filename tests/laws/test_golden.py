@@ -50,7 +50,7 @@ def test_features(staged_once: Project) -> None:
     assert_golden(staged_once.root / schema.FEATURES, "features", FeatureRecipe.REVISION, FEATURES)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @golden
 @pytest.mark.skipif(
     not is_locked("pocketsphinx", "jiwer", "whisper-normalizer"), reason="other versions, or none, of what recognises"

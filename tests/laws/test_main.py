@@ -144,7 +144,7 @@ def test_a_pinned_checksum_has_to_be_right(fresh: Project, capsys: pytest.Captur
     assert "SHA-256" in failing(fresh, "download", status=1, capsys=capsys)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("doubled", [True, False])
 def test_a_folder_gives_the_same_sample_as_the_archive(staged: Project, tmp_path: Path, doubled: bool) -> None:
     folder = tmp_path / "unpacked"
@@ -169,7 +169,7 @@ def test_a_folder_gives_the_same_sample_as_the_archive(staged: Project, tmp_path
     assert after["data/sample.parquet"] == before["data/sample.parquet"]
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("shard_clips", [7, 512])
 def test_hours_are_the_shortest_prefix_that_reaches_them(staged: Project, shard_clips: int) -> None:
     whole = open_waveforms(staged.root / "data/waveforms").metadata()
@@ -200,7 +200,7 @@ def test_a_column_with_a_thousand_levels_is_warned_of(fresh: Project, caplog: py
     assert "stratify.strata: text has 1200 levels" in caplog.text
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("kind", ["directory", "archive"])
 def test_a_later_release_goes_the_same_way(kind: str, fresh: Project, tmp_path: Path) -> None:
     """Common Voice from 2019 on: tabs, speakers, one folder of clips; neither sentence nor speaker crosses a split."""
@@ -240,7 +240,7 @@ def test_a_later_release_goes_the_same_way(kind: str, fresh: Project, tmp_path: 
         assert ranking.groupby(group)["split"].nunique().max() == 1
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_full_disk_is_said_and_the_next_run_goes_on(staged: Project) -> None:
     before = staged.outputs()
     staged.set(subsample__clips=200)
@@ -271,7 +271,7 @@ def test_wrong_usage_is_told_from_failure(capsys: pytest.CaptureFixture[str]) ->
     assert "download" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_stops_early_is_no_failure(staged: Project, unbuffered: str) -> None:
     reading, writing = os.pipe()

@@ -100,7 +100,7 @@ def test_cells_are_short_and_explained(path: Path, nbformat: ModuleType) -> None
 # Executed
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.usefixtures("librosa", "offline")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_it_runs_on_the_demo_and_prints_what_is_kept(
@@ -118,7 +118,7 @@ def test_it_runs_on_the_demo_and_prints_what_is_kept(
         assert said == told
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.usefixtures("librosa", "offline")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_it_runs_on_a_sample_of_three_in_which_nobody_tells(path: Path, fresh: Project, run: ModuleType) -> None:
@@ -127,7 +127,7 @@ def test_it_runs_on_a_sample_of_three_in_which_nobody_tells(path: Path, fresh: P
     run.execute(in_project(fresh, path.name))
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.usefixtures("librosa", "offline")
 def test_a_cell_that_fails_is_an_error(tmp_path: Path, run: ModuleType, nbformat: ModuleType) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])

@@ -221,7 +221,7 @@ def test_the_wheel_holds_the_package_with_its_types_and_templates_and_nothing_el
     assert {"pipeline/py.typed", "pipeline/report/templates/report.html.j2"} <= names
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("encoding", ["pcm16", "float32", "flac"])
 def test_the_wheel_alone_reads_shards_from_another_folder(
     staged: Project, reader_python: Path, tmp_path: Path, encoding: str
@@ -272,7 +272,7 @@ def test_a_whole_list_stays(tmp_path: Path) -> None:
     assert path.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_list_that_a_running_dvc_holds_stays(tmp_path: Path) -> None:
     from dvc.lock import make_lock
 

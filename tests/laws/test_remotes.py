@@ -15,7 +15,7 @@ from tests.support import object_store
 from tests.support.object_store import BUCKET, SECRET, ObjectStore
 from tests.support.project import Project
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.more
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.mp3_damage import damaged
 from tests.support.project import ROOT, STAGES, Project, environment
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.more
 
 SAMPLE = ("subsample", "waveforms")
 

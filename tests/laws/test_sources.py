@@ -17,7 +17,7 @@ from pipeline.snapshot.archive import Member
 from tests.support.project import Project, copy_of_this_project, environment
 from tests.support.tarballs import demo_files, write_demo
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.more
 
 MADE = ("download", "stratify", "subsample", "waveforms")
 TARS = ("demo.tar", "demo.tar.gz")
@@ -125,7 +125,7 @@ def clip_of(member: str) -> str:
     return f"{folder.removeprefix('cv-')}/{file.removesuffix('.mp3')}"
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("source", TARS)
 def test_a_pass_that_is_killed_leaves_nothing_half(source: str, fresh: Project) -> None:
     of(fresh, source)

@@ -37,7 +37,7 @@ def home(made_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project.root
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of pandas and rdflib, inside of mlcroissant
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: "-".join(libraries(block)) or "by-hand")
 def test_a_block_runs_as_it_stands(

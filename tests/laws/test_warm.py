@@ -18,7 +18,7 @@ from tests.support import warm
 from tests.support.project import Project, environment, warm_environment
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.more,
     pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all commands are started"),
 ]
 

@@ -29,7 +29,7 @@ def rendered(made: Material, strata: tuple[str, ...] = STRATA) -> str:
     return html.render(report, ABOUT, exhibits, [furthest(f"say {SCRIPT}"), furthest(None, None)])
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_the_same_outputs_give_the_same_bytes(reported: Project, reported_once: Project) -> None:
     before = reported_once.outputs()
     reported.stage("report")

@@ -86,7 +86,7 @@ def test_the_tables_of_the_demo_are_read_as_the_careful_reader_does(
     assert len(same(["valid-train", "valid-dev", "valid-test"], "kaggle-v1")) > 400
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.skipif(not REAL_TABLES.is_dir(), reason="the tables of the snapshot are not beside this checkout")
 def test_the_real_tables_are_read_as_the_careful_reader_does(folder: Path) -> None:
     for path in REAL_TABLES.glob("*.csv"):

@@ -40,7 +40,7 @@ def test_a_sentence_leaks_whatever_its_case_and_spaces() -> None:
     assert sentences.repeated(by_split) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @given(st.lists(st.tuples(TEXTS, st.none() | st.sampled_from(["dev", "test", "train"])), max_size=30))
 def test_sentences_are_counted_as_sets_count_them(rows: list[tuple[str | None, str | None]]) -> None:
     texts, splits = (chunked([row[place] for row in rows]) for place in (0, 1))

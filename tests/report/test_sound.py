@@ -30,7 +30,7 @@ def points(path: str) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
     return np.cumsum(steps, axis=0)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @given(st.integers(1, 5000))
 def test_the_outline_goes_around_every_sample(samples: int) -> None:
     waveform = noise(samples)

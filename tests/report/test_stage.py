@@ -15,7 +15,7 @@ from tests.support.project import Project, environment
 UNUSED = ("matplotlib", "scipy", "requests", "kaggle", "soundfile", "soxr", "librosa", "dvc")
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_report_is_made_without_what_draws_decodes_or_talks_to_a_network(reported: Project) -> None:
     code = (
         "import sys, pipeline.__main__\n"

@@ -20,7 +20,7 @@ LAW = settings(max_examples=60, deadline=None)
 COLUMNS = ("accent", "age", "up_votes")
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @LAW
 @given(clips=clip_tables(), data=st.data())
 def test_where_keeps_the_rows_with_a_listed_value_and_counts_the_others(
@@ -39,7 +39,7 @@ def test_where_keeps_the_rows_with_a_listed_value_and_counts_the_others(
     assert sum(taken.values()) + len(rows) == len(clips)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @LAW
 @given(clips=clip_tables(), data=st.data())
 def test_a_value_is_unknown_if_and_only_if_no_row_has_it(clips: pd.DataFrame, data: st.DataObject) -> None:

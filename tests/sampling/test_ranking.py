@@ -73,7 +73,7 @@ allocations = st.sampled_from(ALLOCATIONS) | st.floats(0, 1)
 # Law 1: nested. The ranking knows no n: a sample is its first n rows, so what has to hold is that it is one order.
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @LAW
 @given(clips=clip_tables(), strata=strata_columns, allocation=allocations)
 def test_every_clip_has_one_rank_and_keeps_what_the_tables_say(
@@ -90,7 +90,7 @@ def test_every_clip_has_one_rank_and_keeps_what_the_tables_say(
 # Law 2: in proportion, at every n.
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @LAW
 @given(sizes=sizes_of_strata, allocation=st.sampled_from(ALLOCATIONS) | st.floats(0, 1), seed=st.integers(0, 999))
 def test_every_prefix_is_within_one_clip_of_every_exact_share(
@@ -100,7 +100,7 @@ def test_every_prefix_is_within_one_clip_of_every_exact_share(
     assert largest_deviation(ranked["stratum"], Counter(ranked["stratum"]), allocation) < 1
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @LAW
 @given(sizes=sizes_of_strata)
 def test_a_proportional_prefix_is_within_one_clip_of_n_times_the_share(sizes: list[int]) -> None:
@@ -129,7 +129,7 @@ def test_shares_rise_together_until_a_stratum_runs_out(
     assert all(level <= max(left, default=level) for level in reached)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @LAW
 @given(sizes=sizes_of_strata)
 def test_the_powers_0_and_1_are_equal_and_proportional(sizes: list[int]) -> None:
@@ -173,7 +173,7 @@ def test_the_largest_deviation_is_that_of_the_worst_prefix(order: list[str], all
     assert largest_deviation(order, sizes, allocation, prefixes=False) == of_prefix(len(order))
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_rare_strata_have_their_fair_chance_to_be_in_a_small_sample() -> None:
     clips = clips_of([*range(2, 32), *[1] * 40])
     single = {f"g{place}" for place in range(30, 70)}
@@ -185,7 +185,7 @@ def test_rare_strata_have_their_fair_chance_to_be_in_a_small_sample() -> None:
 # Law 3: order-free and local.
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @LAW
 @given(clips=clip_tables(), strata=strata_columns, allocation=allocations, data=st.data())
 def test_the_order_of_the_rows_changes_nothing(
@@ -196,7 +196,7 @@ def test_the_order_of_the_rows_changes_nothing(
     pd.testing.assert_frame_equal(ranked, order_of(shuffled, strata=strata, allocation=allocation))
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @LAW
 @given(clips=clip_tables(), strata=strata_columns, allocation=allocations, data=st.data())
 def test_without_one_row_every_stratum_keeps_its_order(
@@ -227,7 +227,7 @@ print(hashlib.sha256(ranked.to_csv().encode()).hexdigest())
 """
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_neither_the_hash_seed_nor_the_locale_changes_anything() -> None:
     digests = set()
     for seed, name in (("0", "C"), ("1", "tr_TR.UTF-8")):
@@ -246,7 +246,7 @@ def test_another_seed_draws_other_clips() -> None:
 # A uniform choice.
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_the_clips_of_a_stratum_are_a_uniform_choice() -> None:
     from scipy.stats import chi2, chisquare  # slow to import, in each worker
 
@@ -295,7 +295,7 @@ def test_the_name_of_a_stratum_can_be_read() -> None:
 # Filters.
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @LAW
 @given(
     clips=clip_tables(),
@@ -338,7 +338,7 @@ def test_nothing_to_rank_is_an_error() -> None:
 # Weights.
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @LAW
 @given(clips=clip_tables(), strata=strata_columns, data=st.data())
 def test_the_weights_of_a_stratum_add_up_to_its_size(
@@ -366,7 +366,7 @@ def real_clips() -> pd.DataFrame:
     return tables.read_clips(["invalid", "other-dev", "other-test", "valid-dev", "valid-test"], REAL_TABLES)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("allocation", ALLOCATIONS)
 def test_no_prefix_of_the_real_tables_is_off_by_a_clip(real_clips: pd.DataFrame, allocation: str | float) -> None:
     ranked = order_of(real_clips, strata=["gender", "age", "accent"], allocation=allocation)

@@ -46,7 +46,7 @@ def test_a_hash_depends_on_its_value_seed_and_purpose_alone(values: list[str]) -
 # Law 8, where no speaker is known.
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @LAW
 @given(sentences=st.lists(st.none() | texts, min_size=1, max_size=30), data=st.data())
 def test_nothing_but_its_sentence_decides_a_clips_split(sentences: list[str | None], data: st.DataObject) -> None:
@@ -79,7 +79,7 @@ def test_splits_come_in_the_sizes_that_were_asked(fractions: dict[str, float]) -
 people = st.none() | st.sampled_from(["ann", "bo", "cy", "di", "ed"])
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @LAW
 @given(rows=st.lists(st.tuples(st.none() | texts, people), min_size=1, max_size=30), seed=st.integers(0, 99))
 def test_neither_sentence_nor_speaker_crosses(rows: list[tuple[str | None, str | None]], seed: int) -> None:
@@ -116,7 +116,7 @@ def test_one_giant_group_is_cut_along_both_and_keeps_the_sizes() -> None:
 # The ranking.
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @LAW
 @given(sentences=st.lists(texts, min_size=1, max_size=20), extra=st.lists(texts, max_size=5))
 def test_neither_growth_nor_strata_nor_allocation_moves_a_clip_to_another_split(

@@ -159,7 +159,7 @@ def test_only_rows_whose_inputs_changed_are_computed_again(tmp_path: Path, targe
 shards = st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=11), min_size=1, max_size=3)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @given(histories=st.lists(st.tuples(shards, st.sampled_from([Times(), Times(3), Revised()])), max_size=3), last=shards)
 @settings(max_examples=40, deadline=None)
 def test_whatever_was_made_before_the_bytes_are_the_same(

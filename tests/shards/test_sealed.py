@@ -79,7 +79,7 @@ def test_whole_shards_are_told_from_damaged_and_absent_ones(shard: Path) -> None
     assert {path: each.fingerprint for path, each in found.items()} == {shard: sealed.fingerprint([1, 2, 3])}
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_change_of_any_byte_is_noticed(shard: Path) -> None:
     data = shard.read_bytes()
     dice = random.Random(2017)
@@ -92,7 +92,7 @@ def test_a_change_of_any_byte_is_noticed(shard: Path) -> None:
             Shard(shard, Seal).verify()
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_change_of_any_byte_of_the_footer_is_noticed_on_opening(shard: Path) -> None:
     data = shard.read_bytes()
     footer = len(data) - int.from_bytes(data[-8:-4], "little") - 8
@@ -104,7 +104,7 @@ def test_a_change_of_any_byte_of_the_footer_is_noticed_on_opening(shard: Path) -
             Shard(shard, Seal)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_changed_page_is_not_handed_out(shard: Path) -> None:
     """A page's header has no checksum: a change there that reads as the same rows does no harm."""
     data = shard.read_bytes()
@@ -121,7 +121,7 @@ def test_a_changed_page_is_not_handed_out(shard: Path) -> None:
         assert rows["number"].to_pylist() == [1, 2, 3], place
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_cut_at_any_place_is_noticed(shard: Path) -> None:
     data = shard.read_bytes()
     for length in range(len(data)):
@@ -212,7 +212,7 @@ def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_table(tmp_path / "table.parquet", table.schema, ["text"]).equals(table.select(["text"]))
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_no_changed_byte_of_a_table_is_handed_out(tmp_path: Path) -> None:
     """A page's header has no checksum: a change there that reads as the same rows does no harm."""
     path = tmp_path / "table.parquet"

@@ -41,7 +41,7 @@ class Bar(Progress):
             return self._changed.wait_for(lambda: done in self.reached, LIMIT_SECONDS)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_the_bar_moves_while_shards_are_made(tmp_path: Path) -> None:
     bar = Bar()
     one, other = tmp_path / "one", tmp_path / "other"
@@ -85,7 +85,7 @@ class Waits(Times):
         return super().rows(source)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
 @pytest.mark.parametrize("processes", [1, 2])
 def test_the_rows_of_a_shard_are_counted_before_it_is_done(

@@ -132,7 +132,7 @@ def test_a_long_extra_field_and_a_streamed_member_are_read() -> None:
     assert read_all(Memory(stream.getvalue())) == {"a": b"one", "b": b"two"}
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_zip64_with_many_members_beyond_4_gib(tmp_path: Path) -> None:
     path = tmp_path / "huge.zip"
     count, hole = 65_600, (1 << 32) + 12_345
@@ -224,7 +224,7 @@ def test_a_size_or_place_that_no_archive_has_is_refused(size: int, place: int) -
         read_index(Memory(whole[:at] + bytes(entry) + extra + bytes(records)))
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @settings(max_examples=400, derandomize=True, deadline=None)
 @given(st.data())
 def test_a_damaged_archive_is_read_or_refused(data: st.DataObject) -> None:

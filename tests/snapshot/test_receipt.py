@@ -107,7 +107,7 @@ def test_a_receipt_of_another_version_or_out_of_range_is_none(tmp_path: Path, ol
         read_receipt(tmp_path / "receipt.json")
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @FUZZ
 @given(data=st.data())
 def test_whatever_happened_to_a_receipt_it_is_one_or_none(
@@ -154,7 +154,7 @@ def test_another_table_is_no_index(tmp_path: Path, table: pa.Table) -> None:
         read_members(tmp_path / "members.parquet")
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @FUZZ
 @given(data=st.data())
 def test_no_flipped_byte_of_an_index_gives_another_one(

@@ -103,7 +103,7 @@ def test_a_table_that_is_absurdly_long_is_not_read(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @settings(max_examples=300, derandomize=True, deadline=None)
 @given(st.one_of(st.binary(max_size=60), st.text(max_size=60).map(str.encode)), st.integers(0, 100), st.booleans())
 def test_whatever_a_table_holds_it_is_read_or_refused(

@@ -54,7 +54,7 @@ def read_all(file: LocalFile) -> dict[str, bytes]:
 # What is right
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_member_is_what_tarfile_reads(kind: str) -> None:
     file = LocalFile(write_demo(Path(kind)))
@@ -72,7 +72,7 @@ names = st.text(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @settings(max_examples=60, derandomize=True, deadline=None)
 @given(
     st.dictionaries(names.filter(lambda name: name not in {".", ".."}), st.binary(max_size=2000), max_size=6),
@@ -116,7 +116,7 @@ def test_the_tables_of_a_release_are_found_wherever_they_lie() -> None:
 # What is no good archive
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("kind", KINDS[:2])
 def test_cut_anywhere_it_is_refused(kind: str) -> None:
     random_data = random.Random(7).randbytes(30_000)
@@ -228,7 +228,7 @@ def test_a_sparse_clip_is_refused(name: str, is_needed: bool) -> None:
         assert read_all(file) == {"b": b"data"}
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_bomb_is_not_unpacked() -> None:
     info = tarfile.TarInfo("a.mp3")
     info.size = 1 << 40
@@ -261,7 +261,7 @@ def test_headers_without_end_are_not_followed() -> None:
         indexed(LocalFile(Path("a.tar")))
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @settings(max_examples=400, derandomize=True, deadline=None)
 @given(st.data())
 def test_a_damaged_archive_is_read_or_refused(data: st.DataObject) -> None:
@@ -292,7 +292,7 @@ def test_a_damaged_archive_is_read_or_refused(data: st.DataObject) -> None:
 # The index is kept
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_the_pass_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     file = LocalFile(write_demo(Path("a.tar.gz")))
     passes = counted(monkeypatch, "pipeline.snapshot.tar_snapshot.inflated")
@@ -315,7 +315,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[Path]:
     return passes
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("fault", ["missing", "empty", "truncated", "flipped", "of another", "a folder of zeros"])
 def test_an_index_that_is_not_right_is_made_again(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file = LocalFile(write_demo(Path("a.tar.gz")))
@@ -350,7 +350,7 @@ def test_an_index_of_another_archive_of_that_length_is_not_taken() -> None:
     assert crcs == [[zlib.crc32(b"data")], [zlib.crc32(b"more")]]
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_pass_that_fails_leaves_nothing() -> None:
     data = bytearray(write_demo(Path("a.tar.gz")).read_bytes())
     data[-5] ^= 1
@@ -374,7 +374,7 @@ def test_a_package_that_is_missing_is_named_and_a_bare_tar_needs_none(
 # Read again
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("kind", KINDS[:2])
 def test_an_archive_is_known_again_and_another_one_is_not(kind: str) -> None:
     file = LocalFile(write_demo(Path(kind)))
@@ -411,7 +411,7 @@ def test_the_index_of_another_archive_of_that_name_is_told() -> None:
         snapshot.read(Member(**first.members.to_pylist()[0]))
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_many_clips_are_gathered_in_one_pass_and_few_are_read_at_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
     dice = random.Random(7)
     files = {f"clips/{number:03}.mp3": dice.randbytes(24_000) for number in range(200)}

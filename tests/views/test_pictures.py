@@ -53,7 +53,7 @@ def test_the_defaults_are_those_of_the_course_and_of_whisper(clips: Waveforms) -
     )
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_worker_processes_and_batches_change_nothing(clips: Waveforms, monkeypatch: pytest.MonkeyPatch) -> None:
     view = clips[::-1][np.arange(10) != 3]
     expected, lengths = pictures.spectrograms(view, seconds=1.0, processes=1)
@@ -86,7 +86,7 @@ def killed(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this platform has no SIGKILL")
 def test_a_worker_that_dies_is_said(clips: Waveforms, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "compute", killed)

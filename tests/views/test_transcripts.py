@@ -143,7 +143,7 @@ def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
         find_model("pocketsphinx")
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_the_command_says_the_rate_and_the_clips_that_differ_most(
     whisper: Path, staged: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,7 +170,7 @@ def test_another_sample_rate_is_said_before_anything_is_loaded(
     assert "recognised at 16000 Hz, and these waveforms have 8000 Hz" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_pocketsphinx_hears_each_clip_as_if_it_were_the_first(staged: Project) -> None:
     pytest.importorskip("pocketsphinx")
     from pipeline import open_waveforms

@@ -29,7 +29,7 @@ from tests.support.object_store import BUCKET, KEY, SECRET, ObjectStore
 from tests.support.project import Project
 from tests.waveforms.test_reader import RankRecipe
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("s3")]  # one store for all
+pytestmark = [pytest.mark.more, pytest.mark.xdist_group("s3")]  # one store for all
 URL = f"s3://{BUCKET}/waveforms"
 
 

@@ -78,7 +78,7 @@ def test_a_clip_has_every_column_and_its_waveform(clips: Waveforms, frame: pd.Da
             assert value == row[name] or (value is None and pd.isna(row[name])), name
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_it_is_the_decoded_mp3(clips: Waveforms, staged_once: Project) -> None:
     mp3s = pd.read_parquet(staged_once.root / "data/clips").set_index("clip_id")["mp3"]
     for clip in clips:
@@ -229,7 +229,7 @@ def test_features_are_the_table_in_the_order_of_the_view(folder: Path, tmp_path:
     assert len(clips.features()) == 120
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_features_of_other_waveforms_are_an_error(folder: Path, staged: Project, tmp_path: Path) -> None:
     others = staged.root / "data/waveforms"
     staged.set(waveforms__sample_rate=8000)
@@ -283,7 +283,7 @@ def test_the_samples_are_stored_as_deltas_and_not_compressed(folder: Path) -> No
     assert column.compression == "UNCOMPRESSED"
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("encoding", ["float32", "flac"])
 def test_the_reader_hides_the_encoding(clips: Waveforms, staged: Project, encoding: str) -> None:
     staged.set(waveforms__encoding=encoding)
@@ -297,7 +297,7 @@ def test_the_reader_hides_the_encoding(clips: Waveforms, staged: Project, encodi
     pd.testing.assert_frame_equal(others.metadata(), clips.metadata())
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_float32_is_exactly_what_the_decoder_gave(staged: Project) -> None:
     staged.set(waveforms__encoding="float32")
     staged.stage("waveforms")

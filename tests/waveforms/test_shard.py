@@ -63,7 +63,7 @@ def made(clips: Path, folder: Path, encoding: str, sample_rate: int = 16000) -> 
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("encoding", ["pcm16", "float32", "flac"])
 def test_a_fuller_shard_costs_what_is_new_and_has_the_same_bytes(tmp_path: Path, encoding: str) -> None:
     mp3s = [speech(0.3 + number / 50, 48000) for number in range(37)]
@@ -83,7 +83,7 @@ def test_a_fuller_shard_costs_what_is_new_and_has_the_same_bytes(tmp_path: Path,
     assert make_shard(recipe, many, grown, earlier) == 37
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("which", ["clips", "unusual"])
 def test_what_is_stored_is_what_was_decoded(which: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """float32 bit for bit, pcm16 and flac the nearest of 16 bits: law 5."""

@@ -77,7 +77,7 @@ def test_it_travels_once(fake: FakeKaggle, path: Path) -> None:
     assert fake.url not in (path.parent / "a.zip.json").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("kind", ["reset", "short", "stall"])
 def test_a_break_is_resumed(fake: FakeKaggle, path: Path, kind: str) -> None:
     # A reset takes with it what was not read yet, which may be all; the others win something each time, and may

@@ -193,7 +193,7 @@ def member_bytes(names: Callable[[str], bool]) -> int:
 # What travels
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_the_outputs_are_those_of_the_same_zip_on_disk(work: Work, local: dict[str, bytes]) -> None:
     assert work.run() == 0
     assert work.outputs() == local
@@ -226,7 +226,7 @@ def test_what_is_asked_of_kaggle(work: Work) -> None:
     assert "Authorization" not in work.fake.api_headers[0]
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_growing_fetches_only_what_is_new(work: Work, local: dict[str, bytes]) -> None:
     work.set(subsample__clips=25)
     assert work.run() == 0
@@ -237,7 +237,7 @@ def test_growing_fetches_only_what_is_new(work: Work, local: dict[str, bytes]) -
     assert work.outputs() == local
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_what_is_there_is_not_asked_for(work: Work) -> None:
     assert work.run() == 0
     work.fake.reset()
@@ -249,7 +249,7 @@ def test_what_is_there_is_not_asked_for(work: Work) -> None:
 # How it travels changes nothing
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("damage", [{}, {"ranges": False}, {"md5": False}, {"etag": None}, {"length": False}])
 def test_whole_gives_the_same_bytes(work: Work, local: dict[str, bytes], damage: dict[str, Any]) -> None:
     for name, value in damage.items():
@@ -325,7 +325,7 @@ def run_through_a_fault(
     return said if status else ""
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("fault", PASSING)
 def test_a_fault_at_any_request_ends_well_or_clearly(
@@ -335,7 +335,7 @@ def test_a_fault_at_any_request_ends_well_or_clearly(
     assert not run_through_a_fault(work, local, opened, where, PASSING[fault], capfd)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("seed", range(5))
 def test_a_refused_connection_at_any_request_ends_well_or_clearly(
     work: Work, local: dict[str, bytes], seed: int, capfd: pytest.CaptureFixture[str]
@@ -368,7 +368,7 @@ def flip_in_the_index(work: Work, archive: Path, name: str, field: str) -> None:
     work.fake.faults[0] = Fault("flip", at=entry + FIELDS[field] - len(data))
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("name", ["first", "cv-valid-train.csv"])
 @pytest.mark.parametrize("field", FIELDS)
 def test_no_flipped_byte_of_the_index_is_kept(
@@ -382,7 +382,7 @@ def test_no_flipped_byte_of_the_index_is_kept(
     assert work.outputs() == local
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_body_of_zeros_is_no_evidence_against_a_clip(
     work: Work, local: dict[str, bytes], opened: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -423,7 +423,7 @@ LASTING = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("fault", LASTING)
 def test_a_fault_that_lasts_is_explained_and_the_next_run_goes_on(
     work: Work, local: dict[str, bytes], opened: Path, fault: str, capfd: pytest.CaptureFixture[str]
@@ -468,7 +468,7 @@ API = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("status", API)
 def test_what_kaggle_refuses_says_what_to_do(
     work: Work, local: dict[str, bytes], status: int, capfd: pytest.CaptureFixture[str]
@@ -505,7 +505,7 @@ def test_a_token_is_used_with_kaggle_and_not_with_storage(
     no_secrets(work, capfd)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_silent_kaggle_is_asked_again(work: Work, pauses: list[float]) -> None:
     work.fake.api_faults[0] = Fault("stall")
     assert work.run("download") == 0
@@ -513,7 +513,7 @@ def test_a_silent_kaggle_is_asked_again(work: Work, pauses: list[float]) -> None
     assert len(pauses) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_dvc_keeps_no_secret_and_runs_nothing_for_another_way_to_travel(work: Work, fresh: Project) -> None:
     fresh.set(snapshot="kaggle-common-voice", stratify__tables=["valid-train"], subsample__clips=CLIPS)
     (fresh.root / "configs/runtime.yaml").write_text("retries: 1\nread_timeout_seconds: 1\n")
@@ -533,7 +533,7 @@ def test_dvc_keeps_no_secret_and_runs_nothing_for_another_way_to_travel(work: Wo
     assert work.fake.requests == []
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.usefixtures("work")
 def test_the_lines_of_the_docs_lead_from_no_account_to_a_sample(fresh: Project) -> None:
     lines = (ROOT / "docs/kaggle.md").read_text().split("```sh\n")[1].split("```")[0].splitlines()
@@ -549,7 +549,7 @@ def test_the_lines_of_the_docs_lead_from_no_account_to_a_sample(fresh: Project) 
     assert len(pq.read_table(fresh.root / schema.SAMPLE)) == CLIPS
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_the_client_may_be_chatty_and_stdout_stays_ours(work: Work, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pipeline", "download"],
@@ -565,7 +565,7 @@ def test_the_client_may_be_chatty_and_stdout_stays_ours(work: Work, tmp_path: Pa
     assert work.fake.sent_bytes < 200_000
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_the_stages_import_no_network_for_what_is_on_disk() -> None:
     code = (
         "import sys, pipeline, pipeline.snapshot.stage, pipeline.clips.stage; "
@@ -627,7 +627,7 @@ def test_a_url_with_a_secret_is_refused_and_not_shown(work: Work, url: str, capf
 # Killed, or out of room
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize(("transfer", "seed"), [("ranges", 0), ("ranges", 1), ("ranges", 2), ("whole", 0)])
 def test_a_run_killed_at_any_request_is_gone_on_with(
     work: Work, local: dict[str, bytes], tmp_path: Path, transfer: str, seed: int
@@ -648,7 +648,7 @@ def test_a_run_killed_at_any_request_is_gone_on_with(
     assert work.outputs() == local
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_full_disk_is_explained(work: Work, local: dict[str, bytes], opened: Path, tmp_path: Path) -> None:
     shutil.copytree(opened, "data")
     variables = environment(PYTHONPATH=os.pathsep.join([str(ROOT), *sys.path]), **work.fake.environment(tmp_path))

@@ -65,7 +65,7 @@ def remote(fake: FakeKaggle) -> RemoteFile:
     return open_remote(client(fake))
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @settings(max_examples=50, derandomize=True, deadline=None)
 @given(st.data())
 def test_any_range_is_what_it_is_of_the_whole(data: st.DataObject) -> None:
@@ -334,7 +334,7 @@ def test_an_index_of_which_no_two_readings_are_the_same_is_a_failed_transfer(nam
         read_remote_index(Changing(names))  # type: ignore[arg-type]
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.data())
 def test_no_flipped_bit_of_an_index_is_kept(data: st.DataObject) -> None:
@@ -440,7 +440,7 @@ def test_an_empty_file_is_no_archive(fake: FakeKaggle) -> None:
 # Everything that waits has an end, everything that grows a bound
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("raw", [b"", b"HTTP/1.1 206 Partial Content\r\nX: " + b"x" * 10_000], ids=["body", "head"])
 def test_a_server_that_sends_a_byte_now_and_then_is_given_up(fake: FakeKaggle, raw: bytes) -> None:
     opened = open_remote(client(fake, Runtime(retries=0, connect_timeout_seconds=0.2, read_timeout_seconds=0.3)))
@@ -483,7 +483,7 @@ VALUES += [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @settings(max_examples=150, derandomize=True, deadline=None)
 @given(
     st.sampled_from([200, 206, 301, 302, 307, 401, 404, 416, 429, 503, 600, 999]),

@@ -22,7 +22,7 @@ from tests.support.fake_kaggle import FakeKaggle, Fault, FileContent
 from tests.support.object_store import BUCKET, KEY, SECRET, ObjectStore
 from tests.support.project import DEMO, Project
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.more
 URL = f"s3://{BUCKET}/archives/{DEMO.name}"
 RUNTIME = Runtime(retries=1, connect_timeout_seconds=2, read_timeout_seconds=2)
 

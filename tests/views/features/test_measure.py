@@ -115,7 +115,7 @@ def test_a_word_has_a_letter_or_a_digit(text: str, words: int) -> None:
     assert word_count(text) == words
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.integers(0, len(CLIPS) - 1), min_size=1, max_size=10))
 def test_a_row_does_not_depend_on_the_others(chosen: list[int]) -> None:
@@ -137,7 +137,7 @@ def digest() -> str:
     return found.hexdigest()
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("kernels", ["Haswell", "Prescott"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_neither_threads_nor_kernels_change_a_bit(threads: int, kernels: str) -> None:

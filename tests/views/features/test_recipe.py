@@ -42,7 +42,7 @@ def test_rows_are_those_of_the_waveforms_and_columns_have_their_units(featured: 
         assert table.select(waveforms.column_names).equals(waveforms)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_growing_measures_what_is_new_and_gives_the_bytes_of_a_fresh_run(featured: Project, tmp_path: Path) -> None:
     kept = features(featured)["part-00000.parquet"]
     featured.set(subsample__clips=100)
@@ -55,14 +55,14 @@ def test_growing_measures_what_is_new_and_gives_the_bytes_of_a_fresh_run(feature
     assert features(featured)["part-00000.parquet"] == kept
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_another_range_of_pitch_measures_all_again_and_another_label_nothing(featured: Project) -> None:
     waveforms, target = featured.root / schema.WAVEFORMS, featured.root / schema.FEATURES
     assert derive(RECIPE, waveforms, target, LocalProcesses(1)).computed == 0
     assert derive(FeatureRecipe((75.0, 400.0)), waveforms, target, LocalProcesses(1)).computed == 80
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_features_of_flac_are_those_of_pcm16(staged_once: Project, tmp_path: Path) -> None:
     derive(WaveformRecipe(16_000, "flac"), staged_once.root / schema.CLIPS, tmp_path / "flac", LocalProcesses(1))
     derive(FlacFeatureRecipe((65.0, 500.0)), tmp_path / "flac", tmp_path / "of_flac", LocalProcesses(1))
@@ -71,7 +71,7 @@ def test_features_of_flac_are_those_of_pcm16(staged_once: Project, tmp_path: Pat
     assert of_flac.equals(of_pcm16)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("encoding", schema.AUDIO_COLUMNS)
 def test_the_stage_takes_every_encoding(staged: Project, encoding: str) -> None:
     staged.set(subsample__clips=10, waveforms__encoding=encoding)
@@ -88,7 +88,7 @@ def test_a_rate_too_low_is_an_error_that_says_what_is_needed(staged: Project) ->
     assert features(staged) == before
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_damaged_waveforms_are_named_and_nothing_is_left(featured: Project) -> None:
     before = features(featured)
     path = featured.root / schema.WAVEFORMS / "part-00001.parquet"
