@@ -133,6 +133,11 @@ class Rejected(Exception):
         return Rejected, (self.reason, self.detail)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message; the name of its type if it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def explain(error: Exception) -> tuple[str | None, int]:
     """Return what to tell the user of a failure, and the exit status; no message for what is a fault of the code."""
     if isinstance(error, PipelineError):

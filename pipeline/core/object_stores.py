@@ -6,6 +6,8 @@ import os
 import re
 from typing import Any
 
+from pipeline.core.errors import first_line
+
 _SECONDS = {"connect_timeout": 10, "read_timeout": 30}  # for which a server may say nothing, and not 60 as in botocore
 _RETRIES = 3
 _ADVICE = (  # in the order in which they are looked for: what a store says, and what to do about it
@@ -55,11 +57,10 @@ def filesystem_of(url: str) -> tuple[str, Any]:
 
 def describe_error(error: BaseException) -> str:
     """Return the first line of what an error says, and what to do about it; never a secret, or the query of a URL."""
-    text = str(error).strip() or type(error).__name__
-    line = re.sub(r"\?\S*", "?…", text.splitlines()[0])[:200]
+    line = re.sub(r"\?\S*", "?…", first_line(error))[:200]
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         secret = os.environ.get(name)
         line = line.replace(secret, "…") if secret else line
-    kind = f"{type(error).__name__} {text}".lower()
+    kind = f"{type(error).__name__} {error}".lower()
     advice = next((advice for words, advice in _ADVICE if re.search(words, kind)), "correct the URL, or try again")
     return f"{line}; {advice}"

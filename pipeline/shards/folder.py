@@ -14,7 +14,7 @@ from typing import TypeVar
 import pyarrow.fs
 
 from pipeline.core import atomic
-from pipeline.core.errors import GET_AGAIN, ShardError
+from pipeline.core.errors import GET_AGAIN, ShardError, first_line
 
 Found = TypeVar("Found")
 
@@ -44,7 +44,7 @@ def remote_shard_paths(folder: str, filesystem: pyarrow.fs.FileSystem) -> list[s
     except FileNotFoundError:
         names = []
     except OSError as error:
-        raise ShardError(f"{folder}: cannot be listed ({str(error).splitlines()[0]})") from None
+        raise ShardError(f"{folder}: cannot be listed ({first_line(error)})") from None
     found = [name for name in names if name.startswith("part-") and name.endswith(".parquet")]
     return [f"{folder}/{name}" for name in _in_order(folder, found, "correct its name, or see what was pushed there")]
 

@@ -24,7 +24,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 
 from pipeline.core import atomic, schema
-from pipeline.core.errors import GET_AGAIN, ShardError
+from pipeline.core.errors import GET_AGAIN, ShardError, first_line
 from pipeline.shards import memory
 from pipeline.shards.footer import BLANK, Footer, require_regular
 
@@ -232,9 +232,8 @@ class Shard(Generic[AnySeal]):
         try:
             yield
         except (OSError, ValueError, pa.ArrowException) as error:
-            said = str(error).splitlines()[0] if str(error) else type(error).__name__
             remedy = f"; {GET_AGAIN}" if self._is_local else ""
-            raise ShardError(f"{self.path}: cannot be read ({said}){remedy}") from None
+            raise ShardError(f"{self.path}: cannot be read ({first_line(error)}){remedy}") from None
 
 
 def require_in_order(shards: Iterable[Shard[Any]]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.terminal import amount, printable, printable_lines
+from pipeline.core.terminal import amount, listed, printable, printable_lines
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "\x07", "\x9b31m", "\u202e", "\r", "\x00", "\n"])
@@ -21,6 +21,11 @@ def test_a_message_keeps_its_lines_and_commands_nothing(text: str) -> None:
     assert shown.count("\n") == text.count("\n")
     assert shown.replace("\n", "").isprintable()
     assert printable_lines(shown) == shown
+
+
+def test_listed_names_the_first_and_counts_the_rest() -> None:
+    assert [listed("abc"[:number], most=2) for number in range(4)] == ["", "a", "a, b", "a, b and 1 more"]
+    assert listed(range(4000), most=2, separator=" or ") == "0 or 1 and 3,998 more"
 
 
 def test_one_is_singular() -> None:
