@@ -25,19 +25,18 @@ Command = Callable[[argparse.Namespace], int]
 
 
 class Stage(NamedTuple):
-    """A stage of dvc.yaml: the wing whose `stage.run` it calls, what it does, and its folder of shards."""
+    """A stage of dvc.yaml: the wing whose `stage.run` it calls, and what it does."""
 
     wing: str
     description: str
-    shards: str | None = None
 
 
 STAGES = {
     "download": Stage("snapshot", "open the snapshot: its tables, an index of its members, a receipt"),
     "stratify": Stage("sampling", "put all eligible clips into one fixed order"),
-    "subsample": Stage("clips", "fetch and check the first good clips of that order", "data/clips"),
-    "waveforms": Stage("waveforms", "decode them to mono waveforms in Parquet shards", "data/waveforms"),
-    "features": Stage("views.features", "measure them: pitch, timbre, level, words", "data/features"),
+    "subsample": Stage("clips", "fetch and check the first good clips of that order"),
+    "waveforms": Stage("waveforms", "decode them to mono waveforms in Parquet shards"),
+    "features": Stage("views.features", "measure them: pitch, timbre, level, words"),
     "report": Stage("report", "compare the sample with what it was drawn from"),
 }
 
@@ -114,13 +113,9 @@ def _imported(module: str) -> Any:
 
 
 def _run_stage(options: argparse.Namespace) -> int:
-    wing, _, shards = STAGES[options.command]
-    stage = _imported(f"pipeline.{wing}.stage")
+    stage = _imported(f"pipeline.{STAGES[options.command].wing}.stage")
     _imported("pipeline.core.pandas_later").put_off()
-    with (
-        _imported("pipeline.core.atomic").exclusive_lock(options.command),
-        _imported("pipeline.shards.memory").kept(shards),
-    ):
+    with _imported("pipeline.core.atomic").exclusive_lock(options.command):
         _say(f"{options.command}: {printable_lines(stage.run())}")
     return 0
 

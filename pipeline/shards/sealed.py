@@ -25,7 +25,6 @@ import pyarrow.parquet as pq
 
 from pipeline.core import atomic, schema
 from pipeline.core.errors import GET_AGAIN, ShardError, first_line
-from pipeline.shards import memory
 from pipeline.shards.footer import BLANK, Footer, require_regular
 
 _KEY = "pipeline"
@@ -192,12 +191,9 @@ class Shard(Generic[AnySeal]):
         return self._read(lambda file: file.read(columns=columns), self.num_rows)
 
     def verify(self) -> None:
-        """Make sure that not a byte of it has changed since it was written, unless that is remembered."""
-        with self._translating():
-            if self._is_local and memory.is_whole(self.path, self.seal.content_sha256):
-                return
-            with self._open() as file:
-                digest = Footer.read(file).content_sha256(file)
+        """Make sure that not a byte of it has changed since it was written."""
+        with self._translating(), self._open() as file:
+            digest = Footer.read(file).content_sha256(file)
         if digest != self.seal.content_sha256:
             raise ShardError(f"{self.path}: is damaged, not byte for byte what was written; {GET_AGAIN}")
 

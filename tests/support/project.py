@@ -17,7 +17,6 @@ import pytest
 from ruamel.yaml import YAML
 
 import pipeline.__main__
-from pipeline.shards import memory
 from tests.support import warm
 
 STAGES = tuple(pipeline.__main__.STAGES)
@@ -135,5 +134,4 @@ def copy_of_this_project(to: Path) -> Project:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, target)
-    (to / memory.FOLDER).mkdir()
     return Project(to)

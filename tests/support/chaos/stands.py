@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.shards import memory
 from tests.support.chaos import runs
 from tests.support.fake_kaggle import FakeKaggle, Fault, FileContent
 from tests.support.project import DEMO, ROOT, STAGES, Project
@@ -62,7 +61,6 @@ class Stand:
         for path in [self.root, *self.root.rglob("*")] if self.root.exists() else []:
             path.chmod(stat.S_IRWXU)
         shutil.copytree(self.kept / "inputs", self.root, copy_function=os.link)
-        (self.root / memory.FOLDER).mkdir(parents=True)
         if state != "none":
             shutil.copytree(self.kept / state, self.root, dirs_exist_ok=True)
 
