@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
-import scipy.sparse
 
 from pipeline.audio import mel
 
@@ -75,11 +72,8 @@ class FrontEnd:
         frames = self.frames(len(waveform))
         if not frames:
             return np.zeros((self.mels, 0), dtype=np.float32)
-        padded = np.pad(waveform.astype(np.float64), self.window // 2, self.padding)  # type: ignore[call-overload]
-        framed = np.lib.stride_tricks.sliding_window_view(padded, self.window)[:: self.hop][:frames]
-        spectrum = scipy.fft.rfft(framed * _hann(self.window), axis=1)
-        power = spectrum.real**2 + spectrum.imag**2
-        energy = _filters(sample_rate, self.window, self.mels) @ np.ascontiguousarray(power.T)
+        framed = mel.frames(waveform.astype(np.float64), self.window, self.hop, self.padding)[:frames]
+        energy = np.ascontiguousarray(mel.band_energies(mel.power(framed), sample_rate, self.mels).T)
         levels: Float32 = self.levels(energy, reference).astype(np.float32)
         return levels
 
@@ -102,18 +96,6 @@ def _whisper(power: Float64, reference: str) -> Float64:
     if reference == "clip":
         logarithms = np.maximum(logarithms, logarithms.max() - _WHISPER_RANGE)
     return (logarithms + 4) / 4
-
-
-@lru_cache
-def _hann(window: int) -> Float64:
-    hann: Float64 = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
-    return hann
-
-
-@lru_cache
-def _filters(sample_rate: int, window: int, mels: int) -> scipy.sparse.csr_array:
-    """Return the mel filters, nearly all of which are zeros: a sparse product needs no BLAS, and less time."""
-    return scipy.sparse.csr_array(mel.filters(sample_rate, window, mels))
 
 
 def _of_whisper(mels: int) -> FrontEnd:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import scipy.fft
 
 from pipeline.audio.logarithms import log2
+from pipeline.audio.mel import hann
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -119,7 +120,7 @@ def _analysis(sample_rate: int, lowest_hz: float, highest_hz: float) -> _Analysi
     lags = max(2, math.floor(sample_rate / highest_hz)), math.ceil(sample_rate / lowest_hz)
     kept = lags[1] + _TAPS + 2
     transform = 2 * scipy.fft.next_fast_len(-(-(length + kept) // 2), real=True)
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(length) + 0.5) / length)
+    window = hann(length, 0.5)
     spectrum = scipy.fft.rfft(window, transform)
     correlation = scipy.fft.irfft(np.square(spectrum.real) + np.square(spectrum.imag), transform)[:kept]
     nyquist = np.linspace(0, 1, transform // 2 + 1)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,6 @@ from pipeline.audio.logarithms import exp2, log2
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
 
 WINDOW_SECONDS = 0.032  # 512 samples at 16 kHz: two or three periods of a voice
 HOP_SECONDS = 0.010  # 160 samples at 16 kHz
@@ -81,7 +79,7 @@ def analyse(waveform: Float32, sample_rate: int) -> Frames:
     last sample over and over, so that an end is no crossing).
     """
     window, hop = frame_sizes(sample_rate)
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(waveform, window // 2), window)[::hop]
+    frames = mel.frames(waveform, window, hop)
     blocks = [_measure(frames[at : at + _BLOCK_FRAMES], sample_rate) for at in range(0, len(frames), _BLOCK_FRAMES)]
     power, centroid, bandwidth, rolloff, flatness = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     mel_db = _DB_PER_OCTAVE * log2(np.maximum(power, _AMIN))
@@ -93,35 +91,12 @@ def analyse(waveform: Float32, sample_rate: int) -> Frames:
 
 def _measure(frames: Float32, sample_rate: int) -> tuple[Float64, ...]:
     """Return mel powers (frames, bands), centroid, bandwidth, rolloff and flatness of frames (frames, window)."""
-    window = frames.shape[1]
-    spectrum = scipy.fft.rfft(frames * _hann(window))
-    power = np.square(spectrum.real)
-    power += np.square(spectrum.imag)
-    return (_mel(power, sample_rate, window), *_shape(power, sample_rate, window), _flatness(power))
-
-
-def _mel(power: Float32, sample_rate: int, window: int) -> Float64:
-    """Sum the power in each mel band, float64 of (frames, bands)."""
-    energy = np.zeros((len(power), MEL_BANDS))
-    for bands, weights, starts in _alternate_bands(sample_rate, window):
-        energy[:, bands] = np.add.reduceat(power * weights, starts, axis=1)
-    return energy
-
-
-@lru_cache
-def _alternate_bands(sample_rate: int, window: int) -> list[tuple[Int64, Float32, Int64]]:
-    """Return the even and the odd mel bands: numbers, weights of all frequencies, and where each band starts.
-
-    A band ends where the next but one begins, so that one row of weights holds half of the bands, and sums over
-    stretches of it take the place of a product with a matrix. A band that holds no frequency is left out.
-    """
-    filters = mel.filters(sample_rate, window, MEL_BANDS).astype(np.float32)
-    halves = []
-    for parity in (0, 1):
-        bands = np.arange(parity, MEL_BANDS, 2)
-        bands = bands[filters[bands].any(axis=1)]
-        halves.append((bands, filters[bands].sum(axis=0), (filters[bands] > 0).argmax(axis=1)))
-    return [half for half in halves if len(half[0])]
+    power = mel.power(frames)
+    return (
+        mel.band_energies(power, sample_rate, MEL_BANDS),
+        *_shape(power, sample_rate, frames.shape[1]),
+        _flatness(power),
+    )
 
 
 def _shape(power: Float32, sample_rate: int, window: int) -> tuple[Float64, Float64, Float64]:
@@ -166,8 +141,3 @@ def _rms(waveform: Float32, window: int, hop: int) -> Float64:
     squares = np.square(np.pad(waveform, window // 2), dtype=np.float64)
     means: Float64 = np.lib.stride_tricks.sliding_window_view(squares, window)[::hop].mean(axis=1)
     return np.sqrt(means)
-
-
-@lru_cache
-def _hann(window: int) -> Float32:
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)).astype(np.float32)
