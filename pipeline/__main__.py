@@ -7,215 +7,100 @@ one message (``--verbose`` adds the traceback). 2: wrong usage or wrong paramete
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib
 import logging
 import os
-import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from pipeline.core import interrupts
-from pipeline.core.terminal import amount, printable, printable_lines
-
-Command = Callable[[argparse.Namespace], int]
+from pipeline.core.terminal import printable_lines
 
 
-class Stage(NamedTuple):
-    """A stage of dvc.yaml: the wing whose `stage.run` it calls, and what it does."""
+class Command(NamedTuple):
+    """What it does, and the module that does: it has `run`, and unless it is a stage `arguments`."""
 
-    wing: str
+    module: str
     description: str
 
 
+# A module is imported when its stage or command runs: `--help` and a mistyped name need none.
 STAGES = {
-    "download": Stage("snapshot", "open the snapshot: its tables, an index of its members, a receipt"),
-    "stratify": Stage("sampling", "put all eligible clips into one fixed order"),
-    "subsample": Stage("clips", "fetch and check the first good clips of that order"),
-    "waveforms": Stage("waveforms", "decode them to mono waveforms in Parquet shards"),
-    "features": Stage("views.features", "measure them: pitch, timbre, level, words"),
-    "report": Stage("report", "compare the sample with what it was drawn from"),
+    "download": Command("pipeline.snapshot.stage", "open the snapshot: its tables, an index of its members, a receipt"),
+    "stratify": Command("pipeline.sampling.stage", "put all eligible clips into one fixed order"),
+    "subsample": Command("pipeline.clips.stage", "fetch and check the first good clips of that order"),
+    "waveforms": Command("pipeline.waveforms.stage", "decode them to mono waveforms in Parquet shards"),
+    "features": Command("pipeline.views.features.stage", "measure them: pitch, timbre, level, words"),
+    "report": Command("pipeline.report.stage", "compare the sample with what it was drawn from"),
+}
+COMMANDS = {
+    "estimate": Command("pipeline.commands.estimate", "say what the sample will cost, before any clip is fetched"),
+    "doctor": Command("pipeline.commands.doctor", "see whether this machine has what a run needs"),
+    "show": Command("pipeline.commands.show", "say what is known of a clip, and draw it"),
+    "export": Command("pipeline.commands.export", "write clips as audio files, with a table beside them"),
+    "verify": Command("pipeline.commands.verify.audit", "say whether what lies in a folder is whole and consistent"),
+    "publish": Command("pipeline.commands.publish.publication", "make a folder that is ready to upload, and say how"),
+    "transcribe": Command("pipeline.commands.transcribe", "recognise what is said, and compare it"),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit status."""
-    options = _parser().parse_args(arguments)
+    """Run one stage or command; return the exit status."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    options = argparse.Namespace(command=next(iter(words), ""), verbose=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         with interrupts.redeliver_sigint():
-            return int(options.run(options))
+            _parser(options.command).parse_args(words, options)
+            for text in _run_stage(options.command) if options.command in STAGES else _run_command(options):
+                _print(printable_lines(text))
     except KeyboardInterrupt as error:
         return _failed(options, error, "interrupted; what is done is kept, run it again to go on", 130)
     except Exception as error:
-        explain = _imported("pipeline.core.errors").explain
+        from pipeline.core.errors import explain  # noqa: PLC0415  needs pyarrow, and --help does not
+
         message, status = explain(error)
         if message is None:
             raise
         return _failed(options, error, message, status)
+    return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(name: str) -> argparse.ArgumentParser:
+    """Return a parser that knows all stages and commands, and the arguments of the one called `name`."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline", description="From a huge audio data set to a small, fair, reproducible one."
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, stage in STAGES.items():
-        _add_command(commands, name, stage.description, _run_stage)
-    _add_command(commands, "estimate", "say what the sample will cost, before any clip is fetched", _run_estimate)
-    _add_command(commands, "doctor", "see whether this machine has what a run needs", _run_doctor)
-    show = _add_command(commands, "show", "say what is known of a clip, and draw it", _run_show)
-    show.add_argument("clip_id", metavar="CLIP_ID", help="such as valid-test/sample-000003")
-    show.add_argument("--out", type=_png, metavar="FILE.png", help="where to draw it (default: in reports/clips/)")
-    export = _add_command(commands, "export", "write clips as audio files, with a table beside them", _run_export)
-    export.add_argument("--clips", type=_count, required=True, metavar="N", help="how many, from the first on")
-    export.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty folder, or a new one")
-    export.add_argument(
-        "--format",
-        choices=("mp3", "wav", "flac", "lhotse"),
-        default="mp3",
-        help="mp3 (default) is the original, lhotse is FLAC with a CutSet",
-    )
-    export.add_argument(
-        "--where", action="append", default=[], metavar="COLUMN=VALUE", help="such as gender=female; may be repeated"
-    )
-    export.add_argument("--pictures", action="store_true", help="add a picture of each, its spectrogram, as PNG")
-    export.add_argument("--force", action="store_true", help="write even if there are files, replacing same names")
-    verify = _add_command(commands, "verify", "say whether what lies in a folder is whole and consistent", _run_verify)
-    verify.add_argument("folder", type=Path, nargs="?", default=Path(), metavar="FOLDER", help="default: this project")
-    publish = _add_command(commands, "publish", "make a folder that is ready to upload, and say how", _run_publish)
-    publish.add_argument("--for", dest="place", choices=("huggingface", "kaggle"), required=True, help="where to")
-    publish.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty folder, or a new one")
-    publish.add_argument("--owner", type=_account, metavar="NAME", help="your name there")
-    publish.add_argument("--force", action="store_true", help="replace a folder that this command made before")
-    transcribe = _add_command(commands, "transcribe", "recognise what is said, and compare it", _run_transcribe)
-    transcribe.add_argument("--engine", choices=("whisper", "pocketsphinx"), default="whisper", help="default: whisper")
-    transcribe.add_argument(
-        "--model", metavar="NAME", help="of the engine (default: tiny.en), or a folder that has one"
-    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for each, command in (STAGES | COMMANDS).items():
+        subparser = subparsers.add_parser(each, help=command.description, description=command.description)
+        subparser.add_argument("--verbose", action="store_true", help="show the traceback of a failure")
+        if each == name and each in COMMANDS:
+            importlib.import_module(command.module).arguments(subparser)
     return parser
 
 
-def _add_command(commands: Any, name: str, description: str, run: Command) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(name, help=description, description=description)
-    command.add_argument("--verbose", action="store_true", help="show the traceback of a failure")
-    command.set_defaults(run=run)
-    return command
+def _run_stage(name: str) -> Iterator[str]:
+    stage = importlib.import_module(STAGES[name].module)
+    importlib.import_module("pipeline.core.pandas_later").put_off()
+    from pipeline.core import atomic  # noqa: PLC0415  as above
+
+    with atomic.exclusive_lock(name):
+        yield f"{name}: {stage.run()}"
 
 
-def _imported(module: str) -> Any:
-    """Import what a command needs, and no other does; an extension module is not interrupted half-way."""
-    with interrupts.defer_sigint():
-        return importlib.import_module(module)
+def _run_command(options: argparse.Namespace) -> Iterator[str]:
+    yield from importlib.import_module(COMMANDS[options.command].module).run(options)
 
 
-def _run_stage(options: argparse.Namespace) -> int:
-    stage = _imported(f"pipeline.{STAGES[options.command].wing}.stage")
-    _imported("pipeline.core.pandas_later").put_off()
-    with _imported("pipeline.core.atomic").exclusive_lock(options.command):
-        _say(f"{options.command}: {printable_lines(stage.run())}")
-    return 0
-
-
-def _run_estimate(_: argparse.Namespace) -> int:
-    _say(_imported("pipeline.commands.estimate").report())
-    return 0
-
-
-def _run_doctor(_: argparse.Namespace) -> int:
-    failures = 0
-    for finding in _imported("pipeline.commands.doctor").findings():
-        _say(str(finding))
-        failures += finding.status == "failure"
-    return 1 if failures else 0
-
-
-def _run_show(options: argparse.Namespace) -> int:
-    _say(_imported("pipeline.commands.show").run(options.clip_id, options.out))
-    return 0
-
-
-def _run_export(options: argparse.Namespace) -> int:
-    export = _imported("pipeline.commands.export")
-    said = export.run(
-        options.clips,
-        options.to,
-        file_format=options.format,
-        where=options.where,
-        pictures=options.pictures,
-        force=options.force,
-    )
-    _say(f"export: {said}")
-    return 0
-
-
-def _run_verify(options: argparse.Namespace) -> int:
-    verdict = _imported("pipeline.commands.verify.audit").run(options.folder)
-    for problem in verdict.problems:
-        _say(printable(str(problem)))
-    if verdict.unguarded:
-        names = ", ".join(map(str, verdict.unguarded))
-        print(
-            f"verify: no dvc.lock or SHA256SUMS here has a checksum of {names}: only the content was compared",
-            file=sys.stderr,
-        )
-    if verdict.missing:
-        names = ", ".join(map(str, verdict.missing))
-        print(
-            f"verify: not here, though dvc.lock records it: {names} (dvc pull gets it, or dvc repro makes it)",
-            file=sys.stderr,
-        )
-    found = f"{amount(verdict.files, 'file')}, {verdict.size_bytes / 1e6:.1f} MB"
-    if verdict.problems:
-        print(f"verify: {amount(len(verdict.problems), 'problem')} in {found}", file=sys.stderr)
-        return 1
-    said = f"{found}, whole and consistent" if verdict.has_data else "no data is here, only metrics.json"
-    _say(f"verify: {said}")
-    return 0
-
-
-def _run_publish(options: argparse.Namespace) -> int:
-    publication = _imported("pipeline.commands.publish.publication")
-    with _imported("pipeline.core.atomic").exclusive_lock(options.command):
-        said = publication.run(options.place, options.to, owner=options.owner, force=options.force)
-    _say(f"publish: {printable_lines(said)}")
-    return 0
-
-
-def _run_transcribe(options: argparse.Namespace) -> int:
-    transcribe = _imported("pipeline.commands.transcribe")
-    with _imported("pipeline.core.atomic").exclusive_lock(options.command):
-        _say(f"transcribe: {transcribe.run(options.engine, options.model)}")
-    return 0
-
-
-def _say(text: str) -> None:
-    """Print a result at once. Whoever read it may have ended, such as `head`: the rest goes nowhere, the command on."""
+def _print(text: str) -> None:
+    """Print a result at once. If the reader has closed the pipe (`head`), discard the rest."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"should be a number of clips, 1 or more; got {text!r}")
-    return int(text)
-
-
-def _png(text: str) -> Path:
-    if not text.endswith(".png"):
-        raise argparse.ArgumentTypeError(f"should be a file whose name ends in .png; got {text!r}")
-    return Path(text)
-
-
-def _account(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
-        raise argparse.ArgumentTypeError(f"should be the name of an account; got {text!r}")
-    return text
 
 
 def _failed(options: argparse.Namespace, error: BaseException, message: str, status: int) -> int:
@@ -226,8 +111,4 @@ def _failed(options: argparse.Namespace, error: BaseException, message: str, sta
 
 
 if __name__ == "__main__":
-    # What a command imports stays until it ends: to look for garbage in it takes a tenth of a second.
-    gc.set_threshold(100_000)
-    status = main()
-    gc.freeze()
-    sys.exit(status)
+    sys.exit(main())

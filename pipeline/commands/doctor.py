@@ -5,6 +5,7 @@ No secret is shown, and nothing is left behind.
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import platform
 import shutil
@@ -20,6 +21,7 @@ from pipeline.commands.rwlock import RWLOCK, is_truncated
 from pipeline.core import schema
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import Runtime, archive_folder, load_params, load_runtime
+from pipeline.core.terminal import amount
 from pipeline.shards.recipe import machine
 
 _PACKAGES = ("dvc", "kaggle", "numpy", "pandas", "pyarrow", "requests", "soundfile", "soxr")
@@ -43,6 +45,20 @@ class Finding:
     def __str__(self) -> str:
         remedy = f"\n         {self.remedy}" if self.remedy else ""
         return f"{self.status:<8} {self.about}: {self.found}{remedy}"
+
+
+def arguments(_: argparse.ArgumentParser) -> None:
+    """Add none."""
+
+
+def run(_: argparse.Namespace) -> Iterator[str]:
+    """Yield what to print; PipelineError where something is a failure."""
+    failures = 0
+    for finding in findings():
+        yield str(finding)
+        failures += finding.status == "failure"
+    if failures:
+        raise PipelineError(amount(failures, "failure"))
 
 
 def findings() -> Iterator[Finding]:

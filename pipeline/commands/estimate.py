@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +43,15 @@ class Estimate:
     to_fetch_bytes: int = 0
     there: int = 0  # clips that earlier runs fetched
     guessed: int = 0  # clips of the sample whose duration is unknown, and guessed from their size
+
+
+def arguments(_: argparse.ArgumentParser) -> None:
+    """Add none."""
+
+
+def run(_: argparse.Namespace) -> Iterator[str]:
+    """Yield what to print."""
+    yield report()
 
 
 def report(params: Params | None = None) -> str:

@@ -5,6 +5,7 @@ An MP3 is byte for byte the original; WAV and FLAC are the waveform of the shard
 
 from __future__ import annotations
 
+import argparse
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -45,7 +46,40 @@ class FolderInUse(PipelineError):
         )
 
 
-def run(
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add which clips, where to, and in which form."""
+    parser.add_argument("--clips", type=_count, required=True, metavar="N", help="how many, from the first on")
+    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty folder, or a new one")
+    parser.add_argument(
+        "--format", choices=FORMATS, default="mp3", help="mp3 (default) is the original, lhotse is FLAC with a CutSet"
+    )
+    parser.add_argument(
+        "--where", action="append", default=[], metavar="COLUMN=VALUE", help="such as gender=female; may be repeated"
+    )
+    parser.add_argument("--pictures", action="store_true", help="add a picture of each, its spectrogram, as PNG")
+    parser.add_argument("--force", action="store_true", help="write even if there are files, replacing same names")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"should be a number of clips, 1 or more; got {text!r}")
+    return int(text)
+
+
+def run(options: argparse.Namespace) -> Iterator[str]:
+    """Yield what to print."""
+    written = export(
+        options.clips,
+        options.to,
+        file_format=options.format,
+        where=options.where,
+        pictures=options.pictures,
+        force=options.force,
+    )
+    yield f"export: {written}"
+
+
+def export(
     clips: int,
     folder: Path,
     *,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,24 @@ from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
 _FIRST_VALUES = 8
 
 
-def run(clip_id: str, out: Path | None = None) -> str:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add which clip, and where to draw it."""
+    parser.add_argument("clip_id", metavar="CLIP_ID", help="such as valid-test/sample-000003")
+    parser.add_argument("--out", type=_png, metavar="FILE.png", help="where to draw it (default: in reports/clips/)")
+
+
+def _png(text: str) -> Path:
+    if not text.endswith(".png"):
+        raise argparse.ArgumentTypeError(f"should be a file whose name ends in .png; got {text!r}")
+    return Path(text)
+
+
+def run(options: argparse.Namespace) -> Iterator[str]:
+    """Yield what to print."""
+    yield show(options.clip_id, options.out)
+
+
+def show(clip_id: str, out: Path | None = None) -> str:
     """Draw a clip into the file `out` (or one in ``reports/clips/``); return what is known of it.
 
     Raises

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.core import schema
+from pipeline.core import atomic, schema
 from pipeline.core.errors import ShardError
 from pipeline.core.params import load_runtime
 from pipeline.engines import engine_for
@@ -18,7 +20,7 @@ from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.views.normalisation import word_error_rate
-from pipeline.views.transcripts.engines import SAMPLE_RATE, Model, find_model
+from pipeline.views.transcripts.engines import ENGINES, SAMPLE_RATE, Model, find_model
 from pipeline.views.transcripts.recipe import recipe_for
 from pipeline.waveforms.reader import Waveforms, open_waveforms
 
@@ -28,7 +30,19 @@ _TRIED = 3  # clips that are recognised to say how long all of them will take
 log = logging.getLogger(__name__)
 
 
-def run(engine: str, model: str | None = None) -> str:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what recognises the speech."""
+    parser.add_argument("--engine", choices=tuple(ENGINES), default="whisper", help="default: whisper")
+    parser.add_argument("--model", metavar="NAME", help="of the engine (default: tiny.en), or a folder that has one")
+
+
+def run(options: argparse.Namespace) -> Iterator[str]:
+    """Yield what to print."""
+    with atomic.exclusive_lock("transcribe"):
+        yield f"transcribe: {transcribe(options.engine, options.model)}"
+
+
+def transcribe(engine: str, model: str | None = None) -> str:
     """Write ``data/transcripts/``; return the word error rate, and the clips that differ most from their sentence.
 
     Parameters

@@ -33,7 +33,7 @@ def read(folder: Path) -> pd.DataFrame:
 
 @pytest.mark.more
 def test_an_mp3_is_byte_for_byte_the_original(tmp_path: Path) -> None:
-    export.run(4, tmp_path)
+    export.export(4, tmp_path)
     table = read(tmp_path)
     assert list(table["file"]) == [f"sample-{number}.mp3" for number in (1, 2, 3, 4)]
     assert list(table["clip_id"]) == list(open_waveforms().metadata()["clip_id"][:4])
@@ -43,7 +43,7 @@ def test_an_mp3_is_byte_for_byte_the_original(tmp_path: Path) -> None:
 
 
 def test_librosa_loads_from_it_the_array_of_the_shard(librosa: Any, tmp_path: Path) -> None:
-    export.run(3, tmp_path)
+    export.export(3, tmp_path)
     clips = open_waveforms()
     for file, clip_id in read(tmp_path)[["file", "clip_id"]].itertuples(index=False):
         loaded, rate = librosa.load(tmp_path / file, sr=16_000)
@@ -54,7 +54,7 @@ def test_librosa_loads_from_it_the_array_of_the_shard(librosa: Any, tmp_path: Pa
 @pytest.mark.more
 @pytest.mark.parametrize("file_format", ["wav", "flac"])
 def test_wav_and_flac_hold_the_samples_of_the_shard(tmp_path: Path, file_format: str) -> None:
-    export.run(2, tmp_path, file_format=file_format)
+    export.export(2, tmp_path, file_format=file_format)
     for place, file in enumerate(read(tmp_path)["file"]):
         samples, rate = soundfile.read(tmp_path / file, dtype="float32")
         assert file.endswith(file_format)
@@ -63,7 +63,7 @@ def test_wav_and_flac_hold_the_samples_of_the_shard(tmp_path: Path, file_format:
 
 
 def test_lhotse_gets_a_cut_with_a_recording_and_a_supervision_for_each_clip(tmp_path: Path) -> None:
-    export.run(4, tmp_path, file_format="lhotse")
+    export.export(4, tmp_path, file_format="lhotse")
     cuts = [json.loads(line) for line in (tmp_path / "cuts.jsonl").read_text().splitlines()]
     for cut, clip in zip(cuts, open_waveforms().head(4), strict=True):
         recording, (supervision,) = cut["recording"], cut["supervisions"]
@@ -79,7 +79,7 @@ def test_lhotse_gets_a_cut_with_a_recording_and_a_supervision_for_each_clip(tmp_
 
 def test_lhotse_loads_it(tmp_path: Path) -> None:
     lhotse = pytest.importorskip("lhotse")
-    export.run(2, tmp_path, file_format="lhotse")
+    export.export(2, tmp_path, file_format="lhotse")
     cuts = lhotse.CutSet.from_file(tmp_path / "cuts.jsonl").with_recording_path_prefix(str(tmp_path)).to_eager()
     lhotse.validate(cuts, read_data=True)
     assert np.array_equal(cuts[0].load_audio()[0], open_waveforms()[0].waveform)
@@ -88,12 +88,12 @@ def test_lhotse_loads_it(tmp_path: Path) -> None:
 def test_a_number_is_found_by_how_it_is_written(tmp_path: Path) -> None:
     frame = open_waveforms().metadata()
     votes = frame["up_votes"].iloc[0]
-    export.run(1, tmp_path, where=[f"up_votes={votes}"])
+    export.export(1, tmp_path, where=[f"up_votes={votes}"])
     assert list(read(tmp_path)["clip_id"]) == [frame["clip_id"].iloc[0]]
 
 
 def test_conditions_hold_for_every_clip_and_keep_the_order_of_the_ranking(tmp_path: Path) -> None:
-    export.run(2, tmp_path, where=["gender=male", "accent=?", "split=train"])
+    export.export(2, tmp_path, where=["gender=male", "accent=?", "split=train"])
     frame = open_waveforms().metadata()
     right = frame[(frame["gender"] == "male") & frame["accent"].isna() & (frame["split"] == "train")]
     assert list(read(tmp_path)["clip_id"]) == list(right["clip_id"][:2])
@@ -101,7 +101,7 @@ def test_conditions_hold_for_every_clip_and_keep_the_order_of_the_ranking(tmp_pa
 
 def test_the_same_export_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "other"):
-        export.run(2, tmp_path / name, file_format="wav")
+        export.export(2, tmp_path / name, file_format="wav")
     one, other = ({path.name: path.read_bytes() for path in (tmp_path / n).iterdir()} for n in ("one", "other"))
     assert one == other
 
@@ -132,14 +132,14 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, capsys: pytest.Cap
 def test_a_cell_is_no_formula(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     metadata = Waveforms.metadata
     monkeypatch.setattr(Waveforms, "metadata", lambda clips: metadata(clips).assign(text="=1+1", accent="@x", age=None))
-    export.run(1, tmp_path)
+    export.export(1, tmp_path)
     (row,) = read(tmp_path).to_dict("records")
     assert (row["text"], row["accent"], row["age"]) == ("'=1+1", "'@x", "")
 
 
 def test_an_unknown_column_or_value_is_answered_with_those_that_are(tmp_path: Path) -> None:
     with pytest.raises(ParameterError) as caught:
-        export.run(1, tmp_path / "new", where=["gendr=female", "gender=martian", "gender", "text=nobody said this"])
+        export.export(1, tmp_path / "new", where=["gendr=female", "gender=martian", "gender", "text=nobody said this"])
     said = str(caught.value)
     assert "gendr=female: expected COLUMN=VALUE; columns are clip_id, " in said
     assert "gender=martian: no clip has it; values of gender are female, male, other" in said
@@ -149,7 +149,7 @@ def test_an_unknown_column_or_value_is_answered_with_those_that_are(tmp_path: Pa
 
 def test_fewer_clips_than_asked_are_an_error_that_counts_them(tmp_path: Path) -> None:
     with pytest.raises(SampleError, match=r"--clips 100: \d+ clips of the sample are as asked \(gender=female\)"):
-        export.run(100, tmp_path / "new", where=["gender=female"])
+        export.export(100, tmp_path / "new", where=["gender=female"])
     assert not (tmp_path / "new").exists()
 
 

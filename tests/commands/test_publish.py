@@ -118,7 +118,7 @@ def test_the_card_counts_what_the_files_hold(inside: Path) -> None:
 def test_a_split_of_many_clips_is_several_files(own: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(huggingface, "_FILE_CLIPS", 25)
     monkeypatch.setattr(huggingface, "_ROW_GROUP_CLIPS", 10)
-    publication.run("huggingface", tmp_path / "many")
+    publication.publish("huggingface", tmp_path / "many")
     files = sorted((tmp_path / "many/data").glob("train-*"))
     assert [path.name for path in files] == list(huggingface.file_names("train", 91))
     assert [pq.read_metadata(path).num_rows for path in files] == [25, 25, 25, 16]
@@ -157,12 +157,12 @@ def test_every_file_has_its_checksum_and_a_flip_is_found(inside: Path, place: st
     for name, data in content(inside / place).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
-    assert audit.run(folder).problems == ()
+    assert audit.verify(folder).problems == ()
     for name, data in content(folder).items():
         if name == "dataset-metadata.json":  # is not uploaded
             continue
         (folder / name).write_bytes(bytes([data[0] ^ 1, *data[1:]]))
-        (problem,) = audit.run(folder).problems
+        (problem,) = audit.verify(folder).problems
         assert problem.path == folder / name or name == "SHA256SUMS"
         (folder / name).write_bytes(data)
 
@@ -206,7 +206,9 @@ def test_what_is_published_twice_is_the_same_to_the_byte(own: Project, tmp_path:
 
 def test_the_command_that_uploads_can_be_pasted_whatever_the_folder_is_called(own: Project, tmp_path: Path) -> None:
     folder = tmp_path / "it's mine"
-    *command, repository, uploaded, _ = shlex.split(publication.run("huggingface", folder, owner="me").splitlines()[-1])
+    *command, repository, uploaded, _ = shlex.split(
+        publication.publish("huggingface", folder, owner="me").splitlines()[-1]
+    )
     assert command[-4:] == ["hf", "upload", "--repo-type", "dataset"]
     assert repository.startswith("me/")
     assert uploaded == str(folder)
@@ -306,4 +308,4 @@ def test_other_encodings_are_published_as_flac(own: Project, encoding: str, tmp_
     for row, clip in zip(rows, open_waveforms().where(split="dev"), strict=True):
         samples, _ = soundfile.read(io.BytesIO(row["audio"]["bytes"]), dtype="float32")
         assert np.abs(samples - clip.waveform).max() <= 0.5 / 32768
-    assert audit.run(tmp_path / "kaggle").problems == ()
+    assert audit.verify(tmp_path / "kaggle").problems == ()

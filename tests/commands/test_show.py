@@ -33,7 +33,7 @@ def row(inside: Path) -> pd.Series:
 
 
 def test_it_says_what_the_shards_say(row: pd.Series, inside: Path, tmp_path: Path) -> None:
-    said = dict(line.split(maxsplit=1) for line in show.run(row["clip_id"], tmp_path / "clip.png").splitlines())
+    said = dict(line.split(maxsplit=1) for line in show.show(row["clip_id"], tmp_path / "clip.png").splitlines())
     clips = pd.concat(map(pd.read_parquet, sorted((inside / "data/clips").glob("*.parquet")))).set_index("clip_id")
     mp3 = clips.loc[row["clip_id"], "mp3"]
     source = soundfile.info(io.BytesIO(mp3))
@@ -50,7 +50,7 @@ def test_it_says_what_the_shards_say(row: pd.Series, inside: Path, tmp_path: Pat
 
 def test_it_draws_waveform_and_spectrogram_the_same_each_time(row: pd.Series, tmp_path: Path) -> None:
     for name in ("one.png", "other.png"):
-        show.run(row["clip_id"], tmp_path / name)
+        show.show(row["clip_id"], tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
     with Image.open(tmp_path / "one.png") as picture:
         assert picture.size == (1200, 600)
@@ -98,7 +98,7 @@ def test_a_rejected_clip_is_answered_with_the_reason(inside: Path) -> None:
     assert rejected
     for row in rejected:
         with pytest.raises(SampleError, match=f"^{row['clip_id']} was rejected: {row['reason']}"):
-            show.run(row["clip_id"])
+            show.show(row["clip_id"])
 
 
 def test_only_a_picture_is_written_over(capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,4 +110,4 @@ def test_only_a_picture_is_written_over(capsys: pytest.CaptureFixture[str]) -> N
 def test_an_id_that_is_near_to_none_is_answered_with_some(inside: Path) -> None:
     assert inside.is_dir()
     with pytest.raises(SampleError, match=r"is not among the 120 clips .* Nearest: valid-"):
-        show.run("💥")
+        show.show("💥")

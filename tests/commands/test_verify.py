@@ -34,7 +34,7 @@ FLIPS = 500
 
 def problems(folder: Path) -> dict[str, str]:
     """Return what `verify` finds, by the path below the folder."""
-    return {str(each.path.relative_to(folder)): each.what for each in audit.run(folder).problems}
+    return {str(each.path.relative_to(folder)): each.what for each in audit.verify(folder).problems}
 
 
 def flip(path: Path, dice: random.Random) -> None:
@@ -163,7 +163,7 @@ def test_a_relative_folder_gets_the_verdict_of_the_absolute_one(made: Project, h
     (made.root / "data/waveforms/notes.txt").write_text("mine")
     with contextlib.chdir(made.root / here):
         resolved = Path(folder).resolve()
-        absolute, relative = audit.run(resolved), audit.run(Path(folder))
+        absolute, relative = audit.verify(resolved), audit.verify(Path(folder))
     expected = [Problem(Path(folder) / each.path.relative_to(resolved), each.what) for each in absolute.problems]
     assert relative == replace(absolute, problems=tuple(expected))
     assert len(expected) == 2
@@ -177,7 +177,7 @@ def test_a_relative_folder_gets_the_verdict_of_the_absolute_one(made: Project, h
 def test_the_lock_file_is_named_from_where_the_user_is(staged: Project, here: str, folder: str, named: str) -> None:
     (staged.root / "dvc.lock").write_text("stages: [")
     with contextlib.chdir(staged.root / here):
-        (problem,) = audit.run(Path(folder)).problems
+        (problem,) = audit.verify(Path(folder)).problems
     assert str(problem.path) == named
 
 
@@ -200,8 +200,8 @@ def test_what_is_recorded_and_not_here_is_named_and_no_problem(
 
 def test_only_what_is_recorded_within_the_folder_is_missed(made: Project) -> None:
     remove(made.root / "data/clips")
-    assert audit.run(made.root / "data/waveforms").missing == ()
-    assert audit.run(made.root / "data").missing == (made.root / "data/clips",)
+    assert audit.verify(made.root / "data/waveforms").missing == ()
+    assert audit.verify(made.root / "data").missing == (made.root / "data/clips",)
 
 
 def test_of_a_clone_without_data_nothing_is_said_to_be_whole(
@@ -221,21 +221,23 @@ def test_of_a_folder_only_what_has_no_checksum_is_named(made: Project) -> None:
     for name in ("reports/clips/a.png", "reports/clips/more/b.png", "reports/notes.txt"):
         (made.root / name).parent.mkdir(exist_ok=True)
         (made.root / name).write_bytes(b"mine")
-    assert audit.run(made.root).unguarded == (made.root / "reports/clips", made.root / "reports/notes.txt")
+    assert audit.verify(made.root).unguarded == (made.root / "reports/clips", made.root / "reports/notes.txt")
 
 
 def test_of_a_snapshot_only_what_is_not_listed_is_named(unlocked: Project) -> None:
     data = unlocked.root / "data"
     sha256 = hashlib.sha256((data / "snapshot/receipt.json").read_bytes()).hexdigest()
     (data / "SHA256SUMS").write_text(f"{sha256}  snapshot/receipt.json\n")
-    unguarded = [path for path in audit.run(data).unguarded if path.is_relative_to(data / "snapshot")]
+    unguarded = [path for path in audit.verify(data).unguarded if path.is_relative_to(data / "snapshot")]
     assert unguarded == [data / "snapshot/members.parquet", data / "snapshot/tables"]
 
 
 @pytest.mark.parametrize("output", ["waveforms", "clips"])
 def test_shards_alone_in_any_folder_are_enough(staged: Project, tmp_path: Path, output: str) -> None:
     shutil.copytree(staged.root / "data" / output, tmp_path / "elsewhere")
-    assert audit.run(tmp_path / "elsewhere") == replace(audit.run(tmp_path / "elsewhere"), problems=(), unguarded=())
+    assert audit.verify(tmp_path / "elsewhere") == replace(
+        audit.verify(tmp_path / "elsewhere"), problems=(), unguarded=()
+    )
     for path in sorted((tmp_path / "elsewhere").iterdir()):
         before = path.read_bytes()
         flip(path, random.Random(path.name))
@@ -296,7 +298,7 @@ def test_a_table_that_claims_something_else_is_found_by_what_it_says(
     unlocked: Project, file: str, change: dict[str, Any], said: str
 ) -> None:
     rewrite(unlocked.root / file, **change)
-    found = [each.what for each in audit.run(unlocked.root).problems]
+    found = [each.what for each in audit.verify(unlocked.root).problems]
     assert any(said in what for what in found), found
 
 
@@ -329,7 +331,7 @@ def test_a_row_that_contradicts_its_waveform_or_its_mp3_is_found(
 ) -> None:
     path = unlocked.root / "data/waveforms/part-00001.parquet"
     reseal(path, change)
-    found = audit.run(unlocked.root).problems
+    found = audit.verify(unlocked.root).problems
     assert [each for each in found if each.path == path and said in each.what], found
     assert any("features" in str(each.path) and "was not made of" in each.what for each in found)
 
@@ -365,7 +367,7 @@ def test_a_sentence_or_a_speaker_in_two_splits_is_found() -> None:
 
 def test_what_is_no_folder_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ParameterError, match="is no folder"):
-        audit.run(tmp_path / "nothing")
+        audit.verify(tmp_path / "nothing")
     assert main(["verify", str(tmp_path / "nothing")]) == 2
     assert "Traceback" not in capsys.readouterr().err
 
@@ -380,7 +382,7 @@ def test_the_list_of_a_published_folder_is_compared(tmp_path: Path) -> None:
     (tmp_path / "SHA256SUMS").write_text(
         f"{'0' * 64}  README.md\n{'0' * 64}  gone\nnonsense\n{'0' * 64}  ../README.md\n"
     )
-    found = [str(each) for each in audit.run(tmp_path).problems]
+    found = [str(each) for each in audit.verify(tmp_path).problems]
     assert len(found) == 4
     assert any("is not what SHA256SUMS lists" in each for each in found)
 
@@ -389,6 +391,6 @@ def test_splits_and_ids_are_compared_across_shards(unlocked: Project) -> None:
     """The same shard twice: whole, and every one of its clips in two places."""
     shards = sorted((unlocked.root / "data/waveforms").iterdir())
     shards[1].write_bytes(shards[0].read_bytes())
-    found = [each.what for each in audit.run(unlocked.root / "data/waveforms").problems]
+    found = [each.what for each in audit.verify(unlocked.root / "data/waveforms").problems]
     assert any("more than once" in what for what in found)
     assert pc.count_distinct(pq.read_table(shards[0])["clip_id"]).as_py() == 32

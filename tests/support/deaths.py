@@ -146,7 +146,7 @@ def _arm(steps: int) -> None:
 
 def _import(stage: str) -> None:
     """Have everything imported before the first fork."""
-    importlib.import_module(f"pipeline.{STAGES[stage].wing}.stage")
+    importlib.import_module(STAGES[stage].module)
 
 
 def _begin_with(before: str) -> None:

@@ -49,7 +49,7 @@ def warm_environment(**more: str) -> dict[str, str]:
 
 def stage_module(name: str) -> str:
     """Return the module that runs a stage."""
-    return f"pipeline.{pipeline.__main__.STAGES[name].wing}.stage"
+    return pipeline.__main__.STAGES[name].module
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ def test_the_command_says_the_rate_and_the_clips_that_differ_most(
     after = staged.outputs()
     assert {path: data for path, data in after.items() if "transcripts" not in path} == before
     assert sum("data/transcripts/part-" in path for path in after) == 4
-    assert not [each for each in audit.run(Path("data")).problems if "transcripts" in str(each.path)]
+    assert not [each for each in audit.verify(Path("data")).problems if "transcripts" in str(each.path)]
 
 
 def test_another_sample_rate_is_said_before_anything_is_loaded(

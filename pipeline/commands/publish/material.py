@@ -78,7 +78,7 @@ class Material:
         description = describe(snapshot)
         if not description.may_be_redistributed:
             raise RedistributionForbidden(snapshot, description)
-        problems = audit.run(Path()).problems
+        problems = audit.verify(Path()).problems
         if problems:
             raise ShardError(
                 f"the sample is not whole and consistent, and is not published: {problems[0]}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
+import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +25,27 @@ Place = Literal["huggingface", "kaggle"]
 _NOT_UPLOADED = frozenset({SUMS, kaggle.METADATA})
 
 
-def run(place: Place, folder: Path, *, owner: str | None = None, force: bool = False) -> str:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add where to upload it, and which folder to make."""
+    parser.add_argument("--for", dest="place", choices=("huggingface", "kaggle"), required=True, help="where to")
+    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty folder, or a new one")
+    parser.add_argument("--owner", type=_account, metavar="NAME", help="your name there")
+    parser.add_argument("--force", action="store_true", help="replace a folder that this command made before")
+
+
+def _account(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
+        raise argparse.ArgumentTypeError(f"should be the name of an account; got {text!r}")
+    return text
+
+
+def run(options: argparse.Namespace) -> Iterator[str]:
+    """Yield what to print."""
+    with atomic.exclusive_lock("publish"):
+        yield f"publish: {publish(options.place, options.to, owner=options.owner, force=options.force)}"
+
+
+def publish(place: Place, folder: Path, *, owner: str | None = None, force: bool = False) -> str:
     """Make the folder; return what to tell the user.
 
     Parameters

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from pipeline.commands.verify.shards import Examined, examine
 from pipeline.core import schema
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import progress
+from pipeline.core.terminal import amount, printable
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,28 @@ class _Read:
     problem: Problem | None = None
 
 
-def run(folder: Path) -> Verdict:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the folder."""
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(), metavar="FOLDER", help="default: this project")
+
+
+def run(options: argparse.Namespace) -> Iterator[str]:
+    """Yield a line for each problem, or that there is none; PipelineError where there are some."""
+    verdict = verify(options.folder)
+    yield from (printable(str(problem)) for problem in verdict.problems)
+    for names, what in (
+        (verdict.unguarded, "no dvc.lock or SHA256SUMS here has a checksum of {}: only the content was compared"),
+        (verdict.missing, "not here, though dvc.lock records it: {} (dvc pull gets it, or dvc repro makes it)"),
+    ):
+        if names:
+            print(f"verify: {what.format(', '.join(map(str, names)))}", file=sys.stderr)
+    read = f"{amount(verdict.files, 'file')}, {verdict.size_bytes / 1e6:.1f} MB"
+    if verdict.problems:
+        raise PipelineError(f"{amount(len(verdict.problems), 'problem')} in {read}")
+    yield f"verify: {f'{read}, whole and consistent' if verdict.has_data else 'no data is here, only metrics.json'}"
+
+
+def verify(folder: Path) -> Verdict:
     """Verify whatever outputs of the pipeline lie in `folder`.
 
     Every byte is read: shards against their seals, files against the MD5 that the project's dvc.lock records and the

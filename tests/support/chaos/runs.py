@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib
 import os
@@ -14,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pipeline.__main__
 from pipeline.__main__ import STAGES, main
@@ -56,7 +56,7 @@ class Ended:
 def import_all() -> None:
     """Import what any command needs, before the first fork."""
     for stage in STAGES.values():
-        importlib.import_module(f"pipeline.{stage.wing}.stage")
+        importlib.import_module(stage.module)
     for command in ("estimate", "export", "show"):
         importlib.import_module(f"pipeline.commands.{command}")
     for module in ("kaggle", "whole", "ranges"):
@@ -136,16 +136,16 @@ def _child(
 
 def _tell_when_at_work(writing: int) -> None:
     """Write a byte as soon as a command has begun: from there on a Ctrl-C is its own."""
-    imported = pipeline.__main__._imported
+    parser = pipeline.__main__._parser
     told: list[bool] = []
 
-    def telling(module: str) -> Any:
+    def telling(name: str) -> argparse.ArgumentParser:
         if not told:
             told.append(True)
             os.write(writing, b"!")
-        return imported(module)
+        return parser(name)
 
-    pipeline.__main__._imported = telling
+    pipeline.__main__._parser = telling
 
 
 def _reads(descriptor: int, seconds: float) -> bool:
