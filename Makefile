@@ -11,7 +11,6 @@ unexport UV_COMPILE_BYTECODE UV_CONSTRAINT UV_EXCLUDE_NEWER UV_NO_BINARY UV_OVER
 .PHONY: repro test test-more check bench notebooks chaos lock clean
 
 repro: $(READY)
-	@python -m pipeline.commands.rwlock
 	dvc repro
 
 # Each law by its cheapest witness.

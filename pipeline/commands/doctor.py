@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import json
 import platform
 import shutil
 import subprocess
@@ -17,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.commands.rwlock import RWLOCK, is_truncated
 from pipeline.core import schema
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import Runtime, archive_folder, load_params, load_runtime
@@ -97,15 +97,15 @@ def kind_of_machine() -> Finding:
     )
 
 
-def locks() -> Finding:
-    """Look whether a full disk left DVC's list of the files in use truncated."""
-    if is_truncated():
-        return Finding(
-            "failure",
-            "DVC lock",
-            f"{RWLOCK} is truncated, as a full disk leaves it",
-            "Run make repro, or remove the file.",
-        )
+def locks(rwlock: Path = Path(".dvc/tmp/rwlock")) -> Finding:
+    """Check that a full disk did not truncate DVC's list of the files in use, which is rewritten in place."""
+    try:
+        json.loads(rwlock.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        pass
+    except ValueError:  # not JSON, or not UTF-8: dvc repro ends with "JSON structure is corrupted"
+        remedy = "If no DVC process is running, delete the file."
+        return Finding("failure", "DVC lock", f"{rwlock} is truncated, as a full disk leaves it", remedy)
     return Finding("ok", "DVC lock", "whole, or none")
 
 

@@ -89,7 +89,7 @@ def test_a_lock_that_a_full_disk_truncated_is_found(project: Path) -> None:
     (project / ".dvc/tmp").mkdir(parents=True)
     (project / ".dvc/tmp/rwlock").write_text('{"/data/clips": {"wri')
     assert doctor.locks().status == "failure"
-    assert "make repro" in doctor.locks().remedy
+    assert "delete the file" in doctor.locks().remedy
 
 
 def test_a_lock_that_a_killed_experiment_left_in_git_is_found(project: Path) -> None:

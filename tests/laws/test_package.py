@@ -17,7 +17,6 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import open_waveforms
-from pipeline.commands.rwlock import is_truncated, remove_if_truncated
 from pipeline.core import schema
 from pipeline.core.version import DISTRIBUTION, version
 from tests.support.project import ROOT, Project, environment
@@ -250,46 +249,6 @@ def test_the_wheel_alone_reads_shards_from_another_folder(
     clips = open_waveforms(staged.root / "data/waveforms")
     sums = [float(abs(clip.waveform).sum()) for clip in clips]
     assert json.loads(done.stdout) == [schema.VERSION, 120, list(clips.metadata()["clip_id"]), sums, []]
-
-
-# What a full disk leaves of DVC's list of files in use
-
-
-@pytest.mark.parametrize("left", [b"", b'{"write": {"data/cl', b'{"read": {"\xc3'])
-def test_a_truncated_list_is_removed_and_dvc_runs_again(tmp_path: Path, left: bytes) -> None:
-    path = tmp_path / "rwlock"
-    path.write_bytes(left)
-    assert is_truncated(path)
-    assert remove_if_truncated(path) == f"removed {path}, which a full disk had left truncated"
-    assert not path.exists()
-    assert remove_if_truncated(path) == ""
-
-
-def test_a_whole_list_stays(tmp_path: Path) -> None:
-    path = tmp_path / "rwlock"
-    path.write_text('{"write": {}, "read": {}}')
-    assert remove_if_truncated(path) == ""
-    assert path.exists()
-
-
-@pytest.mark.more
-def test_a_list_that_a_running_dvc_holds_stays(tmp_path: Path) -> None:
-    from dvc.lock import make_lock
-
-    path = tmp_path / "rwlock"
-    path.write_text("{")
-    with make_lock(f"{path}.lock", tmp_dir=str(tmp_path)):
-        assert "a running DVC process holds it" in remove_if_truncated(path)
-    assert path.exists()
-
-
-def test_make_repro_gets_over_what_a_full_disk_left(made: Project) -> None:
-    path = made.root / ".dvc/tmp/rwlock"
-    path.write_text('{"write": {"data/cl')
-    stuck = made.try_run("dvc", "repro")
-    assert "JSON structure is corrupted" in stuck.stderr
-    made.run("python", "-m", "pipeline.commands.rwlock")
-    assert "up to date" in made.run("dvc", "repro")
 
 
 @pytest.mark.parametrize("key", ["analytics", "check_update"])
