@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from pipeline.core.errors import WorkerError
 from pipeline.core.progress import progress
-from pipeline.shards import sealed, tally
+from pipeline.shards import sealed
 from pipeline.shards.folder import ShardFolder, shard_name, shard_paths
 from pipeline.shards.making import make_shard
 from pipeline.shards.recipe import DerivedSeal, Recipe, expected_seal, machine
@@ -85,11 +85,14 @@ def _make(recipe: Recipe, sources: Mapping[int, Shard[Seal]], folder: ShardFolde
         for number, shard in sources.items()
     }
     with (
-        progress(recipe.NAME, sum(shard.num_rows for shard in sources.values()), "clips") as bar,
-        tally.watching([target for _, _, target, _ in tasks.values()], bar),
+        progress(recipe.NAME, len(tasks), "shards") as bar,
         engine.start(make_shard, len(tasks)) as (executor, in_flight),
     ):
-        return sum(count for _, count in map_shards(executor, make_shard, tasks, in_flight))
+        computed = 0
+        for _, count in map_shards(executor, make_shard, tasks, in_flight):
+            computed += count
+            bar.update(1)
+        return computed
 
 
 def map_shards(

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 import pyarrow as pa
 
 from pipeline.core.errors import ShardError
-from pipeline.shards import sealed, tally
+from pipeline.shards import sealed
 from pipeline.shards.recipe import DerivedSeal, Recipe, expected_seal, row_digests
 from pipeline.shards.sealed import Seal, Shard
 
@@ -36,15 +36,11 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int
     known = _Earlier.opened(earlier, seal)
     digests: list[str] = []
     computed = 0
-    with (
-        tally.counting(target) as count,
-        sealed.writing(target, recipe.columns, recipe.metadata(), **recipe.parquet()) as writer,
-    ):
+    with sealed.writing(target, recipe.columns, recipe.metadata(), **recipe.parquet()) as writer:
         for made in _all_made(recipe, shard, known):
             writer.write(made.rows)
             computed += made.computed
             digests += made.digests
-            count(len(made.digests))
         writer.seal(replace(seal, sources=tuple(digests)))
     return computed
 

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import ShardError
+from pipeline.core.progress import Progress
 from pipeline.engines.dask import DaskCluster
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards import sealed
@@ -115,6 +116,13 @@ def test_what_is_right_stays_and_the_seal_says_why(source: Path, target: Path) -
     assert made.snapshot == "demo"
     assert made.decoder["machine"] == f"{platform.system()} {platform.machine()}"
     assert made.decoder["pyarrow"] == pa.__version__
+
+
+def test_progress_is_counted_by_shard(source: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[float] = []
+    monkeypatch.setattr(Progress, "update", lambda _, count: counted.append(count))
+    derive(Times(), source, target, HERE)
+    assert counted == [1, 1]
 
 
 def test_nothing_to_do_asks_for_no_cluster(source: Path, target: Path) -> None:
