@@ -33,7 +33,8 @@ from pipeline.clips.writer import ClipsSeal  # noqa: E402
 from pipeline.core import schema  # noqa: E402
 from pipeline.core.params import load_params  # noqa: E402
 from pipeline.sampling import ranking  # noqa: E402
-from pipeline.shards import making, sealed  # noqa: E402
+from pipeline.shards import sealed  # noqa: E402
+from pipeline.shards.derive import make_shard  # noqa: E402
 from pipeline.shards.folder import shard_name  # noqa: E402
 from pipeline.shards.table import write_table  # noqa: E402
 from pipeline.snapshot import tables  # noqa: E402
@@ -104,8 +105,8 @@ def write_shards(sample: pa.Table) -> None:
                 )
             )
         source = schema.WAVEFORMS / path.name
-        making.make_shard(waveforms, path, source, source)
-        making.make_shard(features, source, schema.FEATURES / path.name, schema.FEATURES / path.name)
+        make_shard(waveforms, path, source, source)
+        make_shard(features, source, schema.FEATURES / path.name, schema.FEATURES / path.name)
 
 
 def measured(checkout: Path) -> dict[str, float]:

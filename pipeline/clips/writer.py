@@ -25,9 +25,8 @@ from pipeline.core.errors import Rejected, SampleError
 from pipeline.core.params import Params
 from pipeline.core.schema import Reason
 from pipeline.shards import sealed
-from pipeline.shards.folder import ShardFolder
+from pipeline.shards.folder import ShardFolder, open_shards, whole_shards
 from pipeline.shards.sealed import Seal, Shard
-from pipeline.shards.verification import read_whole
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import Description
 
@@ -205,7 +204,8 @@ class ClipShardWriter:
         self._shard_clips = shard_clips
         self._seal = seal
         self._folder = ShardFolder(schema.CLIPS)
-        self._seals = read_whole(self._folder.existing(), ClipsSeal)
+        whole = whole_shards(open_shards(self._folder.existing(), ClipsSeal))
+        self._seals = {path: shard.seal for path, shard in whole.items()}
         self._count = 0
         self._rank = 0  # the first that no shard of this run covers yet
 

@@ -1,4 +1,4 @@
-"""One folder of shards from another: find those that are right, make the others, publish, retire.
+"""One folder of shards from another: keep those that are right, make the others, publish, retire.
 
 A recipe says how (`pipeline.shards.recipe`). The derived shards have the numbers and the rows of their sources.
 """
@@ -6,22 +6,22 @@ A recipe says how (`pipeline.shards.recipe`). The derived shards have the number
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+
+import pyarrow as pa
 
 from pipeline.core.errors import WorkerError
 from pipeline.core.progress import progress
 from pipeline.shards import sealed
-from pipeline.shards.folder import ShardFolder, shard_name, shard_paths
-from pipeline.shards.making import make_shard
-from pipeline.shards.recipe import DerivedSeal, Recipe, expected_seal, machine
+from pipeline.shards.folder import ShardFolder, open_shards, shard_name, shard_paths, whole_shards
+from pipeline.shards.recipe import DerivedSeal, Recipe, expected_seal, machine, row_digests
 from pipeline.shards.sealed import Seal, Shard
-from pipeline.shards.verification import opened, verifying
 
 Result = TypeVar("Result")
 
@@ -37,7 +37,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Derived:
-    """What `derive` did: rows and shards that are there now, and rows of them that were computed."""
+    """Rows and shards that are there after `derive`, and how many of the rows it computed."""
 
     rows: int
     shards: int
@@ -47,52 +47,50 @@ class Derived:
 def derive(recipe: Recipe, source: Path, target: Path, engine: Engine) -> Derived:
     """Make the shards of `target` from those of `source`.
 
-    Law 6: what was there before, how it was interrupted, and how many workers there are change no byte. Shards that
-    are whole and were made in the same way from the same source stay; of others, rows whose inputs are the same are
-    copied; shards of another revision, or from another kind of machine, are made again from their first row.
+    Law 6: the bytes depend neither on earlier or interrupted runs nor on the number of workers. Shards that are whole
+    and were made in the same way from the same source stay. In others, rows whose inputs are the same are copied.
+    Shards of another revision, or from another kind of machine, are made again from their first row.
 
     Raises
     ------
     ShardError
         A source is missing or damaged, or the recipe cannot make a row of it.
     WorkerError
-        A worker died; what was done is kept.
+        A worker died; finished shards are kept.
     """
     sources = [Shard(path, Seal) for path in shard_paths(source)]
     sealed.require_in_order(sources)
     folder = ShardFolder(target)
-    before = opened(folder.existing(), DerivedSeal)
-    _say_if_made_elsewhere(target, before.values())
+    existing = open_shards(folder.existing(), DerivedSeal)
+    machines = {shard.seal.decoder.get("machine", "another machine") for shard in existing.values()} - {machine()}
+    if machines:
+        log.warning(
+            "%s was made on %s, whose decoder may differ in the last bit from that on %s: all of it is made again. "
+            "`dvc pull` brings the original.",
+            target,
+            " and ".join(sorted(machines)),
+            machine(),
+        )
 
-    def made_of(shard: Shard[Seal], path: Path) -> Shard[DerivedSeal] | None:
-        made = before.get(path)
-        return made if made and made.seal.fingerprint == expected_seal(recipe, shard.seal).fingerprint else None
-
-    there = {number: folder.find(number, partial(made_of, shard)) for number, shard in enumerate(sources)}
-    with verifying({number: shard for number, shard in there.items() if shard}) as damaged:
-        computed = _make(recipe, {number: sources[number] for number in there if not there[number]}, folder, engine)
-        computed += _make(recipe, {number: sources[number] for number in damaged}, folder, engine)
-    folder.publish(len(sources))
-    return Derived(sum(shard.num_rows for shard in sources), len(sources), computed)
-
-
-def _make(recipe: Recipe, sources: Mapping[int, Shard[Seal]], folder: ShardFolder, engine: Engine) -> int:
-    """Make the shards of these numbers; return how many rows were computed."""
-    if not sources:
-        return 0
+    wanted = {shard_name(number): expected_seal(recipe, shard.seal).fingerprint for number, shard in enumerate(sources)}
+    matching = {path: made for path, made in existing.items() if made.seal.fingerprint == wanted.get(path.name)}
+    right = whole_shards(matching)
     tasks = {
         shard_name(number): (recipe, shard.path, folder.new(number), folder.published(number))
-        for number, shard in sources.items()
+        for number, shard in enumerate(sources)
+        if not folder.find(number, right.get)
     }
-    with (
-        progress(recipe.NAME, len(tasks), "shards") as bar,
-        engine.start(make_shard, len(tasks)) as (executor, in_flight),
-    ):
-        computed = 0
-        for _, count in map_shards(executor, make_shard, tasks, in_flight):
-            computed += count
-            bar.update(1)
-        return computed
+    computed = 0
+    if tasks:
+        with (
+            progress(recipe.NAME, len(tasks), "shards") as bar,
+            engine.start(make_shard, len(tasks)) as (executor, in_flight),
+        ):
+            for _, rows in map_shards(executor, make_shard, tasks, in_flight):
+                computed += rows
+                bar.update(1)
+    folder.publish(len(sources))
+    return Derived(sum(shard.num_rows for shard in sources), len(sources), computed)
 
 
 def map_shards(
@@ -101,7 +99,7 @@ def map_shards(
     tasks: Mapping[str, tuple[Any, ...]],
     in_flight: int,
 ) -> Iterator[tuple[str, Result]]:
-    """Call `function` with each shard's arguments, so many at a time; yield (shard, result) as they get done.
+    """Call `function` with the arguments of each shard, at most `in_flight` at a time; yield results as they arrive.
 
     The first error is raised.
 
@@ -129,13 +127,55 @@ def map_shards(
         ) from None
 
 
-def _say_if_made_elsewhere(target: Path, shards: Iterable[Shard[DerivedSeal]]) -> None:
-    others = sorted({shard.seal.decoder.get("machine", "another machine") for shard in shards} - {machine()})
-    if others:
-        log.warning(
-            "%s was made on %s, whose decoder may differ in the last bit from that on %s: all of it is made again. "
-            "`dvc pull` brings the original.",
-            target,
-            " and ".join(others),
-            machine(),
-        )
+def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int:
+    """Make one shard from another, row group by row group; return how many rows were computed.
+
+    Rows that the shard `earlier`, made in the same way, has in the same places and from the same inputs are copied: a
+    last shard that grows costs only its new rows.
+    """
+    shard = Shard(source, Seal)
+    shard.verify()
+    seal = expected_seal(recipe, shard.seal)
+    reusable = open_shards([earlier], DerivedSeal).get(earlier)
+    if reusable and not (reusable.seal.is_like(seal) and whole_shards({earlier: reusable})):
+        reusable = None
+    made_columns = pa.schema([field for field in recipe.columns if field.name not in recipe.COPIED])
+    digests: list[str] = []
+    computed = 0
+    with sealed.writing(target, recipe.columns, recipe.metadata(), **recipe.parquet()) as writer:
+        for rows in _row_groups(shard, list({*recipe.INPUTS, *recipe.COPIED}), recipe.ROW_GROUP_ROWS):
+            inputs = rows.select(recipe.INPUTS)
+            new_digests = row_digests(inputs)
+            parts = []
+            if reusable and len(digests) < reusable.num_rows:
+                pairs = zip(new_digests, reusable.seal.sources[len(digests) :], strict=False)
+                same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+                parts.append(reusable.read(len(digests) // recipe.ROW_GROUP_ROWS).slice(0, same))
+            reused = sum(part.num_rows for part in parts)
+            if reused < rows.num_rows:
+                parts.append(recipe.rows(inputs.slice(reused)))
+                computed += rows.num_rows - reused
+            made = pa.concat_tables([_typed(part, made_columns) for part in parts])
+            columns = dict(zip(made.column_names, made.columns, strict=True))
+            copied = {name: rows[name] for name in recipe.COPIED}
+            writer.write(pa.table(columns | copied, schema=recipe.columns).combine_chunks())
+            digests += new_digests
+        writer.seal(replace(seal, sources=tuple(digests)))
+    return computed
+
+
+def _row_groups(shard: Shard[Seal], columns: list[str], most: int) -> Iterator[pa.Table]:
+    """Yield the rows of a shard, `most` at a time, however its own row groups are cut."""
+    rest = shard.columns.empty_table().select(columns)
+    for group in shard.groups:
+        rest = pa.concat_tables([rest, shard.read(group, columns).select(columns)])
+        while rest.num_rows >= most:
+            yield rest.slice(0, most).combine_chunks()
+            rest = rest.slice(most)
+    if rest.num_rows:
+        yield rest.combine_chunks()
+
+
+def _typed(table: pa.Table, columns: pa.Schema) -> pa.Table:
+    """Return these columns of a table, cast where their types differ."""
+    return pa.table({name: table[name] for name in columns.names}, schema=columns)

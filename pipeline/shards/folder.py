@@ -6,8 +6,12 @@ nothing and a run that was killed goes on where it stopped.
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import compress
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +19,7 @@ import pyarrow.fs
 
 from pipeline.core import atomic
 from pipeline.core.errors import GET_AGAIN, ShardError, first_line
+from pipeline.shards.sealed import AnySeal, Shard
 
 Found = TypeVar("Found")
 
@@ -119,3 +124,26 @@ def existing_shards(folder: Path) -> list[Path]:
 def waiting_folder(folder: Path) -> Path:
     """Return the hidden folder beside `folder` where new shards wait."""
     return folder.with_name(f".{folder.name}")
+
+
+def open_shards(paths: Iterable[Path], kind: type[AnySeal]) -> dict[Path, Shard[AnySeal]]:
+    """Open the shards among `paths` whose footers are whole."""
+    shards = {}
+    for path in paths:
+        with suppress(ShardError):
+            shards[path] = Shard(path, kind)
+    return shards
+
+
+def whole_shards(shards: Mapping[Path, Shard[AnySeal]]) -> dict[Path, Shard[AnySeal]]:
+    """Return those of `shards` that are whole, byte for byte; one for each core is read at a time."""
+
+    def is_whole(shard: Shard[AnySeal]) -> bool:
+        try:
+            shard.verify()
+        except ShardError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(compress(shards.items(), pool.map(is_whole, shards.values())))

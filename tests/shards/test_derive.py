@@ -20,9 +20,8 @@ from pipeline.core.progress import Progress
 from pipeline.engines.dask import DaskCluster
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards import sealed
-from pipeline.shards.derive import derive
+from pipeline.shards.derive import derive, make_shard
 from pipeline.shards.folder import ShardFolder, shard_name
-from pipeline.shards.making import make_shard
 from pipeline.shards.recipe import DerivedSeal, Recipe, expected_seal, row_digests
 from pipeline.shards.sealed import Seal, Shard
 from tests.support.seals import seal
@@ -197,7 +196,7 @@ def test_a_damaged_shard_and_one_of_another_source_are_made_in_one_run(source: P
     damaged[8] ^= 1
     (target / shard_name(0)).write_bytes(damaged)
     write_source(source, [range(10), range(1, 6)])
-    assert derive(Times(), source, target, LocalProcesses(2)).computed == 10 + 5
+    assert derive(Times(), source, target, HERE).computed == 10 + 5
     assert products(target) == [[2 * value for value in range(10)], [2 * value for value in range(1, 6)]]
 
 

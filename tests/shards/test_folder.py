@@ -10,9 +10,8 @@ import pytest
 
 from pipeline.core.errors import ShardError
 from pipeline.shards import sealed
-from pipeline.shards.folder import ShardFolder, remote_shard_paths, shard_name, shard_paths
+from pipeline.shards.folder import ShardFolder, open_shards, remote_shard_paths, shard_name, shard_paths, whole_shards
 from pipeline.shards.sealed import Seal
-from pipeline.shards.verification import read_whole
 from tests.support.seals import write_numbers
 
 
@@ -22,8 +21,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def right(path: Path) -> bool:
-    found = read_whole([path], Seal).get(path)
-    return found is not None and found.fingerprint == sealed.fingerprint([1, 2, 3])
+    found = whole_shards(open_shards([path], Seal)).get(path)
+    return found is not None and found.seal.fingerprint == sealed.fingerprint([1, 2, 3])
 
 
 def test_shards_come_in_their_order(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import ShardError
 from pipeline.shards import footer, sealed
+from pipeline.shards.folder import open_shards, whole_shards
 from pipeline.shards.sealed import Seal, Shard
 from pipeline.shards.table import read_table, write_table
-from pipeline.shards.verification import read_whole
 from tests.support.seals import NUMBERS, seal, write_numbers
 
 
@@ -36,7 +36,7 @@ def shard(tmp_path: Path) -> Path:
 
 
 def is_whole(path: Path) -> bool:
-    return path in read_whole([path], Seal)
+    return path in whole_shards(open_shards([path], Seal))
 
 
 def test_a_shard_is_an_ordinary_parquet_file(shard: Path) -> None:
@@ -75,8 +75,8 @@ def test_a_fact_that_looks_like_a_hash_is_not_taken_for_it(tmp_path: Path) -> No
 def test_whole_shards_are_told_from_damaged_and_absent_ones(shard: Path) -> None:
     truncated = shard.with_name("part-00001.parquet")
     truncated.write_bytes(shard.read_bytes()[:-20])
-    found = read_whole([truncated, shard, shard.with_name("absent.parquet")], Seal)
-    assert {path: each.fingerprint for path, each in found.items()} == {shard: sealed.fingerprint([1, 2, 3])}
+    found = whole_shards(open_shards([truncated, shard, shard.with_name("absent.parquet")], Seal))
+    assert {path: each.seal.fingerprint for path, each in found.items()} == {shard: sealed.fingerprint([1, 2, 3])}
 
 
 @pytest.mark.more

@@ -23,8 +23,7 @@ from pipeline.audio import decode
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
 from pipeline.engines.local import LocalProcesses
-from pipeline.shards.derive import derive
-from pipeline.shards.making import make_shard
+from pipeline.shards.derive import derive, make_shard
 from pipeline.shards.recipe import Recipe
 from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.project import ROOT, Project

@@ -19,7 +19,7 @@ from pipeline.audio import decode
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
 from pipeline.shards import sealed
-from pipeline.shards.making import make_shard
+from pipeline.shards.derive import make_shard
 from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.project import Project
 from tests.support.seals import seal
