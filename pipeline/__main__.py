@@ -84,7 +84,6 @@ def _parser(name: str) -> argparse.ArgumentParser:
 
 def _run_stage(name: str) -> Iterator[str]:
     stage = importlib.import_module(STAGES[name].module)
-    importlib.import_module("pipeline.core.pandas_later").put_off()
     from pipeline.core import atomic  # noqa: PLC0415  as above
 
     with atomic.exclusive_lock(name):

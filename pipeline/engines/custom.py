@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.core import interrupts, pandas_later
 from pipeline.core.errors import WorkerError
 from pipeline.engines.remote_workers import KEPT, Tasks, lease
 
@@ -46,9 +45,7 @@ class CustomExecutor:
     def _executor(self) -> Executor:
         module, _, function = self.name.partition(":")
         try:
-            with interrupts.defer_sigint():
-                pandas_later.catch_up()  # the module may give frames to pyarrow
-                make = getattr(importlib.import_module(module), function)
+            make = getattr(importlib.import_module(module), function)
         except ImportError as error:
             raise WorkerError(f"{self._said} cannot be imported: {error}. Is it on PYTHONPATH?") from None
         except AttributeError:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import operator
 import os
 import shutil
-import subprocess
-import sys
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,7 +18,7 @@ from pipeline.engines.custom import CustomExecutor
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards.derive import derive, map_shards
 from pipeline.waveforms.shard import WaveformRecipe
-from tests.support.project import ROOT, Project, environment
+from tests.support.project import Project
 
 HERE = __name__
 
@@ -57,33 +55,6 @@ def test_the_bytes_are_those_of_local_processes(function: str, staged_once: Proj
     made = [{path.name: path.read_bytes() for path in Path("data", name).iterdir()} for name in ("waveforms", "local")]
     assert made[0] == made[1]
     assert sorted(os.listdir("data")) == ["clips", "local", "waveforms"]  # noqa: PTH208  the names alone
-
-
-FRAMES = """
-from concurrent.futures import ThreadPoolExecutor
-import pyarrow as pa
-from pipeline.core import pandas_later
-from pipeline.engines.custom import CustomExecutor
-
-def make():
-    import pandas as pd
-    print(pa.array(pd.Series(["a", None])).null_count, pa.array(pd.Series([1, None])).null_count)
-    return ThreadPoolExecutor(1)
-
-pandas_later.put_off()
-CustomExecutor("__main__:make", 1).examined()
-"""
-
-
-def test_the_module_may_give_series_to_pyarrow() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", FRAMES],
-        env=environment(PYTHONPATH=str(ROOT)),
-        text=True,
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    assert done.stdout == "1 1\n"
 
 
 @pytest.mark.parametrize(
