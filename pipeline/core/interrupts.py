@@ -1,4 +1,4 @@
-"""Ctrl-C, held back where it would be lost or leave something half done, and given again where it was lost."""
+"""Defer SIGINT during critical sections; deliver it again where Python drops it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from contextlib import contextmanager
 def defer_sigint() -> Iterator[None]:
     """Let Ctrl-C take effect at the end of the block.
 
-    For a callback from C, where cffi prints an exception and goes on; for the import of an extension module, which
-    turns it into an ImportError; and for the start of a process, which inherits that SIGINT is blocked and leaves it to
-    its parent. The handler is needed beside the mask, since the kernel may choose another thread of this process.
-    Nothing is held outside of the main thread, where Python raises no KeyboardInterrupt, or where its handler is not
-    Python's.
+    For a callback from C, where cffi prints an exception and continues; for soxr, whose import it would abort; and for
+    the start of a process, which inherits the blocked SIGINT and leaves it to its parent. The handler is needed beside
+    the mask, since the kernel may choose another thread of this process. Outside of the main thread, Python raises no
+    KeyboardInterrupt, and nothing is deferred.
     """
-    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not None
-    if not mine:
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
         yield
         return
     received: list[int] = []
@@ -42,10 +40,9 @@ _AGAIN_SECONDS = 0.01
 
 @contextmanager
 def redeliver_sigint() -> Iterator[None]:
-    """Let a Ctrl-C take effect a moment later where Python can only print it and go on.
+    """Let a Ctrl-C take effect a moment later where Python can only print it and continue.
 
-    That is so in finalizers, in callbacks of weak references and in callbacks from C (`sys.unraisablehook`): whatever
-    runs when memory is freed, in any library.
+    This happens in finalizers, in callbacks of weak references and in callbacks from C (`sys.unraisablehook`).
     """
     before = sys.unraisablehook
     timers: list[threading.Timer] = []

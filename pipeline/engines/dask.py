@@ -17,7 +17,6 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from pipeline.core import interrupts
 from pipeline.core.errors import WorkerError
 from pipeline.engines.remote_workers import KEPT, PACKAGE, Requirements, Tasks, lease, mismatch
 
@@ -64,8 +63,7 @@ class DaskCluster:
     @contextmanager
     def _client(self) -> Iterator[Any]:
         """Connect to the scheduler; when that ends, it forgets what was asked of it."""
-        with interrupts.defer_sigint():
-            distributed = _distributed()
+        distributed = _distributed()
         with _muted(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # differing versions: those that matter are compared here
             try:

@@ -8,8 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.core import interrupts
-
 
 @dataclass(frozen=True)
 class LocalProcesses:
@@ -21,8 +19,8 @@ class LocalProcesses:
         """Start processes for so many calls; a single one is made right here. All of them end with the block."""
         if min(self.processes, tasks) <= 1:
             return nullcontext((_Here(), 1))
-        with interrupts.defer_sigint():
-            from pipeline.engines import processes  # noqa: PLC0415  imports much that a single shard does not need
+        from pipeline.engines import processes  # noqa: PLC0415  imports much that a single shard does not need
+
         return processes.started(min(self.processes, tasks), function)
 
     def examined(self) -> str:

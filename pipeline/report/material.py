@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from pipeline.clips import reader
-from pipeline.core import interrupts, schema
+from pipeline.core import schema
 from pipeline.core.errors import ShardError, TableError
 from pipeline.core.schema import Reason
 from pipeline.shards.folder import shard_paths
@@ -179,8 +179,7 @@ def read_population(tables_named: Iterable[str], columns: Sequence[str], snapsho
     try:
         return pa.concat_tables([_read_table(form, table, served[table], wanted) for table in named])
     except (KeyError, ValueError, StopIteration, csv.Error, pa.ArrowException):
-        with interrupts.defer_sigint():
-            from pipeline.snapshot.tables import read_clips  # noqa: PLC0415  it needs pandas, which whole tables do not
+        from pipeline.snapshot.tables import read_clips  # noqa: PLC0415  it needs pandas, which whole tables do not
 
         clips = read_clips(named, format_name=snapshot_format)  # says in which line the fault is
         return pa.Table.from_pandas(clips, wanted, preserve_index=False)

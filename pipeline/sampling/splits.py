@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.core import interrupts
 from pipeline.sampling.sentences import normalise
 
 __all__ = ["assign", "hashes"]
@@ -104,9 +103,8 @@ def _own_where_missing(values: Objects, ids: Objects) -> Objects:
 
 def _groups(sentence: Integers, speaker: Integers) -> Integers:
     """Return the number of each row's group: rows that share a sentence or a speaker are in the same one."""
-    with interrupts.defer_sigint():
-        from scipy.sparse import coo_array  # noqa: PLC0415  slow to import, and needed only where speakers are known
-        from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+    from scipy.sparse import coo_array  # noqa: PLC0415  slow to import, and needed only where speakers are known
+    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
 
     nodes = int(sentence.max() + speaker.max()) + 2
     ends = (sentence, sentence.max() + 1 + speaker)

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core import interrupts
 from pipeline.core.errors import SnapshotError
 
 MAGIC = b"\x1f\x8b"  # 2.3.1
@@ -171,13 +170,13 @@ class Gunzipped:
 
 def _indexed_gzip(path: Path) -> ModuleType:
     """Import what makes seek points, which only those need who have such an archive."""
-    with _installed(path), interrupts.defer_sigint():
+    with _installed(path):
         import indexed_gzip  # noqa: PLC0415
     return indexed_gzip  # type: ignore[no-any-return]
 
 
 def _isal(path: Path) -> ModuleType:
-    with _installed(path), interrupts.defer_sigint():
+    with _installed(path):
         from isal import isal_zlib  # noqa: PLC0415
     return isal_zlib
 
