@@ -51,12 +51,20 @@ def histograms(material: Material) -> tuple[Histogram, ...]:
     silent = int(np.isneginf(rms).sum())
     apart = f"{silent} of digital silence (−∞ dB) not shown" if silent else ""
     words = {"sample": sentences.words(material.sample["text"]), "eligible": sentences.words(material.eligible["text"])}
+    uncounted = int(np.isnan(words["sample"]).sum())
     seconds = waveforms["duration_seconds"].to_numpy()
     return (
         histogram("durations", "Duration", "s", {"sample": seconds}, (0.1, 0.2, 0.25, 0.5, 1, 2, 5, 10, 20, 60)),
         histogram("peaks", "Peak level", "dB of full scale", {"sample": peak}, (0.5, 1, 2, 5, 10, 20), apart=apart),
         histogram("levels", "RMS level", "dB of full scale", {"sample": rms}, (0.5, 1, 2, 5, 10, 20), apart=apart),
-        histogram("words", "Length of a sentence", "words", words, (1, 2, 5, 10, 20, 50, 100)),
+        histogram(
+            "words",
+            "Length of a sentence",
+            "words",
+            words,
+            (1, 2, 5, 10, 20, 50, 100),
+            apart=f"{uncounted} without a sentence or in a script without spaces not shown" if uncounted else "",
+        ),
     )
 
 

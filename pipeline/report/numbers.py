@@ -136,11 +136,12 @@ def _audio(material: Material) -> dict[str, Any]:
 
 def _sentences(material: Material) -> dict[str, Any]:
     words = sentences.words(material.sample["text"])
+    counted = words[np.isfinite(words)]
     occurrences = sentences.occurrences(material.population["text"])
     return {
-        "words_min": int(words.min()) if len(words) else 0,
-        "words_mean": round(float(words.mean()), 6) if len(words) else 0.0,
-        "words_max": int(words.max()) if len(words) else 0,
+        "words_min": int(counted.min()) if len(counted) else None,
+        "words_mean": round(float(counted.mean()), 6) if len(counted) else None,
+        "words_max": int(counted.max()) if len(counted) else None,
         "population_sentences": len(occurrences),
         "sample_sentences": len(sentences.occurrences(material.sample["text"])),
         "most_repeated": int(max(occurrences, default=0)),

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.core.words import word_count
 from pipeline.report.comparison import rows_of
 from pipeline.sampling.sentences import normalise
 
@@ -50,10 +51,10 @@ def occurrences(texts: pa.ChunkedArray) -> Integers:
     return np.bincount(numbers[numbers >= 0])
 
 
-def words(texts: pa.ChunkedArray) -> Integers:
-    """Return how many words each text has, int64 of shape (n,); a missing text is left out."""
+def words(texts: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Return the number of words of each text, float64 of shape (n,); NaN where it has no count (`word_count`)."""
     codes, different = _encoded(texts)
-    return np.array([len(text.split()) for text in different], dtype=np.int64)[codes[codes >= 0]]
+    return np.array([*map(word_count, different), None], dtype=np.float64)[codes]
 
 
 def by_split(texts: pa.ChunkedArray, splits: pa.ChunkedArray) -> dict[str, Integers]:

@@ -1,34 +1,23 @@
-"""What all views agree on of sentences: how words are counted, and how spellings and errors are compared. Pure."""
+"""Sentences as word error rates compare them, and those rates. Pure."""
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 from pipeline.core.errors import MissingPackage
-
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")  # letters and digits, with apostrophes inside: don't is one word
-
-
-def word_count(text: str) -> int:
-    """Return how many words a text has: runs of letters and digits, with apostrophes inside; ``twenty-one`` is two."""
-    return len(_WORD.findall(text))
+from pipeline.core.words import join_words, word_count
 
 
-def given(text: str | float | None) -> str:
-    """Return a sentence, empty where it is missing: None, or NaN in a column of pandas."""
-    return text if isinstance(text, str) else ""
-
-
-def normalised(texts: Iterable[str | None]) -> list[str]:
+def normalised(texts: Iterable[str | float | None]) -> list[str]:
     """Return English sentences in the spelling that word error rates are computed on; a missing one is empty.
 
     It is the normaliser of Whisper (Radford et al. 2022, appendix C), which most published rates of English use: lower
-    case, no punctuation, contractions written out, British spellings made American, numbers in digits. Apostrophes are
-    made straight first: later releases of Common Voice have curly ones in contractions.
+    case, no punctuation, contractions written out, British spellings made American, numbers in digits. Curly
+    apostrophes, which later releases of Common Voice have in contractions, are made straight first, and marks, joiners
+    and soft hyphens removed, at which it would end a word.
 
     Raises
     ------
@@ -36,13 +25,14 @@ def normalised(texts: Iterable[str | None]) -> list[str]:
         whisper-normalizer is not installed.
     """
     normalise = _normaliser()
-    return [normalise(given(text).replace("’", "'")) for text in texts]
+    # A sentence that is missing from a column of pandas is NaN.
+    return [normalise(join_words(text.replace("’", "'"))) if isinstance(text, str) else "" for text in texts]
 
 
-def word_error_rates(sentences: Sequence[str | None], heard: Sequence[str | None]) -> list[float | None]:
+def word_error_rates(sentences: Sequence[str | None], recognised: Sequence[str | None]) -> list[float | None]:
     """Return the word error rate of each: words wrong, missing and added, over the words of its sentence.
 
-    It may exceed 1; it is None where the sentence has no words.
+    It may exceed 1. It is None where the sentence has no words, or is in a script without spaces between words.
 
     Raises
     ------
@@ -50,19 +40,20 @@ def word_error_rates(sentences: Sequence[str | None], heard: Sequence[str | None
         jiwer or whisper-normalizer is not installed.
     """
     wer = _jiwer().wer
-    pairs = zip(normalised(sentences), normalised(heard), strict=True)
-    return [float(wer(sentence, other)) if sentence else None for sentence, other in pairs]
+    return [float(wer(*pair)) if pair else None for pair in _comparable(sentences, recognised)]
 
 
-def word_error_rate(sentences: Sequence[str | None], heard: Sequence[str | None]) -> float | None:
-    """Return the word error rate of all together, each word weighing the same; None where there are no words."""
+def word_error_rate(sentences: Sequence[str | None], recognised: Sequence[str | None]) -> float | None:
+    """Return the word error rate of all together, each word weighing the same; None where no sentence has one."""
     wer = _jiwer().wer
-    pairs = zip(normalised(sentences), normalised(heard), strict=True)
-    pairs_with_words = [(sentence, other) for sentence, other in pairs if sentence]
-    if not pairs_with_words:
-        return None
-    expected, recognised = map(list, zip(*pairs_with_words, strict=True))
-    return float(wer(expected, recognised))
+    pairs = [pair for pair in _comparable(sentences, recognised) if pair]
+    return float(wer(*map(list, zip(*pairs, strict=True)))) if pairs else None
+
+
+def _comparable(sentences: Sequence[str | None], recognised: Sequence[str | None]) -> Iterator[tuple[str, str] | None]:
+    """Yield each sentence and what was recognised, normalised; None where the sentence has no words to compare."""
+    for sentence, *pair in zip(sentences, normalised(sentences), normalised(recognised), strict=True):
+        yield (pair[0], pair[1]) if pair[0] and word_count(sentence) else None
 
 
 @lru_cache

@@ -7,11 +7,15 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.views.normalisation import given, normalised, word_count
+from pipeline.core.words import word_count
+from pipeline.views.normalisation import normalised
 
 __all__ = ["normalised", "words"]
 
 
-def words(texts: Iterable[str | None]) -> npt.NDArray[np.int32]:
-    """Return how many words each sentence has (`word_count`): int32 of shape (n,); none where it is missing."""
-    return np.array([word_count(given(text)) for text in texts], dtype=np.int32)
+def words(texts: Iterable[str | float | None]) -> npt.NDArray[np.float64]:
+    """Return the number of words of each sentence, float64 of shape (n,), as ``clips.features()["words"]`` has it.
+
+    NaN where it is missing (None, or NaN in a column of pandas) or has no count (`pipeline.core.words.word_count`).
+    """
+    return np.array([word_count(text if isinstance(text, str) else None) for text in texts], dtype=np.float64)

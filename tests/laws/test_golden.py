@@ -28,8 +28,12 @@ WAVEFORMS = {
 FEATURES = {
     1: "2fffedfd8e0a9602d346a0b345b29431b673e3dfe62def25dbfe6a7b478570a4",
     2: "24ac0afa0d72d9cf8a30a0f1811d4c6225c3038272c2efc0887e8772cba3bd51",
+    3: "24ac0afa0d72d9cf8a30a0f1811d4c6225c3038272c2efc0887e8772cba3bd51",  # words of other scripts than the demo's
 }
-TRANSCRIPTS = {1: "11762426402e9c2e14490db9fb0c8c6f027b26eda67f6bfcf9e661dea2b5c3ab"}
+TRANSCRIPTS = {
+    1: "11762426402e9c2e14490db9fb0c8c6f027b26eda67f6bfcf9e661dea2b5c3ab",
+    2: "11762426402e9c2e14490db9fb0c8c6f027b26eda67f6bfcf9e661dea2b5c3ab",  # likewise
+}
 
 
 @golden

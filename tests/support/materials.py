@@ -162,6 +162,7 @@ ODD: dict[str, dict[str, Any]] = {
     "seven genders": {"genders": 7},
     "digital silence": {"silent": True},
     "script in the sentences": {"text": SCRIPT},
+    "sentences without spaces": {"text": "今天天气很好"},
 }
 
 

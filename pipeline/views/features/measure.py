@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.audio import pitch, spectrum, speech
+from pipeline.core.words import word_count
 from pipeline.views.features import columns
-from pipeline.views.normalisation import word_count
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -29,12 +29,12 @@ def measure(
 
     Null is what there is nothing to measure of: pitch where no frame has a voice (and its share of frames in a clip
     shorter than three periods of the lowest pitch), the spectrum of digital silence, the bounds of speech where there
-    is none, the words of a clip without a sentence.
+    is none, the words of a clip without a sentence or in a script without spaces.
 
     Parameters
     ----------
     waveforms
-        float32 of shape (n,), n ≥ 0, in −1…1 as far as that was kept.
+        float32 of shape (n,), n ≥ 0, nominally in −1…1 (MP3s may exceed it).
     sample_rate
         In Hz, `schema.LEAST_SAMPLE_RATE` or more.
     texts
@@ -85,10 +85,11 @@ def _of_frames(frames: spectrum.Frames, *, silent: bool) -> Numbers:
 
 
 def _of_speech(bounds: tuple[float, float] | None, text: str | None) -> Numbers:
-    numbers: Numbers = {"words": word_count(text) if text is not None else None}
+    words = word_count(text)
+    numbers: Numbers = {"words": words}
     if bounds:
         start, end = bounds
         numbers |= {"speech_start_seconds": start, "speech_end_seconds": end}
-        if text is not None:
-            numbers["words_per_second"] = word_count(text) / (end - start)
+        if words is not None:
+            numbers["words_per_second"] = words / (end - start)
     return numbers

@@ -35,7 +35,7 @@ class TranscriptRecipe(Recipe):
     model: Model
 
     NAME: ClassVar[str] = "transcripts"
-    REVISION: ClassVar[int] = 1
+    REVISION: ClassVar[int] = 2
     INPUTS: ClassVar[tuple[str, ...]] = ("waveform", "text")
     COPIED: ClassVar[tuple[str, ...]] = ("clip_id", "rank")
     ROW_GROUP_ROWS: ClassVar[int] = 16  # as many waveforms are in memory
