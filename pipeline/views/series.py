@@ -123,22 +123,11 @@ def envelopes(clips: Waveforms, rate: int = 100, seconds: float = 3.0) -> tuple[
     hop = clips.sample_rate // int(rate)
     drawn = padding.filled((len(clips), 1, samples // hop))
     lengths = np.zeros(len(clips), dtype=np.int64)
+    from scipy.signal import hilbert  # noqa: PLC0415  slow to import, and arrays and windows do without it
+
     for place, waveform in enumerate(clips.samples()):
         frames = lengths[place] = min(len(waveform), samples) // hop
         if frames:
-            drawn[place, 0, :frames] = magnitude(waveform[:samples])[: frames * hop].reshape(-1, hop).mean(axis=1)
+            magnitude = np.abs(hilbert(waveform[:samples]))
+            drawn[place, 0, :frames] = magnitude[: frames * hop].reshape(-1, hop).mean(axis=1)
     return drawn, lengths
-
-
-def magnitude(waveform: Float32) -> Float32:
-    """Return the magnitude of the analytic signal of a waveform of shape (n,), n ≥ 1; float32 of the same shape.
-
-    As ``numpy.abs(scipy.signal.hilbert(waveform))``, by real transforms: half of the work.
-    """
-    import scipy.fft  # noqa: PLC0415  arrays and windows need no scipy; in float32 it takes a third of numpy's time
-
-    spectrum = scipy.fft.rfft(waveform)
-    spectrum *= np.complex64(-1j)  # what becomes of 0 Hz and half the rate is imaginary, which `irfft` leaves out
-    transform = scipy.fft.irfft(spectrum, len(waveform))
-    made: Float32 = np.sqrt(waveform * waveform + transform * transform)
-    return made
