@@ -1,6 +1,6 @@
-"""How far a long job is, on stderr: a bar on a terminal, a plain line every ten seconds elsewhere.
+"""Progress of a long job on stderr: tqdm's bar on a terminal, a plain line every ten seconds elsewhere.
 
-Nothing is shown of a job that is done at once. Thread-safe.
+A job that is done sooner shows nothing.
 """
 
 from __future__ import annotations
@@ -11,30 +11,27 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import time
-from typing import TYPE_CHECKING, Never, TextIO
+from typing import Never, TextIO
 
-from pipeline.core import interrupts
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
+from tqdm import tqdm
 
 _LINE_SECONDS = 10.0
 _LINE = "{desc}: {n_fmt}/{total_fmt}, {rate_fmt}{postfix}, {remaining} left"
 
 
 class Progress:
-    """So many of `total` units are done, and so many bytes were received.
+    """A bar that counts units, and the bytes received for them. Thread-safe.
 
     Parameters
     ----------
     label
         What is under way.
     total
-        How many units there are, where that is known; may be set later.
+        How many units there are, if that is known.
     unit
         What is counted; ``B`` for bytes.
     done
-        How many were there before.
+        How many of them were done before.
     stream
         Where to write.
     """
@@ -42,94 +39,64 @@ class Progress:
     def __init__(
         self, label: str, total: float | None, unit: str, done: float = 0, *, stream: TextIO | None = None
     ) -> None:
-        self._label = label
-        self._total = total
-        self._unit = unit
-        self._before = self._done = done
-        self._stream = stream or sys.stderr
-        self._silence = 1 if self._stream.isatty() else _LINE_SECONDS
+        stream = stream or sys.stderr
+        on_terminal = stream.isatty()
         self._lock = threading.Lock()
-        self._bytes = 0
         self._began = time()
-        self._bar: tqdm[Never] | None = None
+        self._bytes = 0
+        self._bar: tqdm[Never] = tqdm(
+            desc=label,
+            total=total,
+            initial=done,
+            unit=unit if unit == "B" else f" {unit}",
+            unit_scale=unit == "B",
+            file=stream if on_terminal else _Lines(stream),
+            leave=False,
+            delay=1 if on_terminal else _LINE_SECONDS,
+            mininterval=0.1 if on_terminal else _LINE_SECONDS,
+            miniters=0,
+            position=0,
+            bar_format=None if on_terminal else _LINE,
+        )
 
     def expect(self, total: float) -> None:
-        """Say how many units there are."""
-        with self._lock:
-            self._total = total
-            if self._bar is not None:
-                self._bar.total = total
+        """Set how many units there are."""
+        self._bar.total = total
 
     def update(self, count: float, size_bytes: int = 0) -> None:
-        """Count more units, and the bytes that were received for them."""
+        """Count more units, and the bytes received for them."""
         with self._lock:
-            self._done += count
             self._bytes += size_bytes
-            seconds = time() - self._began
-            if self._bar is None:
-                if seconds < self._silence:
-                    return
-                self._bar = self._made()
             if self._bytes:
-                traffic = f"{self._bytes / 1e6:.1f} MB, {self._bytes / max(seconds, 1e-9) / 1e6:.1f} MB/s"
-                self._bar.set_postfix_str(traffic, refresh=False)
-            self._bar.update(self._done - self._bar.n)
+                megabytes = self._bytes / 1e6
+                rate = megabytes / max(time() - self._began, 1e-9)
+                self._bar.set_postfix_str(f"{megabytes:.1f} MB, {rate:.1f} MB/s", refresh=False)
+            self._bar.update(count)
 
     def reach(self, done: float) -> None:
-        """Say how many units are done by now, whatever was counted before.
-
-        It may be the same number again: the time until it changes counts for the rate.
-        """
-        if done != self._done:
-            self.update(done - self._done)
+        """Set how many units are done, whatever was counted before."""
+        self.update(done - self._bar.n)
 
     def close(self) -> None:
-        """Write the last line of what was shown, or remove the bar."""
-        if self._bar is not None:
-            self._bar.close()
-
-    def _made(self) -> tqdm[Never]:
-        """Make the bar, as if it had been there from the beginning."""
-        on_terminal = self._stream.isatty()
-        with interrupts.defer_sigint():  # a bar that is half made complains when it is freed
-            from tqdm import tqdm  # noqa: PLC0415  slow to import, and most jobs are done before there is a bar
-
-            bar: tqdm[Never] = tqdm(
-                desc=self._label,
-                total=self._total,
-                initial=self._before,
-                unit=self._unit if self._unit == "B" else f" {self._unit}",
-                unit_scale=self._unit == "B",
-                file=self._stream if on_terminal else _Lines(self._stream),
-                leave=not on_terminal,
-                delay=1e-9,  # nothing is written before it knows when it began
-                mininterval=0.1 if on_terminal else _LINE_SECONDS,
-                maxinterval=_LINE_SECONDS,
-                miniters=0,
-                bar_format=None if on_terminal else _LINE,
-            )
-        bar.start_t = bar.last_print_t = self._began
-        return bar
+        """Remove the bar."""
+        self._bar.close()
 
 
 class _Lines(io.TextIOBase):
-    """Turns what would overwrite a line of a terminal into a line of its own, unless it says the same."""
+    """Print each update of a bar on a line of its own."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._last = ""
 
     def write(self, text: str) -> int:
-        line = text.strip()
-        if line and line != self._last:
-            print(line, file=self._stream, flush=True)
-            self._last = line
+        if text.strip():
+            print(text.strip(), file=self._stream, flush=True)
         return len(text)
 
 
 @contextmanager
 def progress(label: str, total: float | None, unit: str, done: float = 0) -> Iterator[Progress]:
-    """Yield something to ``update``; `done` of `total` were there before."""
+    """Yield a `Progress`, which is closed at the end of the block."""
     shown = Progress(label, total, unit, done)
     try:
         yield shown
