@@ -14,7 +14,7 @@ from msgspec import Meta
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError
 from pipeline.core.params import Text, read_yaml
-from pipeline.core.settings import NotShown, Rule, Settings, validated
+from pipeline.core.settings import Rule, Settings, validated
 
 STORES = ("s3", "gs")  # object stores: pipeline/snapshot/remote/store.py
 _REMOTE = ("http", "https", *STORES)
@@ -38,19 +38,19 @@ def _without_secrets(path: str) -> str:
     Which keys of a query are signatures or tokens cannot be told by their names, so that none is taken.
     """
     if not path.isprintable():
-        raise NotShown("should have no control characters")
+        raise ValueError("should have no control characters")
     try:
         url = urlsplit(path)
     except ValueError:
-        raise NotShown(f"should be a path, or a URL of {_SCHEMES}") from None
+        raise ValueError(f"should be a path, or a URL of {_SCHEMES}") from None
     if "://" not in path and url.scheme not in ("http", "https"):
         return path
     if "@" in url.netloc:
-        raise NotShown("should hold no user and password; docs/kaggle.md says where they belong")
+        raise ValueError("should hold no user and password; docs/kaggle.md says where they belong")
     if url.scheme not in _REMOTE or not url.hostname:
-        raise NotShown(f"should be a path, or a URL of {_SCHEMES}")
+        raise ValueError(f"should be a path, or a URL of {_SCHEMES}")
     if "?" in path or "#" in path:
-        raise NotShown(
+        raise ValueError(
             "should have no query and no fragment (? or #), which may hold a secret; "
             "download the archive yourself, and give the path of the file"
         )
@@ -59,7 +59,7 @@ def _without_secrets(path: str) -> str:
 
 def _folder(path: str) -> str:
     if "://" in _without_secrets(path):
-        raise NotShown("should be a folder on disk")
+        raise ValueError("should be a folder on disk")
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -116,24 +115,15 @@ def test_of_a_url_scheme_host_and_path_are_shown() -> None:
     assert shown("https://me:hidden@host:8080/x/a.zip?hidden#hidden") == "https://host:8080/x/a.zip"
 
 
-BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairwise("abcdefghi")
-)
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (BOMB, "more than 100000 values"),
-        ("a: &a [*a]", "more than 100000 values"),
-        ("a: " + "[" * 500, "nested too deeply"),
-        ("a: " + "{a: " * 500, "nested too deeply"),
         ("a: " + "9" * 5000, "digits"),
         ("a: 2017-99-99", "month must be"),
         ("a: \0", "special characters"),
         ("a: [", "line 1"),
     ],
-    ids=["aliases", "an alias of itself", "lists", "maps", "digits", "a date", "NUL", "no end"],
+    ids=["digits", "a date", "NUL", "no end"],
 )
 def test_what_no_settings_file_holds_is_refused(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(text)
@@ -145,7 +135,6 @@ def test_what_no_settings_file_holds_is_refused(text: str, said: str, tmp_path: 
     ("written", "instead", "said"),
     [
         ("kind: archive", f"kind: {SECRET_URL}", "source: its kind should be one of 'kaggle', 'archive', 'directory'"),
-        ("license:", f"{SECRET_URL}:", "a key: unknown key"),
         ("kaggle-v1", SECRET_URL, "format: should be 'kaggle-v1' or 'mozilla-tsv'"),
     ],
 )
