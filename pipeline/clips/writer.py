@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -100,6 +100,11 @@ def wanted_seal(params: Params, description: Description, source: dict[str, Any]
         source=source,
         seconds=params.subsample.seconds,
     )
+
+
+def clips_fingerprint(seal: ClipsSeal, examined: Sequence[Candidate]) -> str:
+    """Return the fingerprint of a shard that was made of these places of the ranking."""
+    return sealed.fingerprint([seal.facts(), [candidate.facts() for candidate in examined]])
 
 
 @dataclass
@@ -328,7 +333,7 @@ class ClipShardWriter:
         return seal
 
     def _fingerprint(self, examined: list[Candidate]) -> str:
-        return sealed.fingerprint([self._seal.facts(), [candidate.facts() for candidate in examined]])
+        return clips_fingerprint(self._seal, examined)
 
 
 def _places(path: Path) -> Iterator[tuple[str, tuple[Path, int]]]:

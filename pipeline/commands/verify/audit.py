@@ -1,4 +1,4 @@
-"""verify: read everything that lies in a folder once, then compare what it says."""
+"""verify: read all that lies in a folder, and compare it with its seals and recorded checksums."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import hashlib
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from pipeline.commands.verify.consistency import contradictions
-from pipeline.commands.verify.outputs import Outputs, Problem, files_of
+from pipeline.clips.writer import ClipsSeal
+from pipeline.commands.verify.chain import check_chain
+from pipeline.commands.verify.outputs import FOLDERS, FOLDERS_OF_SHARDS, Problem, files_of, find_outputs, shards_of
 from pipeline.commands.verify.recorded import SUMS, Lock, read_sums
-from pipeline.commands.verify.shards import Examined, examine
 from pipeline.core import schema
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import GET_AGAIN, PipelineError, ShardError
 from pipeline.core.progress import progress
 from pipeline.core.terminal import amount, printable
+from pipeline.shards.recipe import DerivedSeal
+from pipeline.shards.sealed import Shard, TableSeal
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Verdict:
     files, size_bytes
         How much was read.
     unguarded
-        Files that nothing has a checksum of, or folders of nothing else: of these only what they say was compared.
+        Files that have no seal, and that no list has a checksum of, or folders of nothing else.
     missing
         Outputs that dvc.lock records and that are not there: nobody has to pull all of them.
     has_data
@@ -47,13 +50,12 @@ class Verdict:
     has_data: bool
 
 
-@dataclass(frozen=True)
-class _Read:
-    """What reading one file gave: the digests that something is there to compare with, and a shard that is whole."""
+class _Read(NamedTuple):
+    """What reading one file gave: digests to compare with those recorded, and a shard or table that is whole."""
 
-    digests: Mapping[str, str] = field(default_factory=dict)
-    shard: Examined | None = None
-    problem: Problem | None = None
+    digests: dict[str, str]
+    shard: Shard[Any] | None
+    problem: Problem | None
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +68,10 @@ def run(options: argparse.Namespace) -> Iterator[str]:
     verdict = verify(options.folder)
     yield from (printable(str(problem)) for problem in verdict.problems)
     for names, what in (
-        (verdict.unguarded, "no dvc.lock or SHA256SUMS here has a checksum of {}: only the content was compared"),
+        (
+            verdict.unguarded,
+            "no seal, dvc.lock or SHA256SUMS here has a checksum of {}: a changed byte may stay unnoticed",
+        ),
         (verdict.missing, "not here, though dvc.lock records it: {} (dvc pull gets it, or dvc repro makes it)"),
     ):
         if names:
@@ -78,46 +83,59 @@ def run(options: argparse.Namespace) -> Iterator[str]:
 
 
 def verify(folder: Path) -> Verdict:
-    """Verify whatever outputs of the pipeline lie in `folder`.
+    """Verify all outputs of the pipeline that lie in `folder`.
 
-    Every byte is read: shards against their seals, files against the MD5 that the project's dvc.lock records and the
-    SHA-256 that a published folder lists, as far as there are such. Every row is compared with the rows of the same
-    clip in the other outputs.
+    Every byte is read: shards and tables are compared with their seals, files with the MD5 that the project's dvc.lock
+    records and the SHA-256 that a published folder lists, if there are any. Seals tell, too, whether each output was
+    made of the one that lies there (`pipeline.commands.verify.chain`).
 
     Raises
     ------
     ParameterError
         It is no folder.
     """
-    outputs = Outputs.found(folder)
+    outputs = find_outputs(folder)
     lock = Lock.above(folder)
     sums, problems = read_sums(folder)
+    for name, path in list(outputs.items()):
+        if name in FOLDERS and not path.is_dir():
+            problems.append(Problem(path, f"no folder; {GET_AGAIN}"))
+            del outputs[name]
+    sealed: dict[Path, type[TableSeal]] = {
+        outputs[name]: TableSeal for name in ("ranking", "sample") if name in outputs
+    }
+    for name in FOLDERS_OF_SHARDS:
+        if name in outputs:
+            sealed |= dict.fromkeys(shards_of(outputs[name]), ClipsSeal if name == "clips" else DerivedSeal)
     recorded = lock.files() if lock else set()
-    shards = {path: output for output, _ in outputs.folders() for path in outputs.shards(output)}
-    files = sorted({*outputs.files(), *sums, *recorded})
-    if not files:
+    files = {file for name, path in outputs.items() for file in (files_of(path) if name in FOLDERS else [path])}
+    files = {*files, *sealed, *sums, *recorded} - {problem.path for problem in problems}
+    if not files and not problems:
         problems.append(Problem(folder, "has no output of the pipeline; make them with: dvc repro, or: dvc pull"))
-    read = _read_all(files, shards, {"md5": recorded, "sha256": set(sums)})
+    read = _read_all(sorted(files), sealed, {"md5": recorded, "sha256": set(sums)})
     unlisted = {path for path, sha256 in sums.items() if read[path].digests.get("sha256", sha256) != sha256}
     problems += [Problem(path, f"is not what {SUMS} lists; download it again") for path in unlisted]
     problems += [each.problem for path, each in read.items() if each.problem and path not in unlisted]
-    problems += contradictions(outputs, {path: read[path].shard for path in shards})
+    damaged = {problem.path for problem in problems}
+    whole = {path: each.shard for path, each in read.items() if each.shard}
+    problems += [problem for problem in check_chain(outputs, whole) if problem.path not in damaged]
     if lock:
         md5s = {path: each.digests["md5"] for path, each in read.items() if "md5" in each.digests}
         problems += [*lock.problems, *lock.compare(md5s, {problem.path for problem in problems})]
-    guarded = {*shards, *recorded, *sums}
+    guarded = {*sealed, *recorded, *sums}
+    tables = [path for name, path in outputs.items() if name not in FOLDERS_OF_SHARDS]
     return Verdict(
         problems=tuple(sorted(set(problems))),
         files=len(files),
-        size_bytes=sum(path.stat().st_size for path in files if path.exists()),
-        unguarded=tuple(sorted({place for output in outputs.tables() for place in _unguarded(output, guarded)})),
+        size_bytes=sum(path.stat().st_size for path in files if path.is_file()),
+        unguarded=tuple(sorted({place for table in tables for place in _unguarded(table, guarded)})),
         missing=lock.missing if lock else (),
         has_data=any(path.name != schema.METRICS.name for path in files),
     )
 
 
 def _unguarded(output: Path, guarded: Collection[Path]) -> Iterator[Path]:
-    """Yield, for each file of an output that is not guarded, the largest folder in which none is, or the file."""
+    """Yield, for each file of an output that is not guarded, the largest folder without a guarded file, or the file."""
     partly_guarded = {folder for file in guarded for folder in file.parents}
     for file in files_of(output):
         if file not in guarded:
@@ -127,18 +145,18 @@ def _unguarded(output: Path, guarded: Collection[Path]) -> Iterator[Path]:
 
 
 def _read_all(
-    files: list[Path], shards: Mapping[Path, str], wanted: Mapping[str, Collection[Path]]
+    files: list[Path], sealed: Mapping[Path, type[TableSeal]], recorded: Mapping[str, Collection[Path]]
 ) -> dict[Path, _Read]:
-    """Read all files, several at a time: hashing and decoding leave the interpreter to the others."""
-    sizes = {path: path.stat().st_size for path in files}
+    """Read all files, several at a time, the largest first: hashing leaves the interpreter to other threads."""
+    sizes = {path: path.stat().st_size if path.is_file() else 0 for path in files}
     pool = ThreadPoolExecutor()
     try:
         with progress("verified", sum(sizes.values()), "B") as bar:
-            running = {
-                pool.submit(_read, path, shards.get(path), [name for name in wanted if path in wanted[name]]): path
-                for path in sorted(files, key=lambda path: -sizes[path])
-            }
-            done: dict[Path, _Read] = {}
+            running = {}
+            for path in sorted(files, key=lambda path: -sizes[path]):
+                algorithms = [name for name in recorded if path in recorded[name]]
+                running[pool.submit(_read, path, sealed.get(path), algorithms)] = path
+            done = {}
             for future in as_completed(running):
                 done[running[future]] = future.result()
                 bar.update(sizes[running[future]])
@@ -147,16 +165,19 @@ def _read_all(
     return done
 
 
-def _read(path: Path, output: str | None, algorithms: list[str]) -> _Read:
-    """Read one file. The disk gives it once: it lies in memory when it is read for the second time."""
-    digests: dict[str, str] = {}
-    shard, problem = None, None
+def _read(path: Path, kind: type[TableSeal] | None, algorithms: list[str]) -> _Read:
+    """Read one file: once for each checksum, and only the first time from the disk."""
+    digests = {}
+    shard = None
     try:
+        if not path.is_file():
+            raise ShardError(f"{path}: no regular file; {GET_AGAIN}")
         for name in algorithms:
             with path.open("rb") as file:
                 digests[name] = hashlib.file_digest(file, partial(hashlib.new, name, usedforsecurity=False)).hexdigest()
-        if output is not None:
-            shard = examine(path, output)
+        if kind is not None:
+            shard = Shard(path, kind)
+            shard.verify()
     except (PipelineError, OSError) as error:
-        problem = Problem.of(path, error)
-    return _Read(digests, shard, problem)
+        return _Read(digests, None, Problem.of(path, error))
+    return _Read(digests, shard, None)

@@ -1,17 +1,26 @@
-"""Which outputs of the pipeline lie in a folder, whoever put them there and whatever is missing beside them."""
+"""Which outputs of the pipeline lie in a folder, wherever they were copied to and whatever is missing beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+import os
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from pipeline.clips.writer import ClipsSeal
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError, ShardError
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
+
+NAMES = {
+    path.stem: path.name
+    for path in (
+        *(schema.SNAPSHOT, schema.RANKING, schema.CLIPS, schema.REJECTED, schema.SAMPLE),
+        *(schema.WAVEFORMS, schema.FEATURES, schema.TRANSCRIPTS, schema.REPORTS),
+    )
+}
+FOLDERS_OF_SHARDS = ("clips", "waveforms", "features", "transcripts")
+FOLDERS = (*FOLDERS_OF_SHARDS, "snapshot", "reports")
 
 
 class Problem(NamedTuple):
@@ -26,111 +35,75 @@ class Problem(NamedTuple):
     @classmethod
     def of(cls, path: Path, error: Exception) -> Problem:
         """Make one of an error, on one line, that does not name the path twice."""
-        said = " ".join(str(error).split()) or type(error).__name__
-        return cls(path, said.removeprefix(f"{path}: "))
+        message = " ".join(str(error).split()) or type(error).__name__
+        return cls(path, message.removeprefix(f"{path}: ").removeprefix(f"{path.name}: "))
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """Where the outputs lie; None for those that are not there."""
+def find_outputs(folder: Path) -> dict[str, Path]:
+    """Find the outputs in a checkout of the project, in its ``data``, in one of the outputs, or in a copy of any.
 
-    snapshot: Path | None = None
-    ranking: Path | None = None
-    clips: Path | None = None
-    rejected: Path | None = None
-    sample: Path | None = None
-    waveforms: Path | None = None
-    features: Path | None = None
-    transcripts: Path | None = None
-    reports: Path | None = None
+    Returns
+    -------
+    The place of each that is there, by its name: a key of `NAMES`. What lies there may be of any kind.
 
-    @classmethod
-    def found(cls, folder: Path) -> Self:
-        """Find the outputs in a checkout of the project, in its ``data``, in one of the outputs, or in a copy of any.
-
-        Raises
-        ------
-        ParameterError
-            `folder` is no folder.
-        """
-        if not folder.is_dir():
-            raise ParameterError("the command line", [f"{folder}: is no folder"])
-        if any(folder.glob("part-*.parquet")):
-            return cls(**{_kind(folder): folder})
-        if (folder / schema.RECEIPT.name).exists() or (folder / schema.MEMBERS_FILE.name).exists():
-            return cls(snapshot=folder)
-        if (folder / schema.CARD.name).exists() or (folder / schema.METRICS.name).exists():
-            return cls(reports=folder)
-        places = {**dict.fromkeys(_FILES, folder), "reports": folder}
-        if any((folder / schema.DATA.name / name).exists() for name in _FILES.values()):
-            places |= dict.fromkeys(_FILES, folder / schema.DATA.name)
-        paths = {name: place / _NAMES[name] for name, place in places.items()}
-        return cls(
-            **{
-                name: path
-                for name, path in paths.items()
-                if path.exists() and not (name in _SHARDS and _is_foreign(path))
-            }
-        )
-
-    def folders(self) -> list[tuple[str, Path]]:
-        """Return the folders of shards that are there, by the names of the outputs."""
-        named = ((name, getattr(self, name)) for name in _SHARDS)
-        return [(name, folder) for name, folder in named if folder is not None]
-
-    def shards(self, output: str) -> list[Path]:
-        """Return all shards of an output that is there, whether or not one is missing among them."""
-        return sorted(getattr(self, output).glob("part-*.parquet"))
-
-    def tables(self) -> list[Path]:
-        """Return the outputs that are there and are no folders of shards."""
-        folders = {folder for _, folder in self.folders()}
-        return [path for path in self.paths() if path not in folders]
-
-    def paths(self) -> Iterator[Path]:
-        """Yield those that are there."""
-        yield from (path for path in (getattr(self, field.name) for field in fields(self)) if path is not None)
-
-    def files(self) -> list[Path]:
-        """Return all files of them."""
-        return sorted({file for path in self.paths() for file in files_of(path)})
-
-
-_FILES = {
-    path.stem: path.name
-    for path in (
-        *(schema.SNAPSHOT, schema.RANKING, schema.CLIPS, schema.REJECTED, schema.SAMPLE),
-        *(schema.WAVEFORMS, schema.FEATURES, schema.TRANSCRIPTS),
-    )
-}
-_SHARDS = (schema.CLIPS.name, schema.WAVEFORMS.name, schema.FEATURES.name, schema.TRANSCRIPTS.name)
-_NAMES = {**_FILES, "reports": schema.REPORTS.name}
+    Raises
+    ------
+    ParameterError
+        `folder` is no folder.
+    """
+    if not folder.is_dir():
+        raise ParameterError("the command line", [f"{folder}: is no folder"])
+    if any(folder.glob("part-*.parquet")):
+        return {_kind(folder): folder}
+    for output, files in (
+        ("snapshot", (schema.RECEIPT, schema.MEMBERS_FILE)),
+        ("reports", (schema.CARD, schema.METRICS)),
+    ):
+        if any((folder / file.name).exists() for file in files):
+            return {output: folder}
+    data = folder / schema.DATA.name
+    in_data = {name: data / file for name, file in NAMES.items() if name != "reports"}
+    here = {name: folder / file for name, file in NAMES.items()}
+    places = here | in_data if any(map(os.path.lexists, in_data.values())) else here
+    return {
+        name: path
+        for name, path in places.items()
+        if os.path.lexists(path) and not (name in FOLDERS_OF_SHARDS and _is_foreign(path))
+    }
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return all files of an output: itself, or those in it, except what a run that is under way writes."""
-    if path.is_file():
+    """Return an output that is no folder, or all that lies in it, except what a run that is under way writes.
+
+    Dangling links and pipes are among them, as they lie in the place of a file.
+    """
+    if not path.is_dir():
         return [path]
-    return sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    return sorted(file for file in path.rglob("*") if not file.is_dir() and not file.name.startswith("."))
+
+
+def shards_of(folder: Path) -> list[Path]:
+    """Return all shards of a folder, whether or not one is missing among them."""
+    return sorted(folder.glob("part-*.parquet"))
 
 
 def _is_foreign(path: Path) -> bool:
-    """Tell whether a folder has Parquet files and none of them is a shard: of the same name, made for another place."""
-    return path.is_dir() and any(path.glob("*.parquet")) and not any(path.glob("part-*.parquet"))
+    """Return whether a folder has Parquet files, but no shard: it has the same name and another purpose."""
+    return path.is_dir() and any(path.glob("*.parquet")) and not shards_of(path)
 
 
 def _kind(folder: Path) -> str:
     """Return which output a folder of shards is, by what their seals say; by its name where none can be read."""
-    for path in sorted(folder.glob("part-*.parquet")):
+    for path in shards_of(folder):
         try:
             recipe = Shard(path, DerivedSeal).seal.recipe
         except ShardError:
             pass
         else:
-            return recipe if recipe in _FILES else schema.WAVEFORMS.name
+            return recipe if recipe in NAMES else "waveforms"
         try:
             Shard(path, ClipsSeal)
         except ShardError:
             continue
-        return schema.CLIPS.name
-    return folder.name if folder.name in _FILES else schema.WAVEFORMS.name
+        return "clips"
+    return folder.name if folder.name in NAMES else "waveforms"

@@ -1,4 +1,4 @@
-"""Files against the checksums that something else has of them: DVC's lock file, or the list of a published folder."""
+"""Recorded checksums of files: those of dvc.lock, and of the list in a published folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.commands.verify.outputs import Problem, files_of
-from pipeline.core.errors import GET_AGAIN
+from pipeline.core.errors import GET_AGAIN, first_line
 
 LOCK = "dvc.lock"
 SUMS = "SHA256SUMS"
@@ -24,7 +24,7 @@ _DIRECTORY = ".dir"  # ends the MD5 of a folder
 
 @dataclass(frozen=True)
 class Lock:
-    """What dvc.lock says of the outputs within a folder. Their paths begin with the folder as it was given.
+    """What dvc.lock records of the outputs within a folder, whose paths are relative where that of the folder is.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Lock:
 
     @classmethod
     def above(cls, folder: Path) -> Lock | None:
-        """Read the dvc.lock of the project that `folder` is in, if there is one, as far as it is about files there."""
+        """Read what the dvc.lock of the project that `folder` is in records of it, if there is one."""
         inside = Path(os.path.normpath(folder.absolute()))
         root = next((place for place in (inside, *inside.parents) if (place / LOCK).is_file()), None)
         if root is None:
@@ -55,12 +55,11 @@ class Lock:
             stages = YAML(typ="safe").load((root / LOCK).read_bytes())["stages"].values()
             md5s = {out["path"]: str(out["md5"]) for stage in stages for out in stage.get("outs", ()) if "md5" in out}
         except (YAMLError, OSError, UnicodeError, TypeError, KeyError, ValueError, AttributeError) as error:
-            said = str(error).splitlines()[0]
             lock = root / LOCK if folder.is_absolute() else Path(os.path.relpath(root / LOCK))
-            return cls(root, problems=(Problem(lock, f"cannot be read ({said}); get it again with git"),))
+            return cls(root, problems=(Problem(lock, f"cannot be read ({first_line(error)}); get it again with git"),))
         paths = {root / path: md5 for path, md5 in md5s.items()}
         outs = {folder / path.relative_to(inside): paths[path] for path in paths if path.is_relative_to(inside)}
-        here = {path: md5 for path, md5 in outs.items() if path.exists()}
+        here = {path: md5 for path, md5 in outs.items() if os.path.lexists(path)}
         return cls(root, here, missing=tuple(sorted(outs.keys() - here)))
 
     def files(self) -> set[Path]:
@@ -68,10 +67,12 @@ class Lock:
         return {file for out in self.outs for file in files_of(out)}
 
     def compare(self, md5s: Mapping[Path, str], damaged: set[Path]) -> Iterator[Problem]:
-        """Compare the MD5 of each of `files` with it; a file that is known to be `damaged` gets no second line."""
+        """Yield the files whose MD5 differs; one that is known to be `damaged` gets no second line."""
         for out, expected in self.outs.items():
+            if out in damaged:
+                continue
             if not expected.endswith(_DIRECTORY):
-                if md5s.get(out) != expected and out not in damaged:
+                if md5s.get(out) != expected:
                     yield Problem(out, f"is not what {LOCK} records; {GET_AGAIN}")
                 continue
             found = {file.relative_to(out).as_posix(): md5s.get(file, "") for file in files_of(out)}
@@ -96,7 +97,7 @@ class Lock:
 
 
 def manifest_md5(md5s: Mapping[str, str]) -> str:
-    """Return the MD5 that DVC knows a folder by: of its manifest, in which files stand in the order of their paths.
+    """Return the MD5 by which DVC knows a folder: that of its manifest, which is in the order of paths.
 
     As `dvc_data.hashfile.tree.Tree.as_bytes` (dvc-data 3.16) writes it.
     """
