@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -14,9 +15,9 @@ from ruamel.yaml import YAML
 from pipeline.report.comparison import Column
 from pipeline.report.html import About, environment, number
 from pipeline.report.numbers import Report
+from pipeline.snapshot.licenses import license_of
 
 _TEMPLATE = "dataset_card.md.j2"
-_LICENSES = {"CC0-1.0": "cc0-1.0"}  # of our snapshots, to the identifiers that Hugging Face lists
 # https://github.com/huggingface/hub-docs/blob/main/datasetcard.md
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -34,13 +35,52 @@ def render(report: Report, about: About) -> str:
         head=_head(report, about),
         splits=[(name, number(clips), f"{hours:.3f}") for name, clips, hours in report.splits],
         levels=_levels,
+        drawn=drawn(report.metrics),
+        limits=limits(report.metrics),
     )
+
+
+def drawn(metrics: Mapping[str, Any]) -> str:
+    """Return how the sample was drawn, in words; `metrics` are those of the report."""
+    deviation = f"{metrics['largest_deviation_clips']:.2f}"
+    examined, rejected = number(metrics["examined"]), number(metrics["rejected"])
+    return (
+        f"{number(metrics['strata'])} strata; none is more than {deviation} clips away from its exact share. "
+        f"Of {examined} clips that were examined {rejected} were rejected, and the next in the ranking took "
+        "their places."
+    )
+
+
+def limits(metrics: Mapping[str, Any]) -> list[str]:
+    """Return the limits of the sample, a sentence or two each; `metrics` are those of the report."""
+    names = ("population", "population_sentences", "most_repeated", "sample_sentences", "outside_vocabulary")
+    population, sentences, most_repeated, in_sample, undocumented = (number(metrics[name]) for name in names)
+    return [
+        "Age, gender and accent are what speakers said of themselves. Requiring a value leaves out whoever gave none.",
+        (
+            "Common Voice v1 names no speaker. One person may have spoken many of these clips, and may be in two "
+            "splits: only sentences are kept apart."
+        ),
+        (
+            f"Sentences repeat: {population} clips in the tables have {sentences} different ones, the most frequent "
+            f"{most_repeated} times; the sample has {in_sample}."
+        ),
+        (
+            "The sample is in proportion to the clips that were eligible (as `stratify.allocation` says), not to any "
+            "population of people."
+        ),
+        "Clips were checked by the votes of volunteers: what is spoken may still differ from the sentence.",
+        (
+            "Values of age, gender and accent in the tables that Common Voice does not document: "
+            f"{undocumented}. They are kept as they are."
+        ),
+    ]
 
 
 def _head(report: Report, about: About) -> str:
     """Return the YAML between the lines of dashes: it is no HTML, so that nothing in it is escaped as such."""
     head: dict[str, Any] = {
-        "license": _LICENSES.get(about.license, "other"),
+        "license": license_of(about.license).hugging_face,
         "language": ["en"],
         "pretty_name": f"{about.title}: a sample of {report.metrics['accepted']} clips",
         "size_categories": [next((name for most, name in _SIZES if report.metrics["accepted"] < most), "1M<n<10M")],

@@ -15,9 +15,10 @@ import pyarrow as pa
 from pipeline.commands.publish.columns import Column
 from pipeline.commands.publish.material import Material
 from pipeline.core import schema
+from pipeline.report import card
 from pipeline.snapshot.description import KaggleSource
+from pipeline.snapshot.licenses import license_of
 
-_LICENSES = {"CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/"}
 _TYPES = {
     pa.string(): "sc:Text",
     pa.int16(): "cr:Int16",
@@ -76,7 +77,7 @@ def describe(material: Material, records: Sequence[Records], files: Mapping[str,
         "conformsTo": "http://mlcommons.org/croissant/1.1",
         "name": material.title,
         "description": f"A stratified sample of {material.clips} clips of {material.description.title}.",
-        "license": _LICENSES.get(material.description.license, material.description.license),
+        "license": license_of(material.description.license).url,
         "citeAs": material.description.citation,
         "inLanguage": "en",
         "version": schema.VERSION,
@@ -102,7 +103,7 @@ def _provenance(material: Material) -> dict[str, Any]:
         "prov:wasDerivedFrom": origin,
         "prov:wasGeneratedBy": {
             "@type": "prov:Activity",
-            "prov:label": material.drawn,
+            "prov:label": card.drawn(material.metrics),
             "prov:wasAssociatedWith": {
                 "@type": "prov:SoftwareAgent",
                 "prov:label": f"common-voice-sample {seal.version} ({versions})",
@@ -113,15 +114,15 @@ def _provenance(material: Material) -> dict[str, Any]:
 
 def _responsible_ai(material: Material) -> dict[str, Any]:
     """Return what the card says, in the fields that there are for it."""
+    limits = card.limits(material.metrics)
     audio = f"Decoded from MP3, mixed down to mono, resampled to {material.sample_rate} Hz (soxr HQ)."
-    stated, *_ = material.limits or ["Age, gender and accent are what speakers said of themselves."]
     return {
         "rai:dataCollection": "Volunteers read sentences aloud; others voted on whether clip and sentence agree.",
         "rai:dataCollectionType": "Crowdsourcing",
-        "rai:dataPreprocessingProtocol": [material.drawn, audio],
-        "rai:dataLimitations": material.limits,
-        "rai:dataBiases": [limit for limit in material.limits if "proportion" in limit or "leaves out" in limit],
-        "rai:personalSensitiveInformation": ["Voices.", stated],
+        "rai:dataPreprocessingProtocol": [card.drawn(material.metrics), audio],
+        "rai:dataLimitations": limits,
+        "rai:dataBiases": [limit for limit in limits if "proportion" in limit or "leaves out" in limit],
+        "rai:personalSensitiveInformation": ["Voices.", limits[0]],
     }
 
 

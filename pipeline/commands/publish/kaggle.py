@@ -16,10 +16,10 @@ import pyarrow as pa
 from pipeline.commands.publish.columns import Column, feature_columns, waveform_columns
 from pipeline.commands.publish.material import Material
 from pipeline.core.progress import progress
+from pipeline.snapshot.licenses import license_of
 
 METADATA = "dataset-metadata.json"
 OWNER = "INSERT_OWNER_HERE"
-_LICENSES = {"CC0-1.0"}  # of those that Kaggle knows, the ones that are spelled as SPDX spells them
 
 
 def write(folder: Path, material: Material, owner: str | None) -> None:
@@ -42,14 +42,13 @@ def metadata(material: Material, files: list[str], owner: str) -> dict[str, Any]
         "features": feature_columns() if material.features else [],
     }
     about = {"part": "Clips, in the order of the ranking", "features": "Measurements of the same clips"}
-    license_name = material.description.license
     return {
         "title": material.title,
         "id": f"{owner}/{material.slug}",
         "subtitle": "A small, fair, reproducible sample of 16 kHz speech"
         if material.sample_rate == 16_000
         else "A small, fair, reproducible sample of speech",
-        "licenses": [{"name": license_name if license_name in _LICENSES else "other"}],
+        "licenses": [{"name": license_of(material.description.license).kaggle}],
         "keywords": [],
         "description": f"{material.card_body.rstrip()}\n\n{_FILES}",
         "resources": [

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pipeline.commands.verify import audit
 from pipeline.core import schema
@@ -15,9 +17,6 @@ from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.snapshot.description import Description, describe
-
-_BULLET = re.compile(r"^- (.+)$", re.MULTILINE)
-_SECTION = r"^## {}\n(.*?)(?=^## |\Z)"
 
 
 class RedistributionForbidden(PipelineError):
@@ -54,6 +53,8 @@ class Material:
         The shards; no features where none were made.
     card
         ``reports/DATASET_CARD.md``.
+    metrics
+        ``reports/metrics.json``.
     """
 
     description: Description
@@ -61,6 +62,7 @@ class Material:
     waveforms: tuple[Shard[DerivedSeal], ...]
     features: tuple[Shard[DerivedSeal], ...]
     card: str
+    metrics: dict[str, Any]
 
     @classmethod
     def load(cls) -> Material:
@@ -86,7 +88,8 @@ class Material:
                 "To see all: python -m pipeline verify"
             )
         features = _shards(schema.FEATURES) if schema.FEATURES.is_dir() else ()
-        return cls(description, snapshot, waveforms, features, schema.CARD.read_text(encoding="utf-8"))
+        card, metrics = (path.read_text(encoding="utf-8") for path in (schema.CARD, schema.METRICS))
+        return cls(description, snapshot, waveforms, features, card, json.loads(metrics))
 
     @property
     def sample_rate(self) -> int:
@@ -127,21 +130,6 @@ class Material:
     def card_body(self) -> str:
         """The card without its YAML."""
         return self.card.split("---\n", 2)[2].lstrip("\n")
-
-    @cached_property
-    def limits(self) -> list[str]:
-        """What the card says of the limits of the sample: a sentence or two each."""
-        return _BULLET.findall(self._section("Limits"))
-
-    @cached_property
-    def drawn(self) -> str:
-        """What the card says of how the sample was drawn, apart from its table of parameters."""
-        lines = self._section("How it was drawn").splitlines()
-        return " ".join(line for line in lines if line and not line.startswith("|"))
-
-    def _section(self, name: str) -> str:
-        found = re.search(_SECTION.format(re.escape(name)), self.card_body, re.MULTILINE | re.DOTALL)
-        return found[1] if found else ""
 
 
 _ORDER = {"train": 0, "dev": 1, "test": 2}
