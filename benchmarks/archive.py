@@ -2,8 +2,7 @@
 
 Run from the root: ``python benchmarks/archive.py``. A synthetic archive with the member names of the Kaggle snapshot
 (380,377 clips in seven folders, 13.56 GB, ZIP64) is made up while it is served on 127.0.0.1, and tables in Markdown are
-written to stdout. The stages run as they do under DVC, in processes of their own. It is plain HTTP, over which the
-central directory is read twice.
+written to stdout. The stages run as they do under DVC, in processes of their own.
 """
 
 from __future__ import annotations

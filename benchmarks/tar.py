@@ -77,7 +77,7 @@ def read(path: Path, count: int | None) -> None:
     members = [Member(**row) for row in found.members.take(drawn).to_pylist()]
     snapshot = TarSnapshot(LocalFile(path), found.identity)
     try:
-        snapshot.gather(members)
+        snapshot.prefetch(members)
         for member in members:
             snapshot.read(member)
     finally:

@@ -103,7 +103,7 @@ class _Archive(ThreadPoolExecutor):
         """Start a job, with the snapshot open, which is told of all those that are expected to follow."""
         self.open()
         if not self._is_told:
-            self.snapshot.gather(self._expected())
+            self.snapshot.prefetch(self._expected())
             self._is_told = True
         return super().submit(*args, **kwargs)
 

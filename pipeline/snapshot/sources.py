@@ -7,9 +7,10 @@ read, that it is the one that was opened before.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Protocol
@@ -20,7 +21,7 @@ import pyarrow as pa
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.core.params import Runtime, archive_folder
-from pipeline.snapshot.archive import LocalFile, Member, read_index, read_member, verify_unchanged
+from pipeline.snapshot.archive import TAIL_BYTES, LocalFile, Member, read_index, read_member, verify_unchanged
 from pipeline.snapshot.description import (
     STORES,
     ArchiveSource,
@@ -34,9 +35,11 @@ from pipeline.snapshot.receipt import ArchiveIdentity, FolderIdentity, Identity,
 from pipeline.snapshot.tar_snapshot import TarSnapshot, kept_at, read_tar, verify_tar
 
 if TYPE_CHECKING:
-    from pipeline.snapshot.remote.client import Client
     from pipeline.snapshot.remote.identity import ServerIdentity
     from pipeline.snapshot.remote.ranges import RemoteFile
+
+
+log = logging.getLogger(__name__)
 
 
 class Snapshot(Protocol):
@@ -53,15 +56,15 @@ class Snapshot(Protocol):
             It cannot be read.
         """
 
-    def gather(self, members: Iterable[Member]) -> None:
-        """Be told which members are likely to be read, as a source needs it that is best read from start to end."""
+    def prefetch(self, members: Iterable[Member]) -> None:
+        """Hint which members will probably be read; sequential sources prefetch them."""
 
     def close(self) -> None:
         """Give up all that is in flight."""
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedSnapshot:
     """A snapshot that was opened for the first time.
 
     Attributes
@@ -79,7 +82,7 @@ class Opened:
     identity: Identity
 
 
-def open_snapshot(description: Description, runtime: Runtime) -> Opened:
+def open_snapshot(description: Description, runtime: Runtime) -> OpenedSnapshot:
     """Open a snapshot where its description says that it lies, and read its index.
 
     Raises
@@ -91,11 +94,21 @@ def open_snapshot(description: Description, runtime: Runtime) -> Opened:
         case DirectorySource(path=path):
             folder = FolderSnapshot(Path(path))
             members = folder.members()
-            return Opened(folder, members, _listing(members))
+            return OpenedSnapshot(folder, members, _listing(members))
         case ArchiveSource(url=None, path=path, sha256=sha256):
             return _open_file(LocalFile(Path(path)), sha256)
         case KaggleSource() | ArchiveSource() as source:
-            return _open_remote(source, runtime)
+            from pipeline.snapshot.remote.ranges import RemoteSnapshot  # noqa: PLC0415  only those who need a network
+
+            if isinstance(source, ArchiveSource) and source.path.startswith("http:"):
+                log.warning("%s: nothing guards its index on its way; use https:// if you can", shown(source.path))
+            remote = _open_remote(source, runtime)
+            if isinstance(remote, _LocalCopy):
+                opened = _open_file(remote.file, source.sha256 if isinstance(source, ArchiveSource) else None)
+                assert isinstance(opened.identity, ArchiveIdentity | TarIdentity)
+                return replace(opened, identity=remote.headers.within(opened.identity))
+            index = remote.client.retry(lambda: read_index(remote))
+            return OpenedSnapshot(RemoteSnapshot(remote), index.members, remote.identity.within(index.identity))
 
 
 def reopen_snapshot(description: Description, runtime: Runtime, receipt: Receipt) -> Snapshot:
@@ -122,13 +135,13 @@ def reopen_snapshot(description: Description, runtime: Runtime, receipt: Receipt
         case ArchiveSource(url=None, path=path):
             return _reopen_file(LocalFile(Path(path)), identity)
         case KaggleSource() | ArchiveSource() as source:
-            from pipeline.snapshot.remote.ranges import verify_remote  # noqa: PLC0415
+            from pipeline.snapshot.remote.ranges import RemoteSnapshot, verify_remote  # noqa: PLC0415
 
-            found_at = _locate(source, runtime, tail_bytes=1)
-            if isinstance(found_at, _Copy):
-                return _reopen_file(found_at.file, identity)
-            verify_remote(found_at, _of_archive(identity, found_at.name))
-            return RemoteSnapshot(found_at)
+            remote = _open_remote(source, runtime, tail_bytes=1)
+            if isinstance(remote, _LocalCopy):
+                return _reopen_file(remote.file, identity)
+            verify_remote(remote, _of_archive(identity, remote.name))
+            return RemoteSnapshot(remote)
 
 
 class ArchiveSnapshot:
@@ -141,31 +154,11 @@ class ArchiveSnapshot:
         """Return a member's bytes, whose length and CRC-32 are as listed."""
         return read_member(self._file, member)
 
-    def gather(self, members: Iterable[Member]) -> None:
+    def prefetch(self, members: Iterable[Member]) -> None:
         """Each is read at its place."""
 
     def close(self) -> None:
         """Nothing is in flight."""
-
-
-class RemoteSnapshot:
-    """A snapshot in a zip archive behind a URL."""
-
-    def __init__(self, file: RemoteFile) -> None:
-        self._file = file
-
-    def read(self, member: Member) -> bytes:
-        """Return a member's bytes, whose length and CRC-32 are as listed."""
-        from pipeline.snapshot.remote.ranges import fetch_member  # noqa: PLC0415
-
-        return fetch_member(self._file, member)
-
-    def gather(self, members: Iterable[Member]) -> None:
-        """Each is fetched for itself."""
-
-    def close(self) -> None:
-        """Give up all waiting."""
-        self._file.client.close()
 
 
 class FolderSnapshot:
@@ -199,7 +192,7 @@ class FolderSnapshot:
             raise SnapshotChanged(str(path), f"{member.size_bytes} bytes", f"{len(data)} bytes")
         return data
 
-    def gather(self, members: Iterable[Member]) -> None:
+    def prefetch(self, members: Iterable[Member]) -> None:
         """Each is a file."""
 
     def close(self) -> None:
@@ -207,25 +200,21 @@ class FolderSnapshot:
 
 
 @dataclass(frozen=True)
-class _Copy:
+class _LocalCopy:
     """A remote archive that was downloaded whole, and what the server said of it."""
 
     file: LocalFile
-    said: ServerIdentity
-
-    @property
-    def name(self) -> str:
-        return self.file.name
+    headers: ServerIdentity
 
 
-def _open_file(file: LocalFile, sha256: str | None) -> Opened:
+def _open_file(file: LocalFile, sha256: str | None) -> OpenedSnapshot:
     if sha256 is not None and (got := file.sha256()) != sha256:
         raise SnapshotChanged(file.name, f"the pinned SHA-256 {sha256}", got)
     if is_tar(file.name):
         tar = read_tar(file, kept_at(file.path))
-        return Opened(TarSnapshot(file, tar.identity), tar.members, tar.identity)
+        return OpenedSnapshot(TarSnapshot(file, tar.identity), tar.members, tar.identity)
     index = read_index(file)
-    return Opened(ArchiveSnapshot(file), index.members, index.identity)
+    return OpenedSnapshot(ArchiveSnapshot(file), index.members, index.identity)
 
 
 def _reopen_file(file: LocalFile, identity: Identity) -> Snapshot:
@@ -236,50 +225,31 @@ def _reopen_file(file: LocalFile, identity: Identity) -> Snapshot:
     return ArchiveSnapshot(file)
 
 
-def _open_remote(source: KaggleSource | ArchiveSource, runtime: Runtime) -> Opened:
-    from pipeline.snapshot.remote.ranges import read_remote_index  # noqa: PLC0415  imported by those who need a network
-
-    found = _locate(source, runtime)
-    if isinstance(found, _Copy):
-        opened = _open_file(found.file, source.sha256 if isinstance(source, ArchiveSource) else None)
-        assert isinstance(opened.identity, ArchiveIdentity | TarIdentity)
-        return Opened(opened.snapshot, opened.members, found.said.within(opened.identity))
-    index = read_remote_index(found)
-    return Opened(RemoteSnapshot(found), index.members, found.identity.within(index.identity))
-
-
-def _locate(
-    source: KaggleSource | ArchiveSource, runtime: Runtime, tail_bytes: int | None = None
-) -> RemoteFile | _Copy:
-    """Open a remote archive; as a whole copy where there is one, or it is asked for, or the server serves no parts."""
-    from pipeline.snapshot.remote import full_download, ranges  # noqa: PLC0415
-
-    client, copy, sha256 = _client(source, runtime)
-    # A pinned SHA-256 can only be that of all the bytes.
-    if runtime.transfer == "whole" or sha256 is not None or is_tar(copy.name) or full_download.is_there(copy):
-        return _Copy(*full_download.download_whole(client, copy, sha256))
-    try:
-        return ranges.open_remote(client) if tail_bytes is None else ranges.open_remote(client, tail_bytes)
-    except ranges.NoRanges:
-        return _Copy(*full_download.download_whole(client, copy, sha256))
-
-
-def _client(source: KaggleSource | ArchiveSource, runtime: Runtime) -> tuple[Client, Path, str | None]:
-    """Return what asks for parts of a remote archive, where its whole copy would lie, and its SHA-256."""
-    from pipeline.snapshot.remote import kaggle, store  # noqa: PLC0415
+def _open_remote(
+    source: KaggleSource | ArchiveSource, runtime: Runtime, tail_bytes: int = TAIL_BYTES
+) -> RemoteFile | _LocalCopy:
+    """Open a remote archive; as a whole copy if there is one, or `transfer` or a pinned SHA-256 asks for it."""
+    from pipeline.snapshot.remote import full_download, kaggle, ranges, store  # noqa: PLC0415
     from pipeline.snapshot.remote.client import Client  # noqa: PLC0415
+    from pipeline.snapshot.remote.retries import RetryPolicy  # noqa: PLC0415
 
+    policy, sha256 = RetryPolicy(runtime.retries), None
     if isinstance(source, KaggleSource):
         dataset, version = source.dataset, source.version
-        client = Client(f"{dataset}/{version}", partial(kaggle.resolve, dataset, version, runtime), runtime)
-        return client, archive_folder() / f"{dataset.replace('/', '-')}-{version}.zip", None
-    url = source.path
-    name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{source.identity()['file'] or 'archive.zip'}"
-    if urlsplit(url).scheme in STORES:
-        client = Client(shown(url), partial(store.sign, url), runtime, remedy=store.REMEDY)
+        locate = partial(kaggle.resolve, dataset, version, runtime, policy)
+        client = Client(f"{dataset}/{version}", locate, runtime, policy, is_signed=True)
+        name = f"{dataset.replace('/', '-')}-{version}.zip"
     else:
-        client = Client(shown(url), lambda _: url, runtime)
-    return client, archive_folder() / PurePath(name).name, source.sha256
+        url, sha256 = source.path, source.sha256
+        if urlsplit(url).scheme in STORES:
+            client = Client(shown(url), partial(store.sign, url), runtime, policy, remedy=store.REMEDY, is_signed=True)
+        else:
+            client = Client(shown(url), lambda: url, runtime, policy)
+        name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{source.identity()['file'] or 'archive.zip'}"
+    copy = archive_folder() / PurePath(name).name
+    if runtime.transfer == "whole" or sha256 is not None or is_tar(name) or full_download.is_downloaded(copy):
+        return _LocalCopy(*full_download.download_whole(client, copy, sha256))
+    return ranges.open_remote(client, tail_bytes)
 
 
 def _of_archive(identity: Identity, name: str) -> ArchiveIdentity:

@@ -110,7 +110,7 @@ class TarSnapshot:
         self._opened: Gunzipped | LocalFile | None = None
         self._gathered: _Gathered | None = None
 
-    def gather(self, members: Iterable[Member]) -> None:
+    def prefetch(self, members: Iterable[Member]) -> None:
         """Read members in one pass, in the order in which they lie, if to read each for itself takes longer."""
         opened = self._open()
         if isinstance(opened, LocalFile):

@@ -97,10 +97,10 @@ def test_growing_reads_only_what_is_new(source: str, fresh: Project, monkeypatch
         return gunzip.inflated(path, advance)  # type: ignore[arg-type]
 
     class Watched(tar_snapshot.TarSnapshot):
-        def gather(self, members: object) -> None:
+        def prefetch(self, members: object) -> None:
             told = list(members)  # type: ignore[call-overload]
             gathered.extend(member.name for member in told)
-            super().gather(told)
+            super().prefetch(told)
 
         def read(self, member: Member) -> bytes:
             read.append(member.name)

@@ -17,7 +17,7 @@ from pipeline.snapshot import formats
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import ArchiveSource, Description, DirectorySource
 from pipeline.snapshot.receipt import ArchiveIdentity, Identity, Receipt
-from pipeline.snapshot.sources import Opened, Snapshot, open_snapshot, reopen_snapshot
+from pipeline.snapshot.sources import OpenedSnapshot, Snapshot, open_snapshot, reopen_snapshot
 from tests.support.project import DEMO
 
 Source = ArchiveSource | DirectorySource
@@ -27,7 +27,7 @@ def described(source: Source) -> Description:
     return Description(title="t", license="CC0-1.0", citation="c", format="kaggle-v1", source=source)
 
 
-def opened(source: Source) -> Opened:
+def opened(source: Source) -> OpenedSnapshot:
     return open_snapshot(described(source), Runtime())
 
 
@@ -72,7 +72,7 @@ def single(doubled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root.parent
 
 
-def clips_of(found: Opened) -> dict[str, bytes]:
+def clips_of(found: OpenedSnapshot) -> dict[str, bytes]:
     rows = formats.index_clips(found.members).to_pylist()
     return {row["key"]: found.snapshot.read(Member(**{k: v for k, v in row.items() if k != "key"})) for row in rows}
 

@@ -422,7 +422,7 @@ def test_many_clips_are_gathered_in_one_pass_and_few_are_read_at_their_places(mo
     passes = counted(monkeypatch, "pipeline.snapshot.tar_snapshot.inflated")
     for count, expected in ((0, 0), (3, 0), (150, 1)):
         snapshot = TarSnapshot(file, index.identity)
-        snapshot.gather(iter(members[:count]))
+        snapshot.prefetch(iter(members[:count]))
         assert len(passes) == expected
         assert all(snapshot.read(member) == files[member.name] for member in members)  # those not gathered, too
         snapshot.close()
@@ -437,7 +437,7 @@ def test_a_bare_tar_is_read_at_its_places(monkeypatch: pytest.MonkeyPatch) -> No
     index = indexed(file)
     monkeypatch.setattr("pipeline.snapshot.tar_snapshot._bare", None)
     snapshot = TarSnapshot(file, index.identity)
-    snapshot.gather(Member(**row) for row in index.members.to_pylist())
+    snapshot.prefetch(Member(**row) for row in index.members.to_pylist())
     row = index.members.to_pylist()[7]
     assert snapshot.read(Member(**row)) == demo_files()[row["name"]]
 

@@ -24,7 +24,7 @@ import requests
 from pipeline.core.errors import TransferError
 from pipeline.core.params import Runtime
 from pipeline.snapshot.remote.failures import explained, retry_after_seconds
-from pipeline.snapshot.remote.retries import RetryPolicy, Sleep, Transient
+from pipeline.snapshot.remote.retries import RetryPolicy, Transient
 
 Result = TypeVar("Result")
 
@@ -32,7 +32,7 @@ _TOKENS = "https://www.kaggle.com/settings/api"
 _CHATTY = ("VERBOSE", "VERBOSE_OUTPUT")
 
 
-def resolve(dataset: str, version: int, runtime: Runtime, pause: Sleep) -> str:
+def resolve(dataset: str, version: int, runtime: Runtime, policy: RetryPolicy) -> str:
     """Return the URL at which storage serves the archive of ``owner/name``, in one API call.
 
     Raises
@@ -40,8 +40,7 @@ def resolve(dataset: str, version: int, runtime: Runtime, pause: Sleep) -> str:
     TransferError
         Kaggle refuses, knows no such data set, or cannot be reached; the message says what to do about it.
     """
-    patience = RetryPolicy(runtime.retries, pause)
-    return patience.call(lambda: _quietly(lambda: _ask(dataset, version), _deadline(runtime)), "Kaggle")
+    return policy.call(lambda: _quietly(lambda: _ask(dataset, version), _deadline(runtime)), "Kaggle")
 
 
 def import_client(runtime: Runtime) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from pipeline.core.errors import TransferError
 
 Result = TypeVar("Result")
-Sleep = Callable[[float], object]
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -44,12 +43,21 @@ class Transient(Exception):
         self.progress = False
 
 
-@dataclass(frozen=True)
 class RetryPolicy:
-    """How often to retry, and what waits so many seconds."""
+    """How often to retry, and how to wait in between. Thread-safe.
 
-    retries: int
-    pause: Sleep
+    Parameters
+    ----------
+    retries
+        Attempts after the first one.
+    sleep
+        Waits for some seconds; without it, until `close` at most.
+    """
+
+    def __init__(self, retries: int, sleep: Callable[[float], object] | None = None) -> None:
+        self._retries = retries
+        self._closed = threading.Event()
+        self._sleep = sleep or self._closed.wait
 
     def call(self, action: Callable[[], Result], what: str) -> Result:
         """Return what `action` returns, trying again after each `Transient` failure.
@@ -57,7 +65,7 @@ class RetryPolicy:
         Raises
         ------
         TransferError
-            It failed once more than there are retries, without any progress in between.
+            It failed once more than there are retries, without any progress in between, or waiting was given up.
         """
         failures = 0
         while True:
@@ -65,13 +73,19 @@ class RetryPolicy:
                 return action()
             except Transient as failure:
                 failures = 1 if failure.progress else failures + 1
-                if failures > self.retries:
+                if failures > self._retries:
                     times = "once" if failures == 1 else f"{failures} times"
                     raise TransferError(f"{what}: {failure} (tried {times}). {failure.remedy}") from None
-                self.pause(_pause_seconds(failures, failure.retry_after))
+                self._sleep(pause_seconds(failures, failure.retry_after))
+                if self._closed.is_set():
+                    raise TransferError(f"{what}: given up") from None
+
+    def close(self) -> None:
+        """Give up all waiting."""
+        self._closed.set()
 
 
-def _pause_seconds(failures: int, retry_after: float | None) -> float:
+def pause_seconds(failures: int, retry_after: float | None) -> float:
     """Return how long to wait: twice as long each time, and never less than the server asks for.
 
     Jitter keeps many connections from being opened again all at once.

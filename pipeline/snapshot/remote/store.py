@@ -5,7 +5,6 @@ from __future__ import annotations
 from pipeline.core.errors import TransferError
 from pipeline.core.object_stores import describe_error, filesystem_of
 from pipeline.snapshot.description import shown
-from pipeline.snapshot.remote.retries import Sleep
 
 REMEDY = (
     "Set credentials that may read it, such as AWS_PROFILE or GOOGLE_APPLICATION_CREDENTIALS, and for S3 "
@@ -14,7 +13,7 @@ REMEDY = (
 _SECONDS = 6 * 3600  # that a signed URL is good for; then it is signed again
 
 
-def sign(url: str, _: Sleep) -> str:
+def sign(url: str) -> str:
     """Return an http(s) URL of the object at `url`, such as ``s3://bucket/archive.zip``: a secret, good for hours.
 
     Nothing is asked of the store for it: a wrong key is found out with the first request.

@@ -16,7 +16,7 @@ from pipeline.core.params import Runtime
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import ArchiveSource, Description
 from pipeline.snapshot.receipt import ArchiveIdentity, Receipt
-from pipeline.snapshot.sources import Opened, open_snapshot, reopen_snapshot
+from pipeline.snapshot.sources import OpenedSnapshot, open_snapshot, reopen_snapshot
 from tests.support import object_store
 from tests.support.fake_kaggle import FakeKaggle, Fault, FileContent
 from tests.support.object_store import BUCKET, KEY, SECRET, ObjectStore
@@ -32,7 +32,7 @@ def described(path: str = URL, sha256: str | None = None) -> Description:
     return Description(title="t", license="CC0-1.0", citation="c", format="kaggle-v1", source=source)
 
 
-def receipt_of(opened: Opened) -> Receipt:
+def receipt_of(opened: OpenedSnapshot) -> Receipt:
     return Receipt("mine", "kaggle-v1", described().source.identity(), 1, opened.identity)
 
 
@@ -62,9 +62,9 @@ def test_the_sample_is_that_of_the_archive_on_disk(store: ObjectStore, fresh: Pr
     assert not any(secret.encode() in written for secret in (KEY, SECRET, store.url, "X-Amz"))
 
 
-def test_opening_takes_the_index_twice_over_plain_http_and_reopening_one_request(store: ObjectStore) -> None:
+def test_store_opening_takes_two_requests_and_reopening_one(store: ObjectStore) -> None:
     opened = open_snapshot(described(), RUNTIME)
-    assert len(store.requests) == 3, "the end, the rest of the index, and all of it again"
+    assert len(store.requests) == 2, "the end, and the rest of the index"
     store.requests.clear()
     snapshot = reopen_snapshot(described(), RUNTIME, receipt_of(opened))
     assert len(store.requests) == 1

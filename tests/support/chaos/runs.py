@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pipeline.__main__
 from pipeline.__main__ import STAGES, main
-from pipeline.snapshot.remote.client import Client
+from pipeline.snapshot.remote import retries
 
 DEADLINE_SECONDS = 15.0  # of what should take half a second
 LARGEST_FILE_BYTES = 64 << 20  # that a run may write: no trial can fill a disk
@@ -59,7 +59,7 @@ def import_all() -> None:
         importlib.import_module(stage.module)
     for command in ("estimate", "export", "show"):
         importlib.import_module(f"pipeline.commands.{command}")
-    for module in ("kaggle", "whole", "ranges"):
+    for module in ("kaggle", "full_download", "ranges"):
         importlib.import_module(f"pipeline.snapshot.remote.{module}")
     for late in ("filelock", "pipeline.engines.processes", "pyarrow.dataset", "soxr"):
         importlib.import_module(late)
@@ -114,7 +114,7 @@ def _child(
         resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE_BYTES, LARGEST_FILE_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.environ.update(PIPELINE_WORKERS="1", NO_PROXY="127.0.0.1", https_proxy="http://127.0.0.1:9")
-        Client._wait = lambda *_: None  # type: ignore[method-assign]  # backs off at once
+        retries.pause_seconds = lambda *_: 0.0  # backs off at once
         prepare()
         _tell_when_at_work(writing)
         for command in commands:
