@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -17,7 +19,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, BinaryIO, Generic, NamedTuple, Self, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs
@@ -25,11 +27,14 @@ import pyarrow.parquet as pq
 
 from pipeline.core import atomic, schema
 from pipeline.core.errors import GET_AGAIN, ShardError, first_line
-from pipeline.shards.footer import BLANK, Footer, require_regular
-
-_KEY = "pipeline"
 
 LOCAL = pyarrow.fs.LocalFileSystem()
+BLANK = "0" * 64  # in the place of a digest
+
+_KEY = "pipeline"
+_BLOCK_BYTES = 1 << 22
+_TAIL_BYTES = 1 << 17  # read first, from the end: the footer of 512 waveforms has 74 kB
+_END_BYTES = 8  # the footer's length, and b"PAR1" (https://parquet.apache.org/docs/file-format/)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +115,9 @@ def writing(
         with pq.ParquetWriter(temporary, columns, **options) as parquet:
             yield Writer(parquet, metadata)
         with temporary.open("r+b") as file:
-            footer = Footer.read(file)
-            footer = footer.filled("content_sha256", footer.content_sha256(file))
-            footer = footer.filled("footer_sha256", footer.sha256)
+            footer = _Footer.read(file)
+            footer = footer.with_digest("content_sha256", footer.content_sha256(file))
+            footer = footer.with_digest("footer_sha256", footer.sha256)
             file.seek(footer.start)
             file.write(footer.data)
 
@@ -140,16 +145,14 @@ class Shard(Generic[AnySeal]):
     def __init__(self, path: Path | str, kind: type[AnySeal], filesystem: pyarrow.fs.FileSystem = LOCAL) -> None:
         self.path = path
         self.filesystem = filesystem
-        with self._translating(), self._open() as file:
-            footer = Footer.read(file)
+        with self._open() as file:
+            footer = _Footer.read(file)
             self.metadata = pq.read_metadata(pa.BufferReader(footer.data))
         try:
-            facts = json.loads((self.metadata.metadata or {})[_KEY.encode()])
-            self.seal = kind.of(facts)
-            is_whole = footer.sha256 == self.seal.footer_sha256 and footer.start == _end_of_pages(self.metadata)
-        except (KeyError, TypeError, ValueError, RecursionError):
+            self.seal = kind.of(json.loads((self.metadata.metadata or {})[_KEY.encode()]))
+        except (KeyError, TypeError, ValueError):
             raise ShardError(f"{path}: was not written by this version of the pipeline, or is damaged") from None
-        if not is_whole:
+        if footer.sha256 != self.seal.footer_sha256:
             raise ShardError(f"{path}: its footer is damaged; {GET_AGAIN}")
 
     @property
@@ -191,9 +194,9 @@ class Shard(Generic[AnySeal]):
         return self._read(lambda file: file.read(columns=columns), self.num_rows)
 
     def verify(self) -> None:
-        """Make sure that not a byte of it has changed since it was written."""
-        with self._translating(), self._open() as file:
-            digest = Footer.read(file).content_sha256(file)
+        """Make sure that no byte of it has changed since it was written."""
+        with self._open() as file:
+            digest = _Footer.read(file).content_sha256(file)
         if digest != self.seal.content_sha256:
             raise ShardError(f"{self.path}: is damaged, not byte for byte what was written; {GET_AGAIN}")
 
@@ -203,13 +206,9 @@ class Shard(Generic[AnySeal]):
 
     def _read(self, read: Callable[[pq.ParquetFile], pa.Table], rows: int) -> pa.Table:
         with (
-            self._translating(),
             self._open() as file,
             pq.ParquetFile(
-                file,
-                metadata=self.metadata,
-                page_checksum_verification=True,
-                pre_buffer=not self._is_local,
+                file, metadata=self.metadata, page_checksum_verification=True, pre_buffer=not self._is_local
             ) as parquet,
         ):
             table = read(parquet)
@@ -218,15 +217,14 @@ class Shard(Generic[AnySeal]):
             raise ShardError(f"{self.path}: is damaged, {table.num_rows} rows in place of {rows}; {GET_AGAIN}")
         return table
 
-    def _open(self) -> pa.NativeFile:
-        if self._is_local:
-            require_regular(Path(self.path))
-        return self.filesystem.open_input_file(str(self.path))
-
     @contextmanager
-    def _translating(self) -> Iterator[None]:
+    def _open(self) -> Iterator[pa.NativeFile]:
+        """Open it, and translate errors of reading it."""
         try:
-            yield
+            if self._is_local and not stat.S_ISREG(Path(self.path).stat().st_mode):  # a pipe would block for ever
+                raise OSError("no regular file")
+            with self.filesystem.open_input_file(str(self.path)) as file:
+                yield file
         except (OSError, ValueError, pa.ArrowException) as error:
             remedy = f"; {GET_AGAIN}" if self._is_local else ""
             raise ShardError(f"{self.path}: cannot be read ({first_line(error)}){remedy}") from None
@@ -239,13 +237,47 @@ def require_in_order(shards: Iterable[Shard[Any]]) -> None:
             raise ShardError(f"{after.path}: has earlier clips than {before.path}; {GET_AGAIN}")
 
 
-def _end_of_pages(metadata: pq.FileMetaData) -> int:
-    """Return where a footer begins that follows the pages it speaks of: nothing was put before, between or behind."""
-    if not metadata.num_row_groups:
-        return len(b"PAR1")
-    last = metadata.row_group(metadata.num_row_groups - 1).column(metadata.num_columns - 1)
-    first_page = last.dictionary_page_offset if last.has_dictionary_page else last.data_page_offset
-    return int(first_page + last.total_compressed_size)
+class _Footer(NamedTuple):
+    """The end of a Parquet file, from where its metadata begins."""
+
+    start: int
+    data: bytes
+
+    @classmethod
+    def read(cls, file: BinaryIO) -> Self:
+        """Read it; ValueError where there is none."""
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL_BYTES))
+        tail = file.read(_TAIL_BYTES)
+        if tail[-4:] != b"PAR1":
+            raise ValueError("no Parquet file, or a truncated one")
+        length = int.from_bytes(tail[-_END_BYTES:-4], "little") + _END_BYTES
+        if length > size:
+            raise ValueError("its footer claims to be longer than the file")
+        if length > len(tail):
+            file.seek(size - length)
+            tail = file.read(length)
+        return cls(size - length, tail[-length:])
+
+    def with_digest(self, name: str, digest: str = BLANK) -> Self:
+        """Return it with the digits of a digest in their place."""
+        key = f'"{name}":"'.encode()
+        place = self.data.rfind(key) + len(key)
+        return self._replace(data=self.data[:place] + digest.encode() + self.data[place + len(digest) :])
+
+    @property
+    def sha256(self) -> str:
+        """Its digest, with zeros in its own place."""
+        return hashlib.sha256(self.with_digest("footer_sha256").data).hexdigest()
+
+    def content_sha256(self, file: BinaryIO) -> str:
+        """Return the digest of the whole file, read block by block, with zeros in the place of both digests."""
+        digest = hashlib.sha256()
+        file.seek(0)
+        for start in range(0, self.start, _BLOCK_BYTES):
+            digest.update(file.read(min(_BLOCK_BYTES, self.start - start)))
+        digest.update(self.with_digest("content_sha256").with_digest("footer_sha256").data)
+        return digest.hexdigest()
 
 
 def _json(facts: Any) -> bytes:

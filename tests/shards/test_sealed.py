@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import ShardError
-from pipeline.shards import footer, sealed
+from pipeline.shards import sealed
 from pipeline.shards.folder import open_shards, whole_shards
 from pipeline.shards.sealed import Seal, Shard
 from pipeline.shards.table import read_table, write_table
@@ -59,7 +59,7 @@ def test_its_hashes_are_those_of_file_and_footer_with_zeros_in_their_places(shar
 @pytest.mark.parametrize("name", ["_BLOCK_BYTES", "_TAIL_BYTES"])
 def test_what_is_read_in_pieces_has_the_same_seal(shard: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = Shard(shard, Seal).seal
-    monkeypatch.setattr(footer, name, 13)
+    monkeypatch.setattr(sealed, name, 13)
     Shard(shard, Seal).verify()
     assert Shard(shard, Seal).seal == before
     assert write_numbers(shard.with_name("again.parquet"), [1, 2, 3]).read_bytes() == shard.read_bytes()
@@ -135,7 +135,7 @@ def test_another_s_parquet_file_is_not_taken_for_ours(shard: Path) -> None:
         Shard(shard, Seal)
 
 
-@pytest.mark.parametrize("facts", ["[" * 100_000, '{"version":1}', "null", '"' + "x" * 99])
+@pytest.mark.parametrize("facts", ['{"version":1}', "null", '"' + "x" * 99])
 def test_another_s_seal_is_not_taken_for_ours(tmp_path: Path, facts: str) -> None:
     pq.write_table(pa.table({"number": [1]}).replace_schema_metadata({"pipeline": facts}), tmp_path / "s.parquet")
     with pytest.raises(ShardError, match="was not written by this version of the pipeline"):
@@ -234,11 +234,3 @@ def test_a_table_that_is_another_one_or_not_there_is_named(tmp_path: Path) -> No
     for path, said in (("table.parquet", "is another table, with the columns number"), ("nothing", "no such file")):
         with pytest.raises(ShardError, match=f"{path}: {said}"):
             read_table(tmp_path / path, pa.schema([("pitch", pa.int64())]))
-
-
-def test_what_stands_twice_in_a_file_is_noticed_when_it_is_opened(shard: Path) -> None:
-    data = shard.read_bytes()
-    for changed in (data + data, data[:4] + data[4:400] + data):
-        shard.write_bytes(changed)
-        with pytest.raises(ShardError, match="damaged"):
-            Shard(shard, Seal)
