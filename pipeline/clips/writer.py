@@ -25,7 +25,7 @@ from pipeline.core.errors import Rejected, SampleError
 from pipeline.core.params import Params
 from pipeline.core.schema import Reason
 from pipeline.shards import sealed
-from pipeline.shards.folder import ShardFolder, open_shards, whole_shards
+from pipeline.shards.folder import ShardFolder, existing_shards, open_shards, whole_shards
 from pipeline.shards.sealed import Seal, Shard
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import Description
@@ -209,7 +209,7 @@ class ClipShardWriter:
         self._shard_clips = shard_clips
         self._seal = seal
         self._folder = ShardFolder(schema.CLIPS)
-        whole = whole_shards(open_shards(self._folder.existing(), ClipsSeal))
+        whole = whole_shards(open_shards(existing_shards(schema.CLIPS), ClipsSeal))
         self._seals = {path: shard.seal for path, shard in whole.items()}
         self._count = 0
         self._rank = 0  # the first that no shard of this run covers yet

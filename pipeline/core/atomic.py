@@ -24,9 +24,9 @@ _LEASE: ContextVar[Path | None] = ContextVar("lease", default=None)
 
 @contextmanager
 def publish_only_while(lease: Path) -> Iterator[None]:
-    """In this thread, share no temporary name with others, and replace no file once `lease` is gone.
+    """In this thread, use unique temporary names, and replace no file once `lease` is gone.
 
-    For a worker on another machine: it may go on when its run has ended, or when its work was given to another worker.
+    For a worker on another machine, which may still run after its run has ended or its task went to another worker.
     """
     token = _LEASE.set(lease)
     try:
@@ -39,8 +39,8 @@ def publish_only_while(lease: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path`; give it that name on success, remove it on failure.
 
-    One that a killed run left has the same name, and is written over; that of a worker elsewhere (`leased`) has a name
-    of its own, and is swept.
+    A killed run leaves a file of the same name, which is overwritten. A remote worker (`publish_only_while`) uses a
+    unique name; what it leaves is swept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lease = _LEASE.get()
@@ -48,7 +48,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         if lease and not lease.exists():
-            raise BusyError(f"{path}: the run that asked for it has ended; it is not kept")
+            raise BusyError(f"{path}: the run that asked for it has ended; it is discarded")
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -62,14 +62,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed runs left in `folder`."""
+    """Remove temporary files of killed runs from `folder`."""
     for leftover in folder.glob(f".*{SUFFIX}"):
         leftover.unlink(missing_ok=True)
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary sibling of the folder `path`; put it in that folder's place on success."""
+    """Yield an empty temporary sibling of the folder `path`, and replace that folder by it on success."""
     temporary, old = (path.with_name(f".{path.name}.{kind}{SUFFIX}") for kind in ("new", "old"))
     for leftover in (temporary, old):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -87,14 +87,14 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def exclusive_lock(name: str, folder: Path = schema.DATA) -> Iterator[None]:
-    """Keep others from doing what is called `name` in `folder` at the same time: they share temporary names.
+    """Hold a lock, so that only one process runs `name` in `folder` at a time: they share temporary names.
 
     Raises
     ------
     BusyError
-        Another process does; the message names it.
+        Another process holds it; the message names that process.
     """
-    from filelock import FileLock, Timeout  # noqa: PLC0415  who only reads need not have it
+    from filelock import FileLock, Timeout  # noqa: PLC0415  an installation that only reads samples has none
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f".{name}.lock"
@@ -115,7 +115,7 @@ def exclusive_lock(name: str, folder: Path = schema.DATA) -> Iterator[None]:
 
 @contextmanager
 def wait_for_lock(path: Path, doing: str) -> Iterator[None]:
-    """Keep other processes from `doing` something to `path` at the same time: they wait, and say so."""
+    """Hold a lock on `path` while `doing` something to it; a process that has to wait for it logs so."""
     from filelock import FileLock, Timeout  # noqa: PLC0415  as above
 
     lock = FileLock(path.with_name(f"{path.name}.lock"))

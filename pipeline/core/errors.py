@@ -1,20 +1,20 @@
-"""What can go wrong, as a tree; each error takes the facts and says them in one message.
+"""The tree of errors; each takes the facts and writes one message.
 
 ::
 
     PipelineError                exit status 1
     ├── ParameterError           exit status 2: params.yaml, a snapshot's description or the command line
-    ├── SnapshotError            the archive or folder is not what it should be
+    ├── SnapshotError            the archive or folder is not as expected
     │   ├── TableError           a table of the snapshot: file and line
     │   ├── SnapshotChanged      it is not the one that was opened before
     │   └── TransferError        it could not be reached
-    ├── SampleError              what was asked for cannot be drawn from what is there
+    ├── SampleError              the sample asked for cannot be drawn from the eligible clips
     ├── ShardError               a Parquet shard is missing, damaged or of another kind
     ├── WorkerError              a worker process died
     ├── MissingPackage           an extra that is not installed
     └── BusyError                another run is at work on the same output
 
-    Rejected                     one clip is no good: ends up as a row with its reason, never ends a run
+    Rejected                     a clip is no good: becomes a row with its reason, never ends a run
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ParameterError(PipelineError):
     source
         The file (or the command line) that they are from.
     problems
-        One line for each: the path of the key, what was found, what is allowed.
+        One line for each: the path of the key, what is allowed, and the value.
     """
 
     exit_status = 2
@@ -54,20 +54,20 @@ class ParameterError(PipelineError):
 
 
 class SnapshotError(PipelineError):
-    """The snapshot's archive, folder or tables are not what they should be."""
+    """The snapshot's archive, folder or tables are not as expected."""
 
 
 class TableError(SnapshotError):
-    """A table of the snapshot holds something that cannot be read.
+    """A table of the snapshot has something that cannot be read.
 
     Parameters
     ----------
     table
         File name of the table.
     line
-        Line in the file, counted from 1; None where the whole file is meant.
+        Line in the file, counted from 1; None for the whole file.
     problem
-        What was expected and what was found.
+        Expected and actual content.
     """
 
     def __init__(self, table: str, line: int | None, problem: str) -> None:
@@ -86,11 +86,11 @@ class SnapshotChanged(SnapshotError):
 
 
 class TransferError(SnapshotError):
-    """The snapshot could not be reached, or what was received is not it."""
+    """The snapshot could not be reached, or something else was received."""
 
 
 class SampleError(PipelineError):
-    """The sample that was asked for cannot be drawn from what is there."""
+    """The sample asked for cannot be drawn from the eligible clips."""
 
 
 class ShardError(PipelineError):
@@ -114,14 +114,14 @@ class BusyError(PipelineError):
 
 
 class Rejected(Exception):
-    """One clip is no good. `subsample` turns it into a row of ``data/rejected.csv``.
+    """A clip is rejected. `subsample` turns it into a row of ``data/rejected.csv``.
 
     Parameters
     ----------
     reason
         Out of the closed list `pipeline.core.schema.Reason`.
     detail
-        What was expected and what was found, for a person; the same on every machine.
+        Expected and actual value, for a person; the same on every machine.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -139,7 +139,7 @@ def first_line(error: BaseException) -> str:
 
 
 def explain(error: Exception) -> tuple[str | None, int]:
-    """Return what to tell the user of a failure, and the exit status; no message for what is a fault of the code."""
+    """Return the message for a failure, None if the code is at fault, and the exit status."""
     if isinstance(error, PipelineError):
         return str(error), error.exit_status
     if isinstance(error, UnicodeEncodeError):

@@ -1,4 +1,4 @@
-"""Object stores by their URLs, through fsspec, and what their libraries say when something is wrong."""
+"""Object stores by their URLs, through fsspec, and advice for the errors of their libraries."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from pipeline.core.errors import first_line
 
-_SECONDS = {"connect_timeout": 10, "read_timeout": 30}  # for which a server may say nothing, and not 60 as in botocore
+_SECONDS = {"connect_timeout": 10, "read_timeout": 30}  # of silence; botocore's default is 60
 _RETRIES = 3
-_ADVICE = (  # in the order in which they are looked for: what a store says, and what to do about it
+_ADVICE = (  # searched in this order: a pattern in the error, and what to do about it
     ("no such bucket|bucket does not exist|nosuchbucket", "there is no such bucket; correct the URL"),
     ("filenotfound", "there is no such folder; correct its name, or AWS_ENDPOINT_URL"),
     ("private key", "set GOOGLE_APPLICATION_CREDENTIALS to the key of a service account"),
@@ -31,7 +31,7 @@ def filesystem_of(url: str) -> tuple[str, Any]:
     Raises
     ------
     ValueError
-        The URL has credentials in it, or what its protocol needs is not installed; with what to do.
+        The URL has credentials in it, or the package for its protocol is not installed.
     """
     if re.match(r"[^/]*//[^/]*@", url):
         raise ValueError("a URL with credentials in it is not opened; set them in the environment (docs/remotes.md)")
@@ -40,7 +40,7 @@ def filesystem_of(url: str) -> tuple[str, Any]:
     if protocol in {"s3", "s3a"}:
         options = {"config_kwargs": {**_SECONDS, "retries": {"max_attempts": 1}, "signature_version": "s3v4"}}
     try:
-        import fsspec  # noqa: PLC0415  only those who use a store need it
+        import fsspec  # noqa: PLC0415  of an extra
 
         filesystem, path = fsspec.core.url_to_fs(url, **options)
         if options:
@@ -56,7 +56,7 @@ def filesystem_of(url: str) -> tuple[str, Any]:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return the first line of what an error says, and what to do about it; never a secret, or the query of a URL."""
+    """Return the first line of an error, and what to do about it; never a secret, or the query of a URL."""
     line = re.sub(r"\?\S*", "?…", first_line(error))[:200]
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         secret = os.environ.get(name)

@@ -74,7 +74,7 @@ class Progress:
             self._bar.update(count)
 
     def reach(self, done: float) -> None:
-        """Set how many units are done, whatever was counted before."""
+        """Set how many units are done."""
         self.update(done - self._bar.n)
 
     def close(self) -> None:

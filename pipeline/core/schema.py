@@ -82,17 +82,7 @@ STRATUM_COLUMNS = ("gender", "age", "accent", "table", "up_votes", "down_votes",
 # The values that Common Voice v1 documents, as its tables spell them. Others are kept, and counted.
 VOCABULARY = {
     "age": frozenset(
-        {
-            "teens",
-            "twenties",
-            "thirties",
-            "fourties",
-            "fifties",
-            "sixties",
-            "seventies",
-            "eighties",
-            "nineties",
-        }
+        {"teens", "twenties", "thirties", "fourties", "fifties", "sixties", "seventies", "eighties", "nineties"}
     ),
     "gender": frozenset({"male", "female", "other"}),
     "accent": frozenset(

@@ -1,4 +1,4 @@
-"""Text for a terminal, which shows what stands in tables and names, and does not obey it."""
+"""Text for a terminal: escaped control characters, lists cut short, numbers of things."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 
 def printable(text: str) -> str:
-    """Return `text` as one line, with control characters, such as those of escape sequences, as escapes."""
+    """Return `text` as one line, with control characters escaped, so that a terminal does not obey them."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def printable_lines(text: str) -> str:
-    """Return `text` with its lines, each of them `printable`."""
+    """Return `text` with each of its lines `printable`."""
     return "\n".join(map(printable, text.split("\n")))
 
 
@@ -23,5 +23,5 @@ def listed(items: Iterable[object], most: int = 8, separator: str = ", ") -> str
 
 
 def amount(number: int, noun: str, plural: str = "") -> str:
-    """Return a number of things: 1 shard, 2 shards, 3 strata."""
+    """Return a number and its noun: 1 shard, 2 shards, 3 strata."""
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"

@@ -1,1 +1,1 @@
-"""Parquet files that know what they were made from, and are made only when that changed."""
+"""Parquet files that record their inputs, and are made again only when these change."""

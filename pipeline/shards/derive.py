@@ -1,4 +1,4 @@
-"""One folder of shards from another: keep those that are right, make the others, publish, retire.
+"""One folder of shards from another: keep the right ones, make the others, publish, retire.
 
 A recipe says how (`pipeline.shards.recipe`). The derived shards have the numbers and the rows of their sources.
 """
@@ -19,7 +19,7 @@ import pyarrow as pa
 from pipeline.core.errors import WorkerError
 from pipeline.core.progress import progress
 from pipeline.shards import sealed
-from pipeline.shards.folder import ShardFolder, open_shards, shard_name, shard_paths, whole_shards
+from pipeline.shards.folder import ShardFolder, existing_shards, open_shards, shard_name, shard_paths, whole_shards
 from pipeline.shards.recipe import DerivedSeal, Recipe, expected_seal, machine, row_digests
 from pipeline.shards.sealed import Seal, Shard
 
@@ -37,7 +37,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Derived:
-    """Rows and shards that are there after `derive`, and how many of the rows it computed."""
+    """The rows and shards of a folder after `derive`, and how many of the rows it computed."""
 
     rows: int
     shards: int
@@ -61,7 +61,7 @@ def derive(recipe: Recipe, source: Path, target: Path, engine: Engine) -> Derive
     sources = [Shard(path, Seal) for path in shard_paths(source)]
     sealed.require_in_order(sources)
     folder = ShardFolder(target)
-    existing = open_shards(folder.existing(), DerivedSeal)
+    existing = open_shards(existing_shards(target), DerivedSeal)
     machines = {shard.seal.decoder.get("machine", "another machine") for shard in existing.values()} - {machine()}
     if machines:
         log.warning(
@@ -73,10 +73,10 @@ def derive(recipe: Recipe, source: Path, target: Path, engine: Engine) -> Derive
         )
 
     wanted = {shard_name(number): expected_seal(recipe, shard.seal).fingerprint for number, shard in enumerate(sources)}
-    matching = {path: made for path, made in existing.items() if made.seal.fingerprint == wanted.get(path.name)}
+    matching = {path: shard for path, shard in existing.items() if shard.seal.fingerprint == wanted.get(path.name)}
     right = whole_shards(matching)
     tasks = {
-        shard_name(number): (recipe, shard.path, folder.new(number), folder.published(number))
+        shard_name(number): (recipe, shard.path, folder.new(number), target / shard_name(number))
         for number, shard in enumerate(sources)
         if not folder.find(number, right.get)
     }
@@ -139,7 +139,7 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int
     reusable = open_shards([earlier], DerivedSeal).get(earlier)
     if reusable and not (reusable.seal.is_like(seal) and whole_shards({earlier: reusable})):
         reusable = None
-    made_columns = pa.schema([field for field in recipe.columns if field.name not in recipe.COPIED])
+    new_columns = pa.schema([field for field in recipe.columns if field.name not in recipe.COPIED])
     digests: list[str] = []
     computed = 0
     with sealed.writing(target, recipe.columns, recipe.metadata(), **recipe.parquet()) as writer:
@@ -155,10 +155,9 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int
             if reused < rows.num_rows:
                 parts.append(recipe.rows(inputs.slice(reused)))
                 computed += rows.num_rows - reused
-            made = pa.concat_tables([_typed(part, made_columns) for part in parts])
-            columns = dict(zip(made.column_names, made.columns, strict=True))
-            copied = {name: rows[name] for name in recipe.COPIED}
-            writer.write(pa.table(columns | copied, schema=recipe.columns).combine_chunks())
+            group = pa.concat_tables([_typed(part, new_columns) for part in parts])
+            columns = {name: (rows if name in recipe.COPIED else group)[name] for name in recipe.columns.names}
+            writer.write(pa.table(columns, schema=recipe.columns).combine_chunks())
             digests += new_digests
         writer.seal(replace(seal, sources=tuple(digests)))
     return computed

@@ -1,7 +1,7 @@
-"""A folder of shards, ``part-00000.parquet …``: found, made beside the final place, published, retired.
+"""A folder of shards, ``part-00000.parquet …``: list, find, verify, publish and retire them.
 
-New shards wait in a hidden folder beside the final one until all of them are there, so that a run that fails changes
-nothing and a run that was killed goes on where it stopped.
+New shards wait in a hidden folder beside the final one until all of them are there: a failed run changes nothing, and
+the run after a killed one continues where it stopped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.core import atomic
 from pipeline.core.errors import GET_AGAIN, ShardError, first_line
 from pipeline.shards.sealed import AnySeal, Shard
 
-Found = TypeVar("Found")
+Right = TypeVar("Right")
 
 
 def shard_name(number: int) -> str:
@@ -35,7 +35,7 @@ def shard_paths(folder: Path) -> list[Path]:
     Raises
     ------
     ShardError
-        There is none, or one in their middle is missing.
+        There are none, or one of them is missing.
     """
     if folder.is_file():
         raise ShardError(f"{folder}: is a single file; name the folder that it is in")
@@ -43,15 +43,15 @@ def shard_paths(folder: Path) -> list[Path]:
 
 
 def remote_shard_paths(folder: str, filesystem: pyarrow.fs.FileSystem) -> list[str]:
-    """Return the shards of a folder on another file system, as `shard_paths` does, or say why it cannot."""
+    """Return the shards of a folder on another file system, as `shard_paths` does."""
     try:
         names = [info.base_name for info in filesystem.get_file_info(pyarrow.fs.FileSelector(folder))]
     except FileNotFoundError:
         names = []
     except OSError as error:
         raise ShardError(f"{folder}: cannot be listed ({first_line(error)})") from None
-    found = [name for name in names if name.startswith("part-") and name.endswith(".parquet")]
-    return [f"{folder}/{name}" for name in _in_order(folder, found, "correct its name, or see what was pushed there")]
+    shards = [name for name in names if name.startswith("part-") and name.endswith(".parquet")]
+    return [f"{folder}/{name}" for name in _in_order(folder, shards, "correct its name, or see what was pushed there")]
 
 
 def _in_order(folder: Path | str, names: list[str], remedy: str = "") -> list[str]:
@@ -66,36 +66,24 @@ def _in_order(folder: Path | str, names: list[str], remedy: str = "") -> list[st
 
 
 class ShardFolder:
-    """A folder of shards, and the hidden one beside it where the next ones wait."""
+    """A folder of shards, and the hidden one beside it where new shards wait."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.waiting = waiting_folder(folder)
+        self.waiting = _waiting(folder)
         self._new: set[int] = set()
         for place in (self.folder, self.waiting):
             atomic.sweep(place)
 
-    def find(self, number: int, is_right: Callable[[Path], Found | None]) -> Found | None:
-        """Return what `is_right` says of shard `number`, left by a killed run or by one that ended well."""
+    def find(self, number: int, is_right: Callable[[Path], Right | None]) -> Right | None:
+        """Return what `is_right` returns for shard `number`, left by a killed run or published by an earlier one."""
         for place in (self.waiting, self.folder):
-            found = is_right(place / shard_name(number))
-            if found:
-                self._new.update({number} if place == self.waiting else ())
-                return found
+            right = is_right(place / shard_name(number))
+            if right:
+                if place == self.waiting:
+                    self._new.add(number)
+                return right
         return None
-
-    @property
-    def has_new(self) -> bool:
-        """Whether there are shards that are not published yet."""
-        return bool(self._new)
-
-    def existing(self) -> list[Path]:
-        """Return all shards that lie there, the newest first."""
-        return existing_shards(self.folder)
-
-    def published(self, number: int) -> Path:
-        """Return where shard `number` lies if a run that ended well left one."""
-        return self.folder / shard_name(number)
 
     def new(self, number: int) -> Path:
         """Return where to write shard `number`."""
@@ -103,9 +91,9 @@ class ShardFolder:
         return self.waiting / shard_name(number)
 
     def publish(self, count: int) -> None:
-        """Give all new shards their final names and retire those that are no longer among the first `count`."""
+        """Give all new shards their final names, and retire those that are not among the first `count`."""
         if count < 1:
-            raise ShardError(f"{self.folder}: nothing is put in the place of its shards; they stay")
+            raise ShardError(f"{self.folder}: refusing to replace its shards with nothing")
         self.folder.mkdir(parents=True, exist_ok=True)
         for number in sorted(self._new):
             (self.waiting / shard_name(number)).replace(self.folder / shard_name(number))
@@ -118,11 +106,10 @@ class ShardFolder:
 
 def existing_shards(folder: Path) -> list[Path]:
     """Return all shards in `folder` and beside it, right or not, the newest first."""
-    return [path for place in (waiting_folder(folder), folder) for path in sorted(place.glob("part-*.parquet"))]
+    return [path for place in (_waiting(folder), folder) for path in sorted(place.glob("part-*.parquet"))]
 
 
-def waiting_folder(folder: Path) -> Path:
-    """Return the hidden folder beside `folder` where new shards wait."""
+def _waiting(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}")
 
 

@@ -1,4 +1,4 @@
-"""A recipe: how the rows of a source shard become those of a derived one, and the seal by which that is recognised."""
+"""A recipe: how the rows of a source shard become those of a derived one, and the seal that records it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Recipe(ABC):
     Attributes
     ----------
     NAME
-        What it makes, as the progress bar and messages call it.
+        Its product, as the progress bar and messages call it.
     REVISION
-        Raised whenever a change of code changes a byte of what it makes: shards of another revision are made again.
-        A golden test holds both together.
+        Raised whenever a change of code changes a byte of its shards: those of another revision are made again. A
+        golden test fails where that is forgotten.
     INPUTS
-        The columns of the source that `rows` gets. A row is computed again only where one of these has changed.
+        The columns of the source that `rows` gets. A row is computed again only if one of these has changed.
     COPIED
-        The columns that are taken from the source as they are.
+        The columns that are copied from the source.
     ROW_GROUP_ROWS
-        Rows of a row group: what is in memory, and what is read to get at one row.
+        Rows of a row group: the unit that is in memory, and that is read to get at one row.
     """
 
     NAME: ClassVar[str]
@@ -47,7 +47,7 @@ class Recipe(ABC):
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Return everything that was asked for and that changes the rows."""
+        """Return all settings that change the rows."""
 
     @abstractmethod
     def versions(self) -> dict[str, str]:
@@ -55,29 +55,29 @@ class Recipe(ABC):
 
     @abstractmethod
     def rows(self, source: pa.Table) -> pa.Table:
-        """Return the rows made of `source` (`INPUTS`), one for each; none may depend on the others. Pure."""
+        """Return a row for each row of `source` (`INPUTS`); none may depend on the others. Pure."""
 
     def parquet(self) -> dict[str, Any]:
         """Return options of `pyarrow.parquet.ParquetWriter`."""
         return {}
 
     def metadata(self) -> dict[str, str]:
-        """Return what stands beside the seal, for readers other than this project's."""
+        """Return metadata beside the seal, for readers other than this project's."""
         return {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class DerivedSeal(Seal):
-    """What a derived shard says of itself.
+    """The seal of a derived shard.
 
     Attributes
     ----------
     recipe, revision, settings
         Of the `Recipe`.
     decoder
-        The versions that it was made with, pyarrow's among them, and the kind of machine, such as ``Linux x86_64``.
+        The versions of libraries, pyarrow's among them, and the kind of machine, such as ``Linux x86_64``.
     sources
-        A digest of each source row, as far as the recipe uses it.
+        A digest of the inputs of each row.
     """
 
     recipe: str
@@ -87,19 +87,19 @@ class DerivedSeal(Seal):
     sources: tuple[str, ...] = ()
 
     def is_like(self, other: DerivedSeal) -> bool:
-        """Tell whether rows of both were made in the same way, whatever they were made of."""
+        """Return whether the rows of both were made in the same way, perhaps from other inputs."""
         return all(
             getattr(self, name) == getattr(other, name) for name in ("recipe", "revision", "settings", "decoder")
         )
 
 
 def machine() -> str:
-    """Return the kind of this machine: decoders choose other instructions on another, and round differently."""
+    """Return the kind of this machine: on another, decoders use other instructions, and round differently."""
     return f"{platform.system()} {platform.machine()}"
 
 
 def expected_seal(recipe: Recipe, source: Seal) -> DerivedSeal:
-    """Return the seal of the shard that `recipe` makes of the one sealed by `source`, but for its digests."""
+    """Return the seal, without digests, of the shard that `recipe` makes from the one with the seal `source`."""
     seal = DerivedSeal(
         snapshot=source.snapshot,
         title=source.title,
@@ -114,7 +114,7 @@ def expected_seal(recipe: Recipe, source: Seal) -> DerivedSeal:
 
 
 def is_made_from(derived: DerivedSeal, source: Seal) -> bool:
-    """Tell whether a shard was made of the very one that `source` seals, whatever the recipe."""
+    """Return whether a shard was made from exactly the one with the seal `source`, by any recipe."""
     unsealed = replace(
         derived,
         fingerprint="",

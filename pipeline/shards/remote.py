@@ -1,6 +1,6 @@
-"""Folders on other file systems: an object store by its URL through fsspec, or whatever file system the caller gives.
+"""Folders on other file systems: an object store by its URL through fsspec, or any file system that the caller passes.
 
-Reads are ranges, and nothing is read ahead: opening a shard costs its footer, and a row group costs one request.
+Reads are ranges without prefetch: opening a shard costs its footer, and a row group costs one request.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def open_filesystem(folder: str, filesystem: Any = None) -> tuple[str, pyarrow.f
 
 
 class _Ranged(pyarrow.fs.FSSpecHandler):  # type: ignore[misc]
-    """A file system of fsspec, of which only what is asked for is read."""
+    """A file system of fsspec that reads only the ranges requested."""
 
     def get_file_info_selector(self, selector: pyarrow.fs.FileSelector) -> list[pyarrow.fs.FileInfo]:
         """List a folder, in one request."""
@@ -53,14 +53,14 @@ class _Ranged(pyarrow.fs.FSSpecHandler):  # type: ignore[misc]
         return [self._create_file_info(info["name"], info) for info in found]
 
     def open_input_file(self, path: str) -> pa.PythonFile:
-        """Open a file for reading anywhere in it; where its size is not known before, its library reads it."""
+        """Open a file for random access; where its size is not known beforehand, its library reads it."""
         size = _asked(lambda: self.fs.info(path).get("size"))
         file = _asked(lambda: self.fs.open(path, "rb")) if size is None else _Ranges(self.fs, path, size)
         return pa.PythonFile(file, mode="r")
 
 
 class _Ranges(io.RawIOBase):
-    """A file of which each read is one request; its size is that of the folder's listing, where that is kept."""
+    """A file each read of which is one request; its size is from the folder's listing, where that is cached."""
 
     def __init__(self, filesystem: Any, path: str, size: int) -> None:
         self._filesystem, self._path, self._size = filesystem, path, size
@@ -94,7 +94,7 @@ class _Ranges(io.RawIOBase):
 
 
 def _asked(ask: Callable[[], Answer]) -> Answer:
-    """Return what a store answers; whatever its library raises becomes an OSError that says what to do."""
+    """Return a store's answer; any exception of its library becomes an OSError that says what to do."""
     try:
         return ask()
     except Exception as error:  # noqa: BLE001  there are many libraries, and each has exceptions of its own

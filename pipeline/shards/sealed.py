@@ -1,9 +1,9 @@
-"""A shard: a Parquet file with a seal, which says what it was made from and finds any byte that has changed.
+"""A shard: a Parquet file with a seal, which records its inputs and reveals any changed byte.
 
 The seal is JSON under the key ``pipeline`` of the schema metadata, in the file's footer. Its `content_sha256` is the
-SHA-256 of the whole file with zeros in place of both digests, and its `footer_sha256` that of the footer with zeros in
-place of itself. So a footer is known to be right when it is read, pages have checksums of their own, and a whole file
-can be verified.
+SHA-256 of the whole file with zeros in place of both digests; its `footer_sha256` is the SHA-256 of the footer with
+zeros in its own place. So the footer is verified when a file is opened, each page by its checksum when it is read, and
+the whole file on request.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _END_BYTES = 8  # the footer's length, and b"PAR1" (https://parquet.apache.org/d
 
 @dataclass(frozen=True, kw_only=True)
 class TableSeal:
-    """What every sealed file says of itself.
+    """The seal of any file of this pipeline.
 
     Attributes
     ----------
     version
         Of this project.
     content_sha256, footer_sha256
-        See the head of this module; zeros until it is written.
+        See the head of this module; zeros until the file is written.
     """
 
     version: str = schema.VERSION
@@ -55,20 +55,20 @@ class TableSeal:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
-        """Make a seal of what `facts` says of its fields; KeyError or TypeError where that is not enough."""
+        """Make a seal from the values of its fields in `facts`; KeyError or TypeError where one is missing."""
         return cls(**{field.name: facts[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seal(TableSeal):
-    """What every shard says of itself.
+    """The seal of a shard.
 
     Attributes
     ----------
     snapshot, title, license
         The snapshot that its clips are from.
     fingerprint
-        SHA-256 of all that it was made from (`fingerprint`).
+        SHA-256 of all its inputs (`fingerprint`).
     """
 
     snapshot: str
@@ -81,7 +81,7 @@ AnySeal = TypeVar("AnySeal", bound=TableSeal)
 
 
 def fingerprint(facts: Any) -> str:
-    """Return the SHA-256 of `facts`, anything that JSON can say, whatever the order of its keys."""
+    """Return the SHA-256 of `facts`, any value of JSON; the order of keys does not matter."""
     return hashlib.sha256(_json(facts)).hexdigest()
 
 
@@ -97,7 +97,7 @@ class Writer:
         self._parquet.write_table(rows)
 
     def seal(self, seal: TableSeal) -> None:
-        """Say what the shard was made from; once, after its last row group."""
+        """Write the seal; once, after the last row group."""
         self._parquet.add_key_value_metadata({**self._metadata, _KEY: _json(asdict(seal))})
 
 
@@ -105,10 +105,10 @@ class Writer:
 def writing(
     path: Path, columns: pa.Schema, metadata: Mapping[str, str] = MappingProxyType({}), **options: Any
 ) -> Iterator[Writer]:
-    """Write one shard, which takes its name once it is whole and sealed.
+    """Write one shard, which gets its name once it is whole and sealed.
 
-    `metadata` stands beside the seal; `options` are Parquet's. Unless they ask for it, the Arrow schema is not stored
-    beside Parquet's own: it would say everything twice.
+    `metadata` is stored beside the seal; `options` are Parquet's. Unless they ask for it, the Arrow schema is not
+    stored: it would repeat Parquet's own.
     """
     with atomic.replacing(path) as temporary:
         options = {"store_schema": False, "write_page_checksum": True, **options}
@@ -177,7 +177,7 @@ class Shard(Generic[AnySeal]):
 
     @property
     def first_rank(self) -> int | None:
-        """The rank of its first clip, as its footer has it; None where it has no ranks."""
+        """The rank of its first clip, from the statistics in its footer; None without ranks."""
         names = self.metadata.schema.names
         if not self.num_rows or "rank" not in names:
             return None
@@ -231,7 +231,7 @@ class Shard(Generic[AnySeal]):
 
 
 def require_in_order(shards: Iterable[Shard[Any]]) -> None:
-    """Raise `ShardError` where a shard has earlier ranks than the one before: each is whole, but in another's place."""
+    """Raise `ShardError` where ranks do not ascend from shard to shard: whole shards, but in each other's places."""
     for before, after in pairwise(shards):
         if before.first_rank is not None and after.first_rank is not None and before.first_rank >= after.first_rank:
             raise ShardError(f"{after.path}: has earlier clips than {before.path}; {GET_AGAIN}")

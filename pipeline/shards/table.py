@@ -20,7 +20,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 def read_table(path: Path, expected: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read what `write_table` wrote, or some columns of it.
+    """Read a table of `write_table`, or some columns of it.
 
     Raises
     ------

@@ -10,7 +10,15 @@ import pytest
 
 from pipeline.core.errors import ShardError
 from pipeline.shards import sealed
-from pipeline.shards.folder import ShardFolder, open_shards, remote_shard_paths, shard_name, shard_paths, whole_shards
+from pipeline.shards.folder import (
+    ShardFolder,
+    existing_shards,
+    open_shards,
+    remote_shard_paths,
+    shard_name,
+    shard_paths,
+    whole_shards,
+)
 from pipeline.shards.sealed import Seal
 from tests.support.seals import write_numbers
 
@@ -57,7 +65,7 @@ def test_shards_on_another_file_system_are_found_likewise(tmp_path: Path) -> Non
 
 def test_nothing_is_retired_before_there_is_something_to_put_in_its_place(folder: Path) -> None:
     publish(folder, [1], [2])
-    with pytest.raises(ShardError, match="they stay"):
+    with pytest.raises(ShardError, match="replace its shards with nothing"):
         ShardFolder(folder).publish(0)
     assert contents(folder) == {"part-00000.parquet": [1], "part-00001.parquet": [2]}
 
@@ -92,7 +100,7 @@ def test_what_waits_is_found_before_what_was_there(folder: Path) -> None:
     waits = write_numbers(killed.new(0), [1, 2, 3])
     run = ShardFolder(folder)
     assert run.find(0, lambda path: path if right(path) else None) == waits
-    assert run.existing() == [waits, kept]
+    assert existing_shards(folder) == [waits, kept]
     run.publish(1)
     assert right(kept)
     assert not waits.exists()
