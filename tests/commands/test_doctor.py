@@ -192,7 +192,7 @@ def test_credentials_are_found_where_the_client_finds_them(project: Path, monkey
 
 def test_kaggle_is_reachable_if_it_says_anything() -> None:
     with FakeKaggle(MemoryContent()).serving() as fake:
-        assert doctor.reachable(Runtime, fake.url) == doctor.Finding("ok", "Kaggle", "answers (405)")
+        assert doctor.reachable(Runtime, fake.url) == doctor.Finding("ok", "Kaggle", "answers (200)")
     finding = doctor.reachable(Runtime, fake.url)
     assert finding.status == "warning"
     assert "Connection refused" in finding.found

@@ -1,8 +1,9 @@
 """Kaggle and its storage on 127.0.0.1, for the real `kaggle` client: counts what is asked, and fails where told to.
 
-It is a proxy, as FACTS.md says how: with KAGGLE_API_ENVIRONMENT=LOCALHOST the client talks to http://localhost, and
-http_proxy brings that here. The API answers with a redirect to another host name, which the proxy is as well. Every
-redirect has a signature of its own, which may expire, and which must never be seen in what a run leaves behind.
+It is a proxy: with KAGGLE_API_ENVIRONMENT=LOCALHOST the client talks to http://localhost, and http_proxy brings that
+here. The API answers with a redirect to another host name, which the proxy is as well. Every redirect has a signature of
+its own, which may expire, and which must never be seen in what a run leaves behind. With a certificate it answers
+CONNECT, and is the real hosts' names behind TLS. Statuses, headers and bodies are those that the real ones send.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import json
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -25,7 +27,19 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 SECRET = "SECRETSIGNATURE"  # in every signed URL
-STORAGE = "storage.test"
+API = "api.kaggle.com"
+STORAGE = "storage.googleapis.com"
+_LOCATION = (
+    "{scheme}://{storage}:443/kaggle-data-sets/1166/2095/bundle/archive.zip?X-Goog-Algorithm=GOOG4-RSA-SHA256"
+    "&X-Goog-Credential=gcp-kaggle-com%40kaggle-161607.iam.gserviceaccount.com%2F20260101%2Fauto%2Fstorage%2F"
+    "goog4_request&X-Goog-Date=20260101T000000Z&X-Goog-Expires=259200&X-Goog-SignedHeaders=host"
+    "&X-Goog-Signature={signature}"
+)
+_EXPIRED = (
+    "<?xml version='1.0' encoding='UTF-8'?><Error><Code>ExpiredToken</Code><Message>Invalid argument.</Message>"
+    f"<Details>The provided token has expired. {SECRET}</Details></Error>"
+)
+_STATUS = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED"}
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -55,18 +69,18 @@ class FileContent:
 
 
 @functools.cache  # storage gives it with every part
-def md5_of(content: Content) -> str:
-    """Return the digest of a whole archive in base64."""
-    return b64encode(hashlib.md5(content.part(0, content.size())).digest()).decode()
+def md5_of(content: Content) -> bytes:
+    """Return the digest of a whole archive."""
+    return hashlib.md5(content.part(0, content.size())).digest()
 
 
 @dataclass(frozen=True)
 class Fault:
     """What goes wrong with one request.
 
-    kind is one of: status, reset, short, flip, stall, html, ignore_range, etag, no_length, expired, hook,
-    zeros (a body of zeros), trickle (a byte now and then), endless (200 without a length, and no end),
-    no_content_range, raw (just those bytes).
+    kind is one of: status (`raw` is the body of the API's answer), reset, short, flip, stall, html, ignore_range,
+    no_suffix (`status` to a range from the end), etag, no_length, expired, hook, zeros (a body of zeros), trickle (a byte
+    now and then), no_content_range, raw (just those bytes).
     """
 
     kind: str
@@ -83,7 +97,7 @@ class FakeKaggle:
 
     content: Content
     file: str = "archive.zip"
-    etag: str | None = '"one"'
+    etag: str | None = ""  # as storage makes it: the MD5, or something else where it has none
     md5: bool = True
     ranges: bool = True
     length: bool = True
@@ -100,8 +114,10 @@ class FakeKaggle:
     uploads: dict[str, bytes] = field(default_factory=dict)  # what was put to storage, by the token of the upload
     upload_names: dict[str, str] = field(default_factory=dict)  # the name of each file, by its token
     created: list[dict[str, Any]] = field(default_factory=list)  # what data sets were asked for
+    hosts: list[str] = field(default_factory=list)  # that CONNECT asked for
     sent_bytes: int = 0
     port: int = 0
+    certificate: Path | None = None  # and its key, for both names, in one file
     oldest_valid: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -117,12 +133,11 @@ class FakeKaggle:
 
     def environment(self, home: Path) -> dict[str, str]:
         """Return the variables that lead the kaggle client, and ours, here."""
-        return {
-            "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
-            "KAGGLE_CONFIG_DIR": str(home / "kaggle"),
-            "HOME": str(home),
-            "http_proxy": f"http://127.0.0.1:{self.port}",
-        }
+        own = {"KAGGLE_CONFIG_DIR": str(home / "kaggle"), "HOME": str(home)}
+        proxy = f"http://127.0.0.1:{self.port}"
+        if self.certificate:
+            return {**own, "https_proxy": proxy, "REQUESTS_CA_BUNDLE": str(self.certificate)}
+        return {**own, "KAGGLE_API_ENVIRONMENT": "LOCALHOST", "http_proxy": proxy}
 
     @property
     def url(self) -> str:
@@ -172,16 +187,31 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:  # the client has gone
             self.close_connection = True
 
+    def do_CONNECT(self) -> None:
+        """Be the host that is asked for, behind TLS."""
+        assert self.fake.certificate is not None
+        self.send_response(200)
+        self.end_headers()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.fake.certificate)
+        self.fake.hosts.append(self.path)
+        self.connection = context.wrap_socket(self.connection, server_side=True)
+        self.rfile = self.connection.makefile("rb")
+        self.wfile = self.connection.makefile("wb", 0)
+
     def do_HEAD(self) -> None:
         self.fake.methods.append("HEAD")
-        self.answer(405, {}, b"")
+        self.send_response(200)
+        for name, value in [*self.headers_of(Fault("")), ("Content-Length", str(self.fake.content.size()))]:
+            self.send_header(name, value)
+        self.end_headers()
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))) or b"{}")
         if self.path.endswith(("/StartBlobUpload", "/CreateDataset")):
             self.take(self.path.rpartition("/")[2], asked)
             return
-        if not self.path.endswith("/api/v1/datasets.DatasetApiService/DownloadDataset"):
+        if not self.path.endswith("/v1/datasets.DatasetApiService/DownloadDataset"):
             self.refuse(404, "no such method")
             return
         with self.fake.lock:
@@ -194,11 +224,14 @@ class _Handler(BaseHTTPRequestHandler):
                 self.fake.stopped.wait(5)
                 self.close_connection = True
                 return
-            self.refuse(fault.status, f"see {SECRET}", fault.headers)
+            if fault.status >= 400:
+                self.refuse(fault.status, f"see {SECRET}", fault.headers)
+            else:
+                self.answer(fault.status, fault.headers, fault.raw)
             return
+        scheme = "https" if self.fake.certificate else "http"
         signature = f"{SECRET}{self.fake.oldest_valid + number}"
-        location = f"http://{STORAGE}/archive.zip?X-Goog-Signature={signature}"
-        self.answer(302, {"Location": location}, b"")
+        self.answer(302, {"Location": _LOCATION.format(scheme=scheme, storage=STORAGE, signature=signature)}, b"")
 
     def take(self, method: str, asked: dict[str, Any]) -> None:
         """Answer as Kaggle does when a data set is uploaded: a place for each file, then the data set itself."""
@@ -219,7 +252,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
-        if url.path != f"/{self.fake.file}":
+        if not url.path.endswith(f"/{self.fake.file}"):
             self.refuse(404, "no such file")
             return
         with self.fake.lock:
@@ -236,7 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.fake.expire()
             fault = None
         if signature is not None and int(signature.removeprefix(SECRET)) < self.fake.oldest_valid:
-            self.answer(400, {"Content-Type": "application/xml"}, f"<Error>ExpiredToken {SECRET}</Error>".encode())
+            self.answer(400, {"Content-Type": "application/xml; charset=UTF-8"}, _EXPIRED.encode())
             return
         self.serve(fault)
 
@@ -254,15 +287,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.wfile.write(fault.raw)
             return
-        if fault and kind == "trickle" and fault.raw:
-            self.trickle(fault.raw)
-            return
-        if kind == "endless":
-            self.endless()
-            return
         size = self.fake.content.size()
         start, stop, status = 0, size, 200
         asked = _RANGE.fullmatch(self.headers.get("Range") or "")
+        if fault and kind == "no_suffix" and asked and not asked[1]:
+            self.answer(fault.status, fault.headers, b"")
+            return
         if asked and self.fake.ranges and kind != "ignore_range":
             first, last = asked.groups()
             start = int(first) if first else max(0, size - int(last))
@@ -275,23 +305,37 @@ class _Handler(BaseHTTPRequestHandler):
 
     def send(self, fault: Fault, status: int, start: int, stop: int, size: int) -> None:
         kind = fault.kind
-        headers = {"Accept-Ranges": "bytes", "Last-Modified": "Wed, 29 Nov 2017 00:00:00 GMT"}
-        if self.fake.etag:
-            headers["ETag"] = '"another"' if kind == "etag" else self.fake.etag
-        if self.fake.md5:
-            headers["x-goog-hash"] = f"crc32c=AAAAAA==,md5={md5_of(self.fake.content)}"
+        headers = self.headers_of(fault)
         if status == 206 and kind != "no_content_range":
-            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+            headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{size}"))
         if kind == "no_length" or not self.fake.length:
-            headers["Connection"] = "close"
+            headers.append(("Connection", "close"))
             self.close_connection = True
         else:
-            headers["Content-Length"] = str(stop - start)
+            headers.append(("Content-Length", str(stop - start)))
         self.send_response(status)
-        for name, value in headers.items():
+        for name, value in headers:
             self.send_header(name, value)
         self.end_headers()
         self.body(fault, start, stop)
+
+    def headers_of(self, fault: Fault) -> list[tuple[str, str]]:
+        """Return what storage says of the archive."""
+        fake = self.fake
+        headers = [
+            ("Content-Type", "application/zip"),
+            ("Accept-Ranges", "bytes"),
+            ("Last-Modified", "Wed, 29 Nov 2017 00:00:00 GMT"),
+            ("x-goog-generation", "1511913600000000"),
+            ("x-goog-stored-content-encoding", "identity"),
+            ("x-goog-hash", "crc32c=AAAAAA=="),
+        ]
+        if fake.md5:
+            headers.append(("x-goog-hash", f"md5={b64encode(md5_of(fake.content)).decode()}"))
+        if fake.etag is not None:
+            made = f'"{md5_of(fake.content).hex()}"' if fake.md5 else '"CKih16GjycICEAE="'
+            headers.append(("ETag", '"another"' if fault.kind == "etag" else fake.etag or made))
+        return headers
 
     def body(self, fault: Fault, start: int, stop: int) -> None:
         kind = fault.kind
@@ -322,15 +366,9 @@ class _Handler(BaseHTTPRequestHandler):
             if self.fake.stopped.wait(0.05):
                 break
 
-    def endless(self) -> None:
-        self.close_connection = True
-        self.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
-        while not self.fake.stopped.is_set():
-            self.wfile.write(bytes(1 << 16))  # ends in an OSError once the client has gone
-            self.fake.sent_bytes += 1 << 16
-
     def refuse(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
-        body = json.dumps({"code": status, "message": message}).encode()
+        error = {"code": status, "message": message, "status": _STATUS.get(status, "UNKNOWN")}
+        body = json.dumps({"error": error}).encode()
         self.answer(status, {"Content-Type": "application/json", **(headers or {})}, body)
 
     def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
