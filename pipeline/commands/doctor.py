@@ -192,7 +192,7 @@ def disk(runtime: Callable[[], Runtime]) -> Finding:
 
 
 def outputs(folder: Path = schema.WAVEFORMS) -> Finding:
-    """Open the waveforms, if there are some: their footers only."""
+    """Open the waveforms, if present: their footers only."""
     if not folder.is_dir():
         return Finding("ok", "waveforms", "none yet")
     try:

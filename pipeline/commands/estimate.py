@@ -17,6 +17,7 @@ from pipeline.clips.writer import ClipsSeal, Earlier, wanted_seal
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, ShardError, SnapshotError
 from pipeline.core.params import Params, load_params
+from pipeline.core.terminal import amount, listed
 from pipeline.sampling.order import Order, make_order
 from pipeline.sampling.shares import Shares
 from pipeline.shards.folder import existing_shards
@@ -27,7 +28,6 @@ from pipeline.snapshot.receipt import Receipt, read_members, read_receipt
 
 # For one second of 16 kHz speech, measured on the snapshot's own clips.
 _WAVEFORM_BYTES_PER_SECOND = {"pcm16": 17_500, "float32": 64_000, "flac": 14_800}
-_MOST_STRATA_SHOWN = 8
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Estimate:
     goal: Goal
     accepted: Counter[str] = field(default_factory=Counter)  # clips of the sample, by stratum
     clip_bytes: int = 0  # of the sample, as MP3s
-    to_fetch: int = 0  # clips, of which each is one request
+    to_fetch: int = 0  # clips, one request each
     to_fetch_bytes: int = 0
     there: int = 0  # clips that earlier runs fetched
     guessed: int = 0  # clips of the sample whose duration is unknown, and guessed from their size
@@ -154,7 +154,4 @@ def _lines(params: Params, found: Estimate, *, remote: bool) -> Iterable[tuple[s
 
 
 def _named(strata: list[str]) -> str:
-    if not strata:
-        return "no stratum"
-    more = f" and {len(strata) - _MOST_STRATA_SHOWN} more" * (len(strata) > _MOST_STRATA_SHOWN)
-    return f"{len(strata)} strata ({'; '.join(strata[:_MOST_STRATA_SHOWN])}{more})"
+    return f"{amount(len(strata), 'stratum', 'strata')} ({listed(strata, separator='; ')})" if strata else "no stratum"

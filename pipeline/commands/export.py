@@ -10,7 +10,6 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pandas as pd
 import soundfile
 
 from pipeline.audio import decode
@@ -18,7 +17,7 @@ from pipeline.clips import reader
 from pipeline.commands import cuts
 from pipeline.core import atomic
 from pipeline.core.errors import ParameterError, PipelineError, SampleError
-from pipeline.core.terminal import amount
+from pipeline.core.terminal import amount, listed
 from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
 
 FORMATS = ("mp3", "wav", "flac", "lhotse")
@@ -39,9 +38,8 @@ class FolderInUse(PipelineError):
     """The folder to export to has files in it."""
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         super().__init__(
-            f"{folder} is not empty: it has {', '.join(names[:3])}{more}. Nothing was written. Name another folder, or "
+            f"{folder} is not empty: it has {listed(names, 3)}. Nothing was written. Name another folder, or "
             f"replace what has the same name with --force."
         )
 
@@ -88,7 +86,7 @@ def export(
     pictures: bool = False,
     force: bool = False,
 ) -> str:
-    """Export the first `clips` clips of the ranking that are as `where` asks; return what to tell the user.
+    """Export the first `clips` clips of the ranking that match `where`; return what to tell the user.
 
     Parameters
     ----------
@@ -110,7 +108,7 @@ def export(
     ParameterError
         A condition names a column or a value that is not there; the message lists those that are.
     SampleError
-        Fewer clips are as asked.
+        Fewer clips match.
     FolderInUse
         There are files in the folder, and `force` is not set.
     FolderUnusable
@@ -118,9 +116,10 @@ def export(
     """
     chosen = select(open_waveforms(), where)
     if len(chosen) < clips:
-        raise SampleError(
-            f"--clips {clips}: {len(chosen)} clips of the sample are as asked ({' '.join(where) or 'all'})"
+        matching = (
+            f"only {amount(len(chosen), 'clip')} match {' '.join(where)}" if where else f"there are {len(chosen)}"
         )
+        raise SampleError(f"{matching}; --clips asks for {clips}")
     chosen = chosen.head(clips)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -133,30 +132,25 @@ def export(
     table = metadata[list(_COLUMNS)]
     audio_format = cuts.AUDIO_FORMAT if file_format == "lhotse" else file_format
     files = [f"sample-{number}.{audio_format}" for number in range(1, clips + 1)]
-    for name, data in zip(files, _files(chosen, table, audio_format), strict=True):
+    if audio_format == "mp3":
+        contents = reader.read_mp3s(zip(table["clip_id"], table["mp3_sha256"], strict=True))
+    else:
+        contents = (encoded(clip, audio_format) for clip in chosen)
+    for name, data in zip(files, contents, strict=True):
         with atomic.replacing(folder / name) as temporary:
             temporary.write_bytes(data)
-    for number, png in enumerate(_pictures(chosen) if pictures else (), start=1):
-        with atomic.replacing(folder / f"sample-{number}.png") as temporary:
-            temporary.write_bytes(png)
+    if pictures:
+        from pipeline.views import pictures as views  # noqa: PLC0415  audio alone needs neither scipy nor pillow
+
+        drawn = (picture for batch, _ in views.batches(chosen, processes=1) for picture in batch)
+        for number, picture in enumerate(drawn, start=1):
+            with atomic.replacing(folder / f"sample-{number}.png") as temporary:
+                temporary.write_bytes(views.png(picture))
     if file_format == "lhotse":
         atomic.write_text(folder / cuts.MANIFEST, "".join(cuts.manifest(metadata.to_dict("records"), files)))
     table.insert(0, "file", files)
     atomic.write_text(folder / TABLE, table.map(_as_text).to_csv(index=False, lineterminator="\n"))
     return f"{amount(clips, 'clip')} and {TABLE} in {folder}"
-
-
-def _files(clips: Waveforms, table: pd.DataFrame, file_format: str) -> Iterator[bytes]:
-    """Yield the content of each file, holding one row group of clips in memory."""
-    if file_format == "mp3":
-        return reader.read_mp3s(zip(table["clip_id"], table["mp3_sha256"], strict=True))
-    return (encoded(clip, file_format) for clip in clips)
-
-
-def _pictures(clips: Waveforms) -> Iterator[bytes]:
-    from pipeline.views import pictures  # noqa: PLC0415  who exports audio alone needs neither scipy nor pillow
-
-    return (pictures.png(picture) for some, _ in pictures.batches(clips, processes=1) for picture in some)
 
 
 def _as_text(cell: object) -> object:
@@ -177,9 +171,7 @@ def select(clips: Waveforms, where: Sequence[str]) -> Waveforms:
         if frame[column].isna().any():
             values[MISSING] = None
         if text not in values:
-            some = sorted(values)[:20]
-            more = f" and {len(values) - len(some)} more" if len(values) > len(some) else ""
-            problems.append(f"--where {condition}: no clip has it; values of {column} are {', '.join(some)}{more}")
+            problems.append(f"--where {condition}: no clip has it; values of {column} are {listed(sorted(values), 20)}")
             continue
         clips = clips.where(**{column: values[text]})
     if problems:

@@ -85,10 +85,53 @@ def describe(material: Material, records: Sequence[Records], files: Mapping[str,
         **_provenance(material),
         **_responsible_ai(material),
         "distribution": [
-            *(_file(path, size_bytes, sha256) for path, (size_bytes, sha256) in files.items()),
-            *(_file_set(each) for each in records),
+            *(
+                {
+                    "@type": "cr:FileObject",
+                    "@id": path,
+                    "name": path,
+                    "contentUrl": path,
+                    "contentSize": f"{size_bytes} B",
+                    "encodingFormat": "application/x-parquet",
+                    "sha256": sha256,
+                }
+                for path, (size_bytes, sha256) in files.items()
+            ),
+            *(
+                {
+                    "@type": "cr:FileSet",
+                    "@id": f"files/{each.name}",
+                    "name": f"files/{each.name}",
+                    "description": f"The files of {each.name}.",
+                    "encodingFormat": "application/x-parquet",
+                    "includes": each.includes,
+                }
+                for each in records
+            ),
         ],
-        "recordSet": [_splits(material), *(_record_set(each, material.sample_rate) for each in records)],
+        "recordSet": [
+            {
+                "@type": "cr:RecordSet",
+                "@id": "splits",
+                "name": "splits",
+                "description": "No sentence is in two of them, and no speaker where speakers are known.",
+                "dataType": "cr:Split",
+                "key": {"@id": "splits/name"},
+                "field": [{"@type": "cr:Field", "@id": "splits/name", "name": "name", "dataType": "sc:Text"}],
+                "data": [{"splits/name": name} for name in material.splits],
+            },
+            *(
+                {
+                    "@type": "cr:RecordSet",
+                    "@id": each.name,
+                    "name": each.name,
+                    "description": each.description,
+                    "key": {"@id": f"{each.name}/clip_id"},
+                    "field": [_field(each.name, column, material.sample_rate) for column in each.columns],
+                }
+                for each in records
+            ),
+        ],
     }
 
 
@@ -113,7 +156,7 @@ def _provenance(material: Material) -> dict[str, Any]:
 
 
 def _responsible_ai(material: Material) -> dict[str, Any]:
-    """Return what the card says, in the fields that there are for it."""
+    """Return the limits and origins that the card states, as responsible-AI fields."""
     limits = card.limits(material.metrics)
     audio = f"Decoded from MP3, mixed down to mono, resampled to {material.sample_rate} Hz (soxr HQ)."
     return {
@@ -123,54 +166,6 @@ def _responsible_ai(material: Material) -> dict[str, Any]:
         "rai:dataLimitations": limits,
         "rai:dataBiases": [limit for limit in limits if "proportion" in limit or "leaves out" in limit],
         "rai:personalSensitiveInformation": ["Voices.", limits[0]],
-    }
-
-
-def _file(path: str, size_bytes: int, sha256: str) -> dict[str, Any]:
-    return {
-        "@type": "cr:FileObject",
-        "@id": path,
-        "name": path,
-        "contentUrl": path,
-        "contentSize": f"{size_bytes} B",
-        "encodingFormat": "application/x-parquet",
-        "sha256": sha256,
-    }
-
-
-def _file_set(records: Records) -> dict[str, Any]:
-    return {
-        "@type": "cr:FileSet",
-        "@id": f"files/{records.name}",
-        "name": f"files/{records.name}",
-        "description": f"The files of {records.name}.",
-        "encodingFormat": "application/x-parquet",
-        "includes": records.includes,
-    }
-
-
-def _splits(material: Material) -> dict[str, Any]:
-    field = {"@type": "cr:Field", "@id": "splits/name", "name": "name", "dataType": "sc:Text"}
-    return {
-        "@type": "cr:RecordSet",
-        "@id": "splits",
-        "name": "splits",
-        "description": "No sentence is in two of them, and no speaker where speakers are known.",
-        "dataType": "cr:Split",
-        "key": {"@id": "splits/name"},
-        "field": [field],
-        "data": [{"splits/name": name} for name in material.splits],
-    }
-
-
-def _record_set(records: Records, sample_rate: int) -> dict[str, Any]:
-    return {
-        "@type": "cr:RecordSet",
-        "@id": records.name,
-        "name": records.name,
-        "description": records.description,
-        "key": {"@id": f"{records.name}/clip_id"},
-        "field": [_field(records.name, column, sample_rate) for column in records.columns],
     }
 
 

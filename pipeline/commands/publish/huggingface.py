@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,100 +38,50 @@ _PARQUET: dict[str, Any] = {
 }
 
 
-class SplitFiles:
-    """The files of the splits of one configuration, written side by side: rows come in rank order and leave so.
-
-    Parameters
-    ----------
-    folder
-        Where to.
-    columns
-        Of all files.
-    splits
-        How many rows each split has.
-    """
-
-    def __init__(self, folder: Path, columns: pa.Schema, splits: Mapping[str, int]) -> None:
-        self._columns = columns
-        self._waiting = dict.fromkeys(splits, columns.empty_table())
-        self._written = dict.fromkeys(splits, 0)
-        self._files = {split: list(file_names(split, count)) for split, count in splits.items()}
-        self._folder = folder
-        self._open: dict[str, tuple[Path, pq.ParquetWriter]] = {}
-
-    def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        try:
-            if error[0] is None:
-                for split in self._waiting:
-                    self._write(split, 1)
-        finally:
-            for _, writer in self._open.values():
-                writer.close()
-
-    def add(self, rows: pa.Table) -> None:
-        """Add rows of any splits."""
-        for split in self._waiting:
-            mine = rows.filter(pc.equal(rows["split"], split))
-            self._waiting[split] = pa.concat_tables([self._waiting[split], mine.cast(self._columns)])
-            self._write(split, _ROW_GROUP_CLIPS)
-
-    def _write(self, split: str, least: int) -> None:
-        while self._waiting[split].num_rows >= least:
-            done = self._written[split]
-            group = self._waiting[split].slice(0, min(_ROW_GROUP_CLIPS, _FILE_CLIPS - done % _FILE_CLIPS))
-            self._writer(split, self._folder / self._files[split][done // _FILE_CLIPS]).write_table(group)
-            self._waiting[split] = self._waiting[split].slice(group.num_rows).combine_chunks()
-            self._written[split] += group.num_rows
-
-    def _writer(self, split: str, path: Path) -> pq.ParquetWriter:
-        before, writer = self._open.get(split, (None, None))
-        if writer is None or before != path:
-            if writer is not None:
-                writer.close()
-            writer = pq.ParquetWriter(path, self._columns, **_PARQUET)
-            self._open[split] = path, writer
-        return writer
-
-
-def file_names(split: str, clips: int) -> Iterable[str]:
-    """Yield the names of the files of a split, such as ``train-00000-of-00002.parquet``."""
+def file_names(split: str, clips: int) -> list[str]:
+    """Return the names of the files of a split, such as ``train-00000-of-00002.parquet``."""
     count = -(-clips // _FILE_CLIPS)
-    return (f"{split}-{number:05d}-of-{count:05d}.parquet" for number in range(count))
+    return [f"{split}-{number:05d}-of-{count:05d}.parquet" for number in range(count)]
 
 
 def write(folder: Path, material: Material) -> None:
-    """Write the Parquet files and the card; a row group of each split is in memory."""
-    total = material.clips * (2 if material.features else 1)
-    columns = _with_features(schema.waveforms_schema("flac"), material.sample_rate)
-    with progress("published", total, "clips") as bar:
-        with SplitFiles(folder / CLIPS, columns, material.splits) as files:
-            _copy(files, material.waveforms, _with_flac, bar.update)
-        if material.features:
-            described = pa.schema([column.field for column in feature_columns()])
-            with SplitFiles(folder / FEATURES, _with_features(described), material.splits) as files:
-                _copy(files, material.features, lambda rows: rows, bar.update)
+    """Write the Parquet files and the card; a row group is in memory."""
+    described = pa.schema([column.field for column in feature_columns()])
+    configurations = [
+        (CLIPS, material.waveforms, _with_features(schema.waveforms_schema("flac"), material.sample_rate))
+    ]
+    if material.features:
+        configurations.append((FEATURES, material.features, _with_features(described)))
+    with progress("published", material.clips * len(configurations), "clips") as bar:
+        for name, shards, columns in configurations:
+            (folder / name).mkdir(parents=True)
+            for split, clips in material.splits.items():
+                groups = _row_groups(shards, split, columns)
+                for file in file_names(split, clips):
+                    with pq.ParquetWriter(folder / name / file, columns, **_PARQUET) as writer:
+                        for group in islice(groups, _FILE_CLIPS // _ROW_GROUP_CLIPS):
+                            writer.write_table(group)
+                            bar.update(group.num_rows)
     (folder / "README.md").write_bytes(_card(folder, material).encode())
 
 
-def _copy(
-    files: SplitFiles,
-    shards: Iterable[Shard[DerivedSeal]],
-    changed: Callable[[pa.Table], pa.Table],
-    update: Callable[[float], None],
-) -> None:
+def _row_groups(shards: Iterable[Shard[DerivedSeal]], split: str, columns: pa.Schema) -> Iterator[pa.Table]:
+    """Yield the rows of a split, in rank order, in tables of `_ROW_GROUP_CLIPS`."""
+    waiting = columns.empty_table()
     for shard in shards:
         for group in shard.groups:
-            rows = changed(shard.read(group))
-            files.add(rows)
-            update(rows.num_rows)
+            rows = shard.read(group)
+            rows = _with_flac(rows.filter(pc.equal(rows["split"], split))).cast(columns)
+            waiting = pa.concat_tables([waiting, rows])
+            while waiting.num_rows >= _ROW_GROUP_CLIPS:
+                yield waiting.slice(0, _ROW_GROUP_CLIPS)
+                waiting = waiting.slice(_ROW_GROUP_CLIPS).combine_chunks()
+    if waiting.num_rows:
+        yield waiting
 
 
 def _with_flac(rows: pa.Table) -> pa.Table:
-    """Return rows with their audio as FLAC files, whatever it is stored as."""
+    """Return rows with their audio as FLAC files."""
     if "waveform" not in rows.column_names:
         return rows
     place = rows.column_names.index("waveform")
@@ -207,6 +158,6 @@ def _uncompressed_bytes(path: Path) -> int:
 _FILES = """## Files
 
 - `data/`: a row for each clip, in the order of the ranking, in files by split; `audio` is a FLAC file of 16 bits.
-- `features/`, where it is there: measurements of the same clips, as a second configuration.
+- `features/`, if present: measurements of the same clips, as a second configuration.
 - `croissant.json` describes every column; `SHA256SUMS` has the checksum of every file (`sha256sum --check SHA256SUMS`).
 """

@@ -76,6 +76,6 @@ def _field(column: Column) -> dict[str, str]:
 _FILES = """## Files
 
 - `part-*.parquet`: a row for each clip, in the order of the ranking; each file is sealed with its checksum.
-- `features-*.parquet`, where there are some: measurements of the same clips, in the same rows.
+- `features-*.parquet`, if present: measurements of the same clips, in the same rows.
 - `croissant.json` describes every column; `SHA256SUMS` has the checksum of every file (`sha256sum --check SHA256SUMS`).
 """

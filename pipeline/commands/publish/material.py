@@ -1,4 +1,4 @@
-"""What is published: the waveforms, the features where there are some, the card, and the terms of the snapshot."""
+"""What is published: waveforms, features if present, the card and its numbers, and the terms of the snapshot."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.commands.verify import audit
 from pipeline.core import schema
 from pipeline.core.errors import PipelineError, ShardError
+from pipeline.core.terminal import listed
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
@@ -34,7 +35,7 @@ class RedistributionForbidden(PipelineError):
             reason = (
                 f"{path} says redistribution: false: the terms of {description.title} forbid to host a copy "
                 "(as those of Mozilla Data Collective do for its releases, though the clips are CC0).\n"
-                "Share params.yaml and dvc.lock in its place: whoever has the release makes the same sample of it."
+                "Share params.yaml and dvc.lock instead: anyone who has the release can make the same sample."
             )
         super().__init__(f"the sample cannot be published. {reason}")
 
@@ -83,8 +84,7 @@ class Material:
         problems = audit.verify(Path()).problems
         if problems:
             raise ShardError(
-                f"the sample is not whole and consistent, and is not published: {problems[0]}"
-                f"{f' (and {len(problems) - 1} more problems)' if len(problems) > 1 else ''}.\n"
+                f"the sample is not whole and consistent, and is not published: {listed(problems, 1)}.\n"
                 "To see all: python -m pipeline verify"
             )
         features = _shards(schema.FEATURES) if schema.FEATURES.is_dir() else ()
@@ -98,7 +98,7 @@ class Material:
 
     @cached_property
     def splits(self) -> dict[str, int]:
-        """How many clips each split has that has some, in the order train, dev, test, others."""
+        """The number of clips of each split, in the order train, dev, test, others."""
         counts: Counter[str] = Counter()
         for shard in self.waveforms:
             counts.update(shard.read_all(["split"])["split"].to_pylist())
@@ -106,7 +106,7 @@ class Material:
 
     @property
     def clips(self) -> int:
-        """How many there are."""
+        """The number of clips."""
         return sum(shard.num_rows for shard in self.waveforms)
 
     @property

@@ -75,34 +75,32 @@ def publish(place: Place, folder: Path, *, owner: str | None = None, force: bool
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FolderUnusable(folder, error) from None
+    if place == "huggingface":
+        columns = schema.waveforms_schema("flac")
+        files = ("data/*.parquet", "features/*.parquet")
+        repository = f"{owner or 'OWNER'}/{material.slug}"
+        how = f"Upload it with: hf upload --repo-type dataset {repository} {shlex.quote(str(folder))} ."
+    else:
+        columns = material.waveforms[0].columns
+        files = ("part-*.parquet", "features-*.parquet")
+        first = f"Put your name on Kaggle in place of {kaggle.OWNER} in {kaggle.METADATA}, then upload it with:"
+        how = f"{'Upload it with:' if owner else first} kaggle datasets create -p {shlex.quote(str(folder))}"
+    records = [Records("clips", "A row for each clip, with its audio.", files[0], waveform_columns(columns))]
+    if material.features:
+        records.append(Records("features", "What was measured of each clip.", files[1], feature_columns()))
     with atomic.replacing_folder(folder) as new:
         if place == "huggingface":
             huggingface.write(new, material)
         else:
             kaggle.write(new, material, owner)
-        _describe(new, material, _records(place, material))
+        sums = _sums(new)
+        parquet = {name: ((new / name).stat().st_size, sums[name]) for name in sums if name.endswith(".parquet")}
+        described = json.dumps(croissant.describe(material, records, parquet), indent=2, ensure_ascii=False) + "\n"
+        (new / "croissant.json").write_bytes(described.encode())
+        lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(_sums(new).items())]
+        (new / SUMS).write_bytes("".join(lines).encode())
         size_bytes = sum(path.stat().st_size for path in new.rglob("*") if path.is_file())
-    written = f"{amount(material.clips, 'clip')}, {size_bytes / 1e6:.1f} MB in {folder}"
-    return f"{written}\n{_how(place, folder, material, owner)}"
-
-
-def _records(place: Place, material: Material) -> list[Records]:
-    is_hub = place == "huggingface"
-    columns = schema.waveforms_schema("flac") if is_hub else material.waveforms[0].columns
-    files = ("data/*.parquet", "features/*.parquet") if is_hub else ("part-*.parquet", "features-*.parquet")
-    clips = Records("clips", "A row for each clip, with its audio.", files[0], waveform_columns(columns))
-    features = Records("features", "What was measured of each clip.", files[1], feature_columns())
-    return [clips, features] if material.features else [clips]
-
-
-def _describe(folder: Path, material: Material, records: list[Records]) -> None:
-    """Write ``croissant.json`` and, last of all, the list of checksums."""
-    sums = _sums(folder)
-    parquet = {name: ((folder / name).stat().st_size, sums[name]) for name in sums if name.endswith(".parquet")}
-    described = json.dumps(croissant.describe(material, records, parquet), indent=2, ensure_ascii=False) + "\n"
-    (folder / "croissant.json").write_bytes(described.encode())
-    lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(_sums(folder).items())]
-    (folder / SUMS).write_bytes("".join(lines).encode())
+    return f"{amount(material.clips, 'clip')}, {size_bytes / 1e6:.1f} MB in {folder}\n{how}"
 
 
 def _sums(folder: Path) -> dict[str, str]:
@@ -128,11 +126,3 @@ def _require_free(folder: Path, *, force: bool) -> None:
         names = [name for name in names if name not in own | _NOT_UPLOADED]
     if names:
         raise FolderInUse(folder, names)
-
-
-def _how(place: Place, folder: Path, material: Material, owner: str | None) -> str:
-    if place == "huggingface":
-        name = f"{owner or 'OWNER'}/{material.slug}"
-        return f"Upload it with: hf upload --repo-type dataset {name} {shlex.quote(str(folder))} ."
-    first = f"Put your name on Kaggle in place of {kaggle.OWNER} in {kaggle.METADATA}, then upload it with:"
-    return f"{'Upload it with:' if owner else first} kaggle datasets create -p {shlex.quote(str(folder))}"

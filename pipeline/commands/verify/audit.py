@@ -26,7 +26,7 @@ from pipeline.shards.sealed import Shard, TableSeal
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found.
+    """The result.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Iterator[str]:
-    """Yield a line for each problem, or that there is none; PipelineError where there are some."""
+    """Yield a line for each problem, or that all is whole; PipelineError if there are problems."""
     verdict = verify(options.folder)
     yield from (printable(str(problem)) for problem in verdict.problems)
     for names, what in (

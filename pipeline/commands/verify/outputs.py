@@ -1,4 +1,4 @@
-"""Which outputs of the pipeline lie in a folder, wherever they were copied to and whatever is missing beside them."""
+"""The outputs of the pipeline in a folder, which may be a copy that lacks some of them."""
 
 from __future__ import annotations
 
