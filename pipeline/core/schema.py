@@ -32,11 +32,7 @@ REPORTS = Path("reports")
 METRICS = REPORTS / "metrics.json"
 REPORT = REPORTS / "report.html"
 CARD = REPORTS / "DATASET_CARD.md"
-_PICTURES = (
-    *("columns", "strata", "deviation", "durations", "peaks", "levels", "words"),
-    *("pitch", "speaking_rate", "speech_share", "rejected", "disk_usage"),
-)
-PLOTS = {name: REPORTS / "plots" / f"{name}.svg" for name in _PICTURES}
+PLOTS = {name: REPORTS / "plots" / f"{name}.csv" for name in ("levels", "strata", "distributions", "rejected")}
 
 
 class Reason(StrEnum):

@@ -1,4 +1,4 @@
-"""Marks of an axis: round numbers, and how they are written. Pure."""
+"""Marks of an axis: round numbers, and their text. Pure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def marks(low: float, high: float, most: int) -> list[float]:
     power = 10.0 ** math.floor(math.log10((high - low) / most))
     step = next(factor * power for factor in (1, 2, 5, 10, 20) if high - low <= factor * power * (most - 1))
     first, last = math.ceil(round(low / step, 9)), math.floor(round(high / step, 9))
-    return [round(place * step, 9) for place in range(first, last + 1)]
+    return [round(number * step, 9) for number in range(first, last + 1)]
 
 
-def written(value: float) -> str:
-    """Return a number as short as it can be said, with a minus sign that is as wide as a digit."""
+def format_mark(value: float) -> str:
+    """Return a number in its shortest form, with a minus sign as wide as a digit."""
     return f"{value:g}".replace("-", "−")

@@ -1,4 +1,4 @@
-"""The sample beside what it was drawn from: stratum by stratum, and value by value of a column. Pure."""
+"""The sample compared with its population: stratum by stratum, and value by value of a column. Pure."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pipeline.sampling import shares
 
 MISSING = "(missing)"
 
-_MOST_LEVELS = 24  # of a column; what is rarer is summed up
+_MOST_LEVELS = 24  # of a column; rarer values are summed up
 
 
 @dataclass(frozen=True)
 class Level:
-    """A value of a column: how many clips have it, and how many of the sample would, were shares exact."""
+    """A value of a column: clips that have it, and the exact share of the sample, in clips."""
 
     name: str
     population: int
@@ -34,7 +34,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Column:
-    """A column side by side; `rarer` values are summed up in the last level."""
+    """The levels of a column; `rarer` values are summed up in the last level."""
 
     name: str
     levels: tuple[Level, ...]
@@ -43,7 +43,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Stratum:
-    """A stratum: clips in it, its exact share of the sample, and what the sample holds."""
+    """A stratum: its eligible clips, its exact share of the sample, in clips, and its clips in the sample."""
 
     name: str
     eligible: int
@@ -52,15 +52,15 @@ class Stratum:
 
     @property
     def deviation(self) -> Fraction:
-        """Clips more (or less) than the exact share."""
+        """Clips above (or below) the exact share."""
         return self.sample - self.exact
 
 
 def stratum_table(material: Material, allocation: shares.Allocation) -> tuple[Stratum, ...]:
-    """Return every stratum of the ranking beside its exact share of the sample, the largest first."""
-    counts = counted(material.eligible["stratum"])
+    """Return every stratum of the ranking with its exact share of the sample, the largest first."""
+    counts = count_values(material.eligible["stratum"])
     sizes = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-    drawn = counted(material.sample["stratum"])
+    drawn = count_values(material.sample["stratum"])
     exact = shares.Shares(list(sizes.values()), allocation)
     return tuple(
         Stratum(name, size, exact.of(place, len(material.sample)), drawn[name])
@@ -69,18 +69,18 @@ def stratum_table(material: Material, allocation: shares.Allocation) -> tuple[St
 
 
 def column_table(material: Material, name: str, compared: Sequence[Stratum]) -> Column:
-    """Return the values of a column side by side, the most frequent ones first, a missing one last.
+    """Return the values of a column with their clips, the most frequent first, a missing one last.
 
-    The exact share of a value is what it has of the exact shares of all strata: a stratum's share, spread evenly over
-    its eligible clips.
+    The exact share of a value is summed over all strata, each stratum's share being spread evenly over its eligible
+    clips.
     """
     each = {stratum.name: float(stratum.exact) / stratum.eligible for stratum in compared}
     together = material.eligible.group_by([name, "stratum"]).aggregate([([], "count_all")]).sort_by("stratum")
     exact: dict[str, float] = defaultdict(float)
-    for value, row in zip(named(together[name]).to_pylist(), together.to_pylist(), strict=True):
+    for value, row in zip(level_names(together[name]).to_pylist(), together.to_pylist(), strict=True):
         exact[value] += row["count_all"] * each[row["stratum"]]
     population, eligible, sample = (
-        counted(table[name]) for table in (material.population, material.eligible, material.sample)
+        count_values(table[name]) for table in (material.population, material.eligible, material.sample)
     )
     names = sorted(population | eligible, key=lambda value: (value == MISSING, -population[value], value))
     levels = [Level(value, population[value], eligible[value], sample[value], exact[value]) for value in names]
@@ -99,25 +99,25 @@ def column_table(material: Material, name: str, compared: Sequence[Stratum]) -> 
 
 def outside_vocabulary(clips: pa.Table) -> tuple[tuple[str, str, int], ...]:
     """Return column, value and count of each value of age, gender and accent that Common Voice does not document."""
-    found = []
+    outside = []
     for column, known in schema.VOCABULARY.items():
-        counts = counted(clips[column].drop_null())
+        counts = count_values(clips[column].drop_null())
         unknown = sorted(value for value in counts if value not in known)
-        found += [(column, value, counts[value]) for value in unknown]
-    return tuple(found)
+        outside += [(column, value, counts[value]) for value in unknown]
+    return tuple(outside)
 
 
-def counted(values: pa.ChunkedArray) -> Counter[str]:
-    """Return how often each value occurs, by its name; a missing one is `MISSING`."""
-    return Counter({each["values"]: each["counts"] for each in named(values).value_counts().to_pylist()})
+def count_values(values: pa.ChunkedArray) -> Counter[str]:
+    """Count each value, by its name; a missing one is `MISSING`."""
+    return Counter({each["values"]: each["counts"] for each in level_names(values).value_counts().to_pylist()})
 
 
-def named(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return values as text, `MISSING` in the place of a missing one."""
+def level_names(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return values as text, `MISSING` in place of null."""
     return values.cast(pa.string()).fill_null(MISSING)
 
 
-def rows_of(values: pa.ChunkedArray) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return which rows have each value, in the order of the values; of a missing one it says nothing."""
+def masks_by_value(values: pa.ChunkedArray) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return the rows that have each value, as boolean masks by value, in the order of the values; null has none."""
     names = sorted(values.unique().drop_null().to_pylist())
     return {name: pc.equal(values, name).fill_null(False).to_numpy() for name in names}

@@ -1,112 +1,93 @@
-"""Histograms: how many clips lie between two round edges. Pure."""
+"""Histograms: the number of clips between two round edges. Pure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.report import sentences
 from pipeline.report.material import Material
+from pipeline.report.measurements import Float64, Measurements, finite
 
 _MOST_BINS = 30
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many clips lie between two edges, of one or two groups.
+    """The number of clips between two edges, of one or two groups.
 
     Attributes
     ----------
-    edges
-        One more than there are bins, evenly spaced; a bin holds its lower edge.
-    counts
-        Of each group, one number for each bin.
     unit
         Of the edges.
-    apart
-        What no bin can hold, such as −∞ dB: how many, and what they are; empty where there is none.
+    edges
+        One more than there are bins, evenly spaced; a bin includes its lower edge.
+    counts
+        One number for each bin, by group.
+    not_shown
+        How many values of the first group are not finite, such as −∞ dB, and why; empty where all of them are.
     """
 
-    key: str
     title: str
     unit: str
     edges: tuple[float, ...]
     counts: dict[str, tuple[int, ...]]
-    apart: str = ""
-
-    def shares(self) -> dict[str, list[float]]:
-        """Return the share of each bin among the clips of its group, in percent."""
-        return {name: [100 * count / max(1, sum(counts)) for count in counts] for name, counts in self.counts.items()}
+    not_shown: str = ""
 
 
-def histograms(material: Material) -> tuple[Histogram, ...]:
-    """Return durations, levels and lengths of sentences, each in bins of a round width."""
-    waveforms = material.waveforms
-    peak, rms = (np.asarray(waveforms[column], dtype=np.float64) for column in ("peak_dbfs", "rms_dbfs"))
-    silent = int(np.isneginf(rms).sum())
-    apart = f"{silent} of digital silence (−∞ dB) not shown" if silent else ""
-    words = {"sample": sentences.words(material.sample["text"]), "eligible": sentences.words(material.eligible["text"])}
-    uncounted = int(np.isnan(words["sample"]).sum())
-    seconds = waveforms["duration_seconds"].to_numpy()
+def histograms(material: Material, measured: Measurements) -> tuple[Histogram, ...]:
+    """Return the histograms of durations, levels and lengths of sentences."""
+    decibels, widths = "dB of full scale", (0.5, 1, 2, 5, 10, 20)
+    silence, uncounted = "of digital silence (−∞ dB)", "without a sentence or in a script without spaces"
+    words = {"sample": measured.words, "eligible": sentences.words(material.eligible["text"])}
+    seconds = {"sample": measured.duration_seconds}
     return (
-        histogram("durations", "Duration", "s", {"sample": seconds}, (0.1, 0.2, 0.25, 0.5, 1, 2, 5, 10, 20, 60)),
-        histogram("peaks", "Peak level", "dB of full scale", {"sample": peak}, (0.5, 1, 2, 5, 10, 20), apart=apart),
-        histogram("levels", "RMS level", "dB of full scale", {"sample": rms}, (0.5, 1, 2, 5, 10, 20), apart=apart),
-        histogram(
-            "words",
-            "Length of a sentence",
-            "words",
-            words,
-            (1, 2, 5, 10, 20, 50, 100),
-            apart=f"{uncounted} without a sentence or in a script without spaces not shown" if uncounted else "",
-        ),
+        histogram("Duration", "s", seconds, (0.1, 0.2, 0.25, 0.5, 1, 2, 5, 10, 20, 60)),
+        histogram("Peak level", decibels, {"sample": measured.peak_dbfs}, widths, silence),
+        histogram("RMS level", decibels, {"sample": measured.rms_dbfs}, widths, silence),
+        histogram("Length of a sentence", "words", words, (1, 2, 5, 10, 20, 50, 100), uncounted),
     )
 
 
 def histogram(
-    key: str,
     title: str,
     unit: str,
-    groups: dict[str, npt.NDArray[Any]],
+    groups: dict[str, Float64],
     widths: Sequence[float],
+    why_not_finite: str = "",
     *,
-    apart: str = "",
+    together: Float64 | None = None,
 ) -> Histogram:
-    """Count the finite values of each group in bins of the first of `widths` that needs no more than 30 bins."""
-    finite = {name: values[np.isfinite(values)] for name, values in groups.items()}
-    together = np.concatenate([*finite.values(), [] if any(map(len, finite.values())) else [0.0]])
-    low, high = float(together.min()), float(together.max())
-    edges = next((made for width in widths if len(made := _edges(low, high, width)) <= _MOST_BINS + 1), None)
+    """Count the finite values of each group in bins of the first of `widths` that needs no more than 30 bins.
+
+    The bins span the values of `together`, by default those of all groups: histograms that are compared share them.
+    """
+    known = finite(np.concatenate(list(groups.values())) if together is None else together)
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+    edges = next((each for width in widths if len(each := _edges(low, high, width)) <= _MOST_BINS + 1), None)
     if edges is None:
         edges = _edges(low, high, math.ceil((high - low) / (_MOST_BINS - 1)))
     counts = {
-        name: np.bincount(np.searchsorted(edges, values, side="right") - 1, minlength=len(edges) - 1)
-        for name, values in finite.items()
+        name: np.bincount(np.searchsorted(edges, finite(values), side="right") - 1, minlength=len(edges) - 1)
+        for name, values in groups.items()
     }
+    first = next(iter(groups.values()))
+    missing = len(first) - len(finite(first))
     return Histogram(
-        key,
         title,
         unit,
         tuple(edges),
-        {name: tuple(map(int, count)) for name, count in counts.items()},
-        apart,
+        {name: tuple(each.tolist()) for name, each in counts.items()},
+        f"{missing} {why_not_finite} not shown" if missing else "",
     )
 
 
-def median_of_finite(values: npt.NDArray[np.float64]) -> float | None:
-    """Return the median of the values that are finite, to six digits; None where there are none."""
-    finite = values[np.isfinite(values)]
-    return round(float(np.median(finite)), 6) if len(finite) else None
-
-
 def _edges(low: float, high: float, width: float) -> list[float]:
-    """Return multiples of `width`, as they are read: the first is not above `low`, the last above `high`."""
+    """Return the multiples of `width` around a range, rounded: the first is at most `low`, the last above `high`."""
     first, last = math.floor(low / width), math.floor(high / width) + 1
     first -= round(first * width, 6) > low  # 0.3 / 0.1 is less than 3
     last += round(last * width, 6) <= high
-    return [round(place * width, 6) for place in range(first, last + 1)]
+    return [round(number * width, 6) for number in range(first, last + 1)]

@@ -1,6 +1,6 @@
 """The report as one HTML file that needs no network, no script and no other file. Pure.
 
-Whatever stands in a table is shown as text.
+All text of tables is escaped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MOST_OUTSIDE = 30
 
 @dataclass(frozen=True)
 class About:
-    """What was sampled from what.
+    """The snapshot and the parameters that the sample was drawn with.
 
     Attributes
     ----------
@@ -36,13 +36,13 @@ class About:
     snapshot
         Its name in ``configs/snapshots/``.
     facts
-        What recognises the snapshot, and the versions of what decoded it: name, value.
+        The snapshot's source and identity, and the versions of the decoder: name, value.
     parameters
         Path of each key of ``params.yaml``, and its value.
     encoding, sample_rate
-        Of the waveforms, in Hz.
+        Of the waveforms; in Hz.
     extends
-        The data set that the snapshot is, by the name that Hugging Face has for it.
+        Hugging Face's name of the data set, for the card.
     """
 
     title: str
@@ -56,37 +56,34 @@ class About:
     extends: str
 
 
-def render(report: Report, about: About, exhibits: Sequence[Example], furthest: Sequence[OutlierExample]) -> str:
+def render(report: Report, about: About, examples: Sequence[Example], outliers: Sequence[OutlierExample]) -> str:
     """Return the page."""
-    return (
-        environment()
-        .get_template(_TEMPLATE)
-        .render(
-            report=report,
-            numbers=report.metrics,
-            about=about,
-            exhibits=exhibits,
-            furthest=furthest,
-            ticks=ticks,
-            summary=summary,
-            heights=heights,
-            guides=guides,
-            box=(sound.OUTLINE_WIDTH, sound.OUTLINE_HEIGHT),
-            palette=[f"rgb({red} {green} {blue})" for red, green, blue in sound.palette().tolist()[::7]],
-            most_strata=_MOST_STRATA,
-            most_rejected=_MOST_REJECTED,
-            most_outside=_MOST_OUTSIDE,
-        )
+    template = environment().get_template(_TEMPLATE)
+    return template.render(
+        report=report,
+        numbers=report.metrics,
+        about=about,
+        examples=examples,
+        outliers=outliers,
+        ticks=ticks,
+        summary=summary,
+        heights=heights,
+        guides=guides,
+        box=(sound.OUTLINE_WIDTH, sound.OUTLINE_HEIGHT),
+        palette=[f"rgb({red} {green} {blue})" for red, green, blue in sound.palette().tolist()[::7]],
+        most_strata=_MOST_STRATA,
+        most_rejected=_MOST_REJECTED,
+        most_outside=_MOST_OUTSIDE,
     )
 
 
 @cache
 def environment(*more: Callable[..., Any]) -> Environment:
-    """Return what renders this package's templates, with `more` filters by their names.
+    """Return the environment of this package's templates, with `more` filters by their names.
 
-    Everything is escaped, and a name that is not there an error.
+    All values are escaped; an unknown name is an error.
     """
-    made = Environment(
+    templates = Environment(
         loader=PackageLoader("pipeline.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -94,9 +91,9 @@ def environment(*more: Callable[..., Any]) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    formats = (number, percent, megabytes, signed, decibels, data_url, axis.written)
-    made.filters.update({each.__name__: each for each in (*formats, *more)})
-    return made
+    formats = (number, percent, megabytes, signed, decibels, data_url, axis.format_mark)
+    templates.filters.update({each.__name__: each for each in (*formats, *more)})
+    return templates
 
 
 def number(value: float) -> str:
@@ -105,7 +102,7 @@ def number(value: float) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """Return a share as 12.3%; of nothing, a dash."""
+    """Return a share as 12.3%, or a dash where the whole is 0."""
     return f"{100 * part / whole:.1f}%" if whole else "–"
 
 
@@ -128,26 +125,28 @@ def decibels(value: float | None) -> str:
 
 
 def data_url(data: bytes, kind: str) -> str:
-    """Return bytes as a URL that needs nothing else."""
+    """Return bytes as a URL that contains them."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def ticks(histogram: Histogram) -> list[tuple[float, str]]:
-    """Return up to six marks below a histogram: how far from the left, in percent, and the edge there."""
+    """Return up to six marks below a histogram: the distance from the left, in percent, and the edge there."""
     bins = len(histogram.edges) - 1
     step = math.ceil(bins / 5)
-    return [(round(100 * place / bins, 3), axis.written(histogram.edges[place])) for place in range(0, bins + 1, step)]
+    return [
+        (round(100 * place / bins, 3), axis.format_mark(histogram.edges[place])) for place in range(0, bins + 1, step)
+    ]
 
 
 def heights(counts: Sequence[int], histogram: Histogram) -> list[float]:
-    """Return the height of each bar, in percent of the highest of all groups, as shares of its group."""
+    """Return the height of each bar, the share of its group, in percent of the highest bar of all groups."""
     return [round(100 * count / max(1, sum(counts)) / _highest(histogram), 2) for count in counts]
 
 
 def guides(histogram: Histogram) -> list[tuple[float, str]]:
-    """Return up to five lines behind the bars: how far up, in percent, and the share of clips there."""
+    """Return up to five lines behind the bars: the height, in percent, and the share of clips there."""
     highest = 100 * _highest(histogram)
-    return [(round(100 * share / highest, 2), f"{axis.written(share)}%") for share in axis.marks(0, highest, 5)]
+    return [(round(100 * share / highest, 2), f"{axis.format_mark(share)}%") for share in axis.marks(0, highest, 5)]
 
 
 def _highest(histogram: Histogram) -> float:
@@ -155,32 +154,32 @@ def _highest(histogram: Histogram) -> float:
 
 
 def summary(histogram: Histogram) -> str:
-    """Return what a histogram shows, in words, for those who do not see it."""
-    said = []
+    """Return a description of a histogram in words, for screen readers."""
+    sentences = []
     for name, counts in histogram.counts.items():
         total = sum(counts)
         if not total:
-            said.append(f"{name}: nothing to show")
+            sentences.append(f"{name}: nothing to show")
             continue
         filled = [place for place, count in enumerate(counts) if count]
         top = counts.index(max(counts))
-        low, high = (axis.written(histogram.edges[place]) for place in (filled[0], filled[-1] + 1))
-        most = " to ".join(axis.written(edge) for edge in histogram.edges[top : top + 2])
-        said.append(
+        low, high = (axis.format_mark(histogram.edges[place]) for place in (filled[0], filled[-1] + 1))
+        most = " to ".join(axis.format_mark(edge) for edge in histogram.edges[top : top + 2])
+        sentences.append(
             f"{name}: {total} clips from {low} to {high} {histogram.unit}, most of them ({counts[top]}) from {most}"
         )
-    return f"Histogram. {histogram.title}. {'; '.join(said)}. All numbers are in the table below it."
+    return f"Histogram. {histogram.title}. {'; '.join(sentences)}. All numbers are in the table below it."
 
 
 def flattened(parameters: dict[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:
-    """Return nested parameters as paths and values, without those that are not set."""
+    """Return nested parameters as paths and values, without those that are null."""
     rows: list[tuple[str, str]] = []
     for key, value in parameters.items():
         if isinstance(value, dict) and value:
             rows += flattened(value, f"{prefix}{key}.")
         elif isinstance(value, dict | list | tuple):
-            written = ["null" if each is None else str(each) for each in value]
-            rows.append((f"{prefix}{key}", ", ".join(written) or "none"))
+            texts = ["null" if each is None else str(each) for each in value]
+            rows.append((f"{prefix}{key}", ", ".join(texts) or "none"))
         elif value is not None:
             rows.append((f"{prefix}{key}", str(value)))
     return tuple(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,9 @@ from pipeline.core import schema
 from pipeline.core.schema import Reason
 from pipeline.report import comparison, sentences, voices
 from pipeline.report.comparison import Column, Stratum
-from pipeline.report.histograms import Histogram, histograms, median_of_finite
+from pipeline.report.histograms import Histogram, histograms
 from pipeline.report.material import SHIPPED_SPLITS, Material
+from pipeline.report.measurements import Float64, Measurements, finite, measurements, median, rounded
 from pipeline.report.sentences import Leak
 from pipeline.report.voices import Voices
 from pipeline.sampling import shares
@@ -30,11 +31,12 @@ class Rejections:
 
 @dataclass(frozen=True)
 class Report:
-    """All that the page shows beside single clips."""
+    """All that the report shows besides single clips."""
 
     metrics: dict[str, Any]
     columns: tuple[Column, ...]
     strata: tuple[Stratum, ...]
+    measurements: Measurements
     histograms: tuple[Histogram, ...]
     voices: Voices
     shipped_leaks: tuple[Leak, ...]
@@ -56,16 +58,21 @@ def summarise(material: Material, strata: Sequence[str], allocation: shares.Allo
         As the ranking was made (`pipeline.sampling.ranking.rank`).
     """
     compared = comparison.stratum_table(material, allocation)
+    measured = measurements(material)
+    genders = comparison.level_names(material.sample["gender"]).to_numpy()
     ours = sentences.by_split(material.eligible["text"], material.eligible["split"])
     shipped = sentences.by_split(material.shipped["text"], material.shipped["table"])
     outside = comparison.outside_vocabulary(material.population)
-    seconds = material.waveforms["duration_seconds"].to_numpy()
-    splits = {name: seconds[rows] for name, rows in comparison.rows_of(material.waveforms["split"]).items()}
+    seconds = measured.duration_seconds
+    splits = {name: seconds[rows] for name, rows in comparison.masks_by_value(material.waveforms["split"]).items()}
+    rejected: dict[str, list[tuple[str, str]]] = {reason.value: [] for reason in Reason}
+    for row in material.rejected.to_pylist():
+        rejected[row["reason"]].append((row["clip_id"], row["detail"]))
     metrics = {
-        **_counts(material, compared),
-        **_audio(material),
-        **voices.metrics(material),
-        **_sentences(material),
+        **_counts(material, compared, rejected),
+        **_sound(material, measured),
+        **voices.metrics(measured, genders),
+        **_sentences(material, measured.words),
         "outside_vocabulary": sum(count for _, _, count in outside),
         "leak_shipped_sentences": sentences.repeated(shipped),
         "leak_ours_sentences": sentences.repeated(ours),
@@ -79,14 +86,15 @@ def summarise(material: Material, strata: Sequence[str], allocation: shares.Allo
         metrics=metrics,
         columns=tuple(comparison.column_table(material, name, compared) for name in strata or tuple(schema.VOCABULARY)),
         strata=compared,
-        histograms=histograms(material),
-        voices=voices.summarise(material),
+        measurements=measured,
+        histograms=histograms(material, measured),
+        voices=voices.summarise(measured, genders),
         shipped_leaks=sentences.leaks(shipped, SHIPPED_SPLITS),
         our_leaks=sentences.leaks(ours),
         splits=tuple((name, len(each), float(each.sum()) / 3600) for name, each in splits.items()),
-        rejections=_rejections(material),
+        rejections=tuple(Rejections(reason, tuple(clips)) for reason, clips in rejected.items() if clips),
         disk_usage=(
-            ("Waveforms as they lie on disk", material.bytes_waveforms),
+            ("Waveforms as stored", material.bytes_waveforms),
             ("The same samples as float32", metrics["bytes_float32"]),
             ("The MP3s they were decoded from", material.bytes_mp3),
         ),
@@ -94,14 +102,14 @@ def summarise(material: Material, strata: Sequence[str], allocation: shares.Allo
     )
 
 
-def _counts(material: Material, compared: Sequence[Stratum]) -> dict[str, Any]:
+def _counts(
+    material: Material, compared: Sequence[Stratum], rejected: Mapping[str, Sequence[object]]
+) -> dict[str, Any]:
     """Count clips and strata.
 
     ``largest_deviation_clips`` is the largest difference, over all strata, between the number of clips in the sample
     and the exact share; the first clips of the ranking stay below 1, and each rejected one moves it by at most 1.
     """
-    reasons = comparison.counted(material.rejected["reason"])
-    deviation = max((abs(stratum.deviation) for stratum in compared), default=0)
     return {
         "population": len(material.population),
         "eligible": len(material.eligible),
@@ -109,48 +117,39 @@ def _counts(material: Material, compared: Sequence[Stratum]) -> dict[str, Any]:
         "examined": len(material.sample) + len(material.rejected),
         "accepted": len(material.sample),
         "rejected": len(material.rejected),
-        **{f"rejected_{reason.value}": reasons[reason.value] for reason in Reason},
-        "largest_deviation_clips": round(float(deviation), 6),
+        **{f"rejected_{reason}": len(clips) for reason, clips in rejected.items()},
+        "largest_deviation_clips": round(float(max((abs(each.deviation) for each in compared), default=0)), 6),
         "strata_without_clips": sum(not stratum.sample for stratum in compared),
     }
 
 
-def _audio(material: Material) -> dict[str, Any]:
-    """Measure durations (s), levels (dB of full scale; null where there is none) and clipping."""
-    seconds = material.waveforms["duration_seconds"].to_numpy()
+def _sound(material: Material, measured: Measurements) -> dict[str, Any]:
+    """Summarise durations (s), levels (dB of full scale; null where all is silence) and clipping."""
+    seconds = measured.duration_seconds
     clipped = material.waveforms["clipped_samples"].to_numpy()
-    rms, peak = (np.asarray(material.waveforms[column], dtype=np.float64) for column in ("rms_dbfs", "peak_dbfs"))
     return {
         "hours": round(float(np.sum(seconds)) / 3600, 6),
         "seconds_min": round(float(seconds.min()), 6),
-        "seconds_median": round(float(np.median(seconds)), 6),
+        "seconds_median": rounded(median(seconds)),
         "seconds_mean": round(float(seconds.mean()), 6),
         "seconds_max": round(float(seconds.max()), 6),
-        "peak_dbfs_median": median_of_finite(peak),
-        "rms_dbfs_median": median_of_finite(rms),
-        "silent_clips": int(np.isneginf(peak).sum()),
+        "peak_dbfs_median": rounded(median(measured.peak_dbfs)),
+        "rms_dbfs_median": rounded(median(measured.rms_dbfs)),
+        "silent_clips": int(np.isneginf(measured.peak_dbfs).sum()),
         "clipped_clips": int(np.count_nonzero(clipped)),
         "clipped_samples": int(clipped.sum()),
     }
 
 
-def _sentences(material: Material) -> dict[str, Any]:
-    words = sentences.words(material.sample["text"])
-    counted = words[np.isfinite(words)]
+def _sentences(material: Material, words: Float64) -> dict[str, Any]:
+    """Count words and different sentences; the numbers of words are null where no sentence has a count."""
+    counts = finite(words)
     occurrences = sentences.occurrences(material.population["text"])
     return {
-        "words_min": int(counted.min()) if len(counted) else None,
-        "words_mean": round(float(counted.mean()), 6) if len(counted) else None,
-        "words_max": int(counted.max()) if len(counted) else None,
+        "words_min": int(counts.min()) if len(counts) else None,
+        "words_mean": round(float(counts.mean()), 6) if len(counts) else None,
+        "words_max": int(counts.max()) if len(counts) else None,
         "population_sentences": len(occurrences),
         "sample_sentences": len(sentences.occurrences(material.sample["text"])),
         "most_repeated": int(max(occurrences, default=0)),
     }
-
-
-def _rejections(material: Material) -> tuple[Rejections, ...]:
-    """Return the rejected clips by reason, in the order in which `Reason` lists them."""
-    clips: dict[str, list[tuple[str, str]]] = {reason.value: [] for reason in Reason}
-    for row in material.rejected.to_pylist():
-        clips[row["reason"]].append((row["clip_id"], row["detail"]))
-    return tuple(Rejections(reason, tuple(each)) for reason, each in clips.items() if each)

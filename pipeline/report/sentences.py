@@ -1,6 +1,6 @@
-"""What is spoken: words of a sentence, different sentences, and sentences that are in two splits. Pure.
+"""Sentences: their words, how often each occurs, and those that two splits share. Pure.
 
-Two texts are one sentence where `pipeline.sampling.sentences.normalise` says so; a missing text is none.
+Two texts are one sentence where `pipeline.sampling.sentences.normalise` makes them equal; a missing text is none.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.core.words import word_count
-from pipeline.report.comparison import rows_of
+from pipeline.report.comparison import masks_by_value
 from pipeline.sampling.sentences import normalise
 
 Integers = npt.NDArray[np.int64]
@@ -23,7 +23,7 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Leak:
-    """Sentences of two splits, and how many of them are in both."""
+    """The number of sentences of two splits, and of those in both."""
 
     first: str
     second: str
@@ -33,7 +33,7 @@ class Leak:
 
 
 def numbered(texts: pa.ChunkedArray) -> Integers:
-    """Return a number for each text, counted from 0: the same where two texts are one sentence, −1 where it is missing.
+    """Return a number for each text, from 0: the same where two texts are one sentence, −1 where a text is missing.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def numbered(texts: pa.ChunkedArray) -> Integers:
 
 
 def occurrences(texts: pa.ChunkedArray) -> Integers:
-    """Return how often each different sentence occurs: int64 of shape (sentences,)."""
+    """Return the number of occurrences of each sentence: int64 of shape (sentences,)."""
     numbers = numbered(texts)
     return np.bincount(numbers[numbers >= 0])
 
@@ -60,11 +60,11 @@ def words(texts: pa.ChunkedArray) -> npt.NDArray[np.float64]:
 def by_split(texts: pa.ChunkedArray, splits: pa.ChunkedArray) -> dict[str, Integers]:
     """Return the different sentences of each split, as sorted numbers that agree between splits."""
     numbers = numbered(texts)
-    return {name: np.unique(numbers[rows & (numbers >= 0)]) for name, rows in rows_of(splits).items()}
+    return {name: np.unique(numbers[rows & (numbers >= 0)]) for name, rows in masks_by_value(splits).items()}
 
 
 def leaks(sentences: Mapping[str, Integers], order: Sequence[str] = ()) -> tuple[Leak, ...]:
-    """Return, of every two splits of `by_split`, how many sentences are in both; `order` names splits to compare."""
+    """Return the sentences that every two splits of `by_split` share; `order` names the splits to compare."""
     names = [name for name in order if name in sentences] or sorted(sentences)
     return tuple(
         Leak(

@@ -29,14 +29,15 @@ def run() -> str:
     waveforms = open_waveforms()
     drawn = material.load(waveforms, params.stratify.tables, params.stratify.strata, receipt.format, receipt.verify)
     report = numbers.summarise(drawn, params.stratify.strata, params.stratify.allocation)
-    places = examples.choose(drawn.sample)
-    furthest = examples.gather_furthest(drawn, report.voices.outliers)
+    places = examples.choose_examples(drawn.sample)
+    outliers = examples.read_outliers(drawn, report.voices.outliers)
     del drawn
     pa.default_memory_pool().release_unused()  # the tables have been counted: a third of what is in memory
     about = _about(params, waveforms, receipt)
-    for name, svg in plots.overview(report).items():
-        atomic.write_text(schema.PLOTS[name], svg)
-    atomic.write_text(schema.REPORT, html.render(report, about, examples.gather(waveforms, places), furthest))
+    for name, table in plots.tables(report).items():
+        atomic.write_text(schema.PLOTS[name], table)
+    page = html.render(report, about, examples.read_examples(waveforms, places), outliers)
+    atomic.write_text(schema.REPORT, page)
     atomic.write_text(schema.CARD, card.render(report, about))
     atomic.write_text(schema.METRICS, json.dumps(report.metrics, indent=2, allow_nan=False) + "\n")
     metrics = report.metrics

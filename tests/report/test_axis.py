@@ -35,4 +35,4 @@ def test_an_axis_without_length_has_one_mark() -> None:
 
 @pytest.mark.parametrize(("value", "text"), [(-2.5, "−2.5"), (0, "0"), (0.1, "0.1"), (16000, "16000")])
 def test_numbers_are_written_short_with_a_wide_minus(value: float, text: str) -> None:
-    assert axis.written(value) == text
+    assert axis.format_mark(value) == text

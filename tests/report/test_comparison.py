@@ -58,7 +58,7 @@ def test_a_missing_value_is_a_level_of_its_own() -> None:
 
 
 def test_whole_numbers_are_named_as_such_beside_a_missing_one() -> None:
-    assert comparison.counted(pa.chunked_array([[3, None], [3, 12]])) == {"3": 2, "12": 1, comparison.MISSING: 1}
+    assert comparison.count_values(pa.chunked_array([[3, None], [3, 12]])) == {"3": 2, "12": 1, comparison.MISSING: 1}
 
 
 def test_values_outside_of_the_vocabulary_are_named_with_their_counts() -> None:

@@ -13,7 +13,7 @@ from pipeline.audio.mel import MELS
 from pipeline.report import html, numbers
 from pipeline.report.material import Material
 from tests.support.browser import Page, chromium, find_chromium
-from tests.support.materials import ABOUT, ODD, SCRIPT, exhibit, furthest, odd_material
+from tests.support.materials import ABOUT, ODD, SCRIPT, example, odd_material, outlier_example
 from tests.support.project import Project
 
 CHROMIUM = find_chromium()
@@ -25,8 +25,8 @@ STRATA = ("gender", "age")
 
 def rendered(made: Material, strata: tuple[str, ...] = STRATA) -> str:
     report = numbers.summarise(made, strata, "proportional")
-    exhibits = [exhibit(f"say {SCRIPT}"), exhibit(None, None, silent=True)]
-    return html.render(report, ABOUT, exhibits, [furthest(f"say {SCRIPT}"), furthest(None, None)])
+    examples = [example(f"say {SCRIPT}"), example(None, None, silent=True)]
+    return html.render(report, ABOUT, examples, [outlier_example(f"say {SCRIPT}"), outlier_example(None, None)])
 
 
 @pytest.mark.more

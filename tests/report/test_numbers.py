@@ -101,9 +101,9 @@ def test_silence_is_counted_and_left_out_of_the_levels() -> None:
     report = numbers.summarise(odd_material("digital silence"), (), "proportional")
     assert report.metrics["silent_clips"] == report.metrics["accepted"] == 30
     assert report.metrics["peak_dbfs_median"] is None
-    (levels,) = [each for each in report.histograms if each.key == "levels"]
+    (levels,) = [each for each in report.histograms if each.title == "RMS level"]
     assert sum(levels.counts["sample"]) == 0
-    assert levels.apart.startswith("30 ")
+    assert levels.not_shown.startswith("30 ")
 
 
 def test_rejected_clips_are_listed_by_reason_and_none_is_lost() -> None:

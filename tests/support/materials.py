@@ -115,14 +115,14 @@ def _features(sample: pd.DataFrame, silent: bool) -> pd.DataFrame:
     return pd.DataFrame({name: values.astype(np.float32) for name, values in columns.items()})
 
 
-def furthest(text: str | None, mp3: bytes | None = b"ID3") -> OutlierExample:
-    """Return a clip that is furthest out, whose sentence is as given."""
+def outlier_example(text: str | None, mp3: bytes | None = b"ID3") -> OutlierExample:
+    """Return an outlier with the sentence `text`."""
     outlier = Outlier("Lowest pitch", f"70 Hz; the median of {SCRIPT} is 100 Hz", 0)
     return OutlierExample(outlier, f"valid-train/{SCRIPT}", text, None, None, 0.5, mp3)
 
 
-def exhibit(text: str | None, mp3: bytes | None = b"ID3", *, silent: bool = False) -> Example:
-    """Return a clip to look at whose id and sentence are as given."""
+def example(text: str | None, mp3: bytes | None = b"ID3", *, silent: bool = False) -> Example:
+    """Return a clip to look at, with the sentence `text`."""
     samples = np.zeros(8000, dtype=np.float32)
     if not silent:
         samples[:] = np.sin(np.arange(8000) / 10) / 2
