@@ -168,9 +168,10 @@ def settings() -> Finding:
 def executor(runtime: Callable[[], Runtime]) -> Finding:
     """Look at the workers that `executor` of configs/runtime.yaml asks for."""
     from pipeline.engines import engine_for  # noqa: PLC0415
+    from pipeline.waveforms.worker_facts import worker_facts  # noqa: PLC0415
 
     try:
-        found = engine_for(runtime()).examined()
+        found = engine_for(runtime(), worker_facts).check()
     except PipelineError as error:
         return Finding("failure", "executor", str(error).replace("\n", "\n         "))
     return Finding("ok", "executor", found)

@@ -23,6 +23,7 @@ from pipeline.views.normalisation import word_error_rate
 from pipeline.views.transcripts.engines import ENGINES, SAMPLE_RATE, Model, find_model
 from pipeline.views.transcripts.recipe import recipe_for
 from pipeline.waveforms.reader import Waveforms, open_waveforms
+from pipeline.waveforms.worker_facts import worker_facts
 
 _WORST = 10
 _TRIED = 3  # clips that are recognised to say how long all of them will take
@@ -70,7 +71,7 @@ def transcribe(engine: str, model: str | None = None) -> str:
     recipe.versions()
     runtime = load_runtime()
     _say_how_long(clips, found, min(runtime.processes, len(shard_paths(schema.WAVEFORMS))))
-    made = derive(recipe, schema.WAVEFORMS, schema.TRANSCRIPTS, engine_for(runtime))
+    made = derive(recipe, schema.WAVEFORMS, schema.TRANSCRIPTS, engine_for(runtime, worker_facts))
     table = read_transcripts(schema.TRANSCRIPTS)
     return "\n".join([f"{made.rows} clips, {made.computed} recognised now", *summary(clips.metadata(), table)])
 

@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     from pipeline.engines.custom import CustomExecutor
     from pipeline.engines.dask import DaskCluster
     from pipeline.engines.local import LocalProcesses
+    from pipeline.engines.remote_workers import Facts
 
 
-def engine_for(runtime: Runtime) -> LocalProcesses | DaskCluster | CustomExecutor:
-    """Return the engine that configs/runtime.yaml asks for. Each is imported by those who use it."""
-    # ruff: noqa: PLC0415
+def engine_for(runtime: Runtime, facts: Facts) -> LocalProcesses | DaskCluster | CustomExecutor:
+    """Return the engine that configs/runtime.yaml asks for; remote workers have to agree on `facts`."""
+    # ruff: noqa: PLC0415  each is imported where it is used
     if runtime.executor == "local":
         from pipeline.engines.local import LocalProcesses
 
@@ -22,7 +23,7 @@ def engine_for(runtime: Runtime) -> LocalProcesses | DaskCluster | CustomExecuto
         from pipeline.engines.dask import DaskCluster
 
         address = runtime.executor.removeprefix("dask://")
-        return DaskCluster(address, runtime.connect_timeout_seconds, runtime.read_timeout_seconds)
+        return DaskCluster(address, runtime.connect_timeout_seconds, runtime.read_timeout_seconds, facts)
     from pipeline.engines.custom import CustomExecutor
 
-    return CustomExecutor(runtime.executor, 2 * runtime.processes)
+    return CustomExecutor(runtime.executor, 2 * runtime.processes, facts)

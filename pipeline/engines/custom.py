@@ -10,68 +10,62 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.core.errors import WorkerError
-from pipeline.engines.remote_workers import KEPT, Tasks, lease
+from pipeline.engines.remote_workers import NEXT_RUN, CheckedExecutor, Facts, run_marker
 
 
 @dataclass(frozen=True)
 class CustomExecutor:
     """What ``FUNCTION()`` of ``MODULE`` returns, and how many tasks it has in flight.
 
-    Its workers need the same folder under the same path, the same code and the same libraries; each task looks for
-    that before it begins.
+    Its workers need the same folder under the same path, the same code and the same libraries; each task checks that
+    before it begins.
     """
 
     name: str
     in_flight: int
+    facts: Facts
 
     @contextmanager
     def start(self, function: Callable[..., Any], tasks: int) -> Iterator[tuple[Executor, int]]:  # noqa: ARG002
         """Get the executor, and shut it down with the block: what is queued is cancelled when that fails."""
-        with lease() as terms:
+        with run_marker(self.facts) as requirements:
             executor = self._executor()
             try:
-                yield Tasks(executor, terms, _explain), self.in_flight
+                yield CheckedExecutor(executor.submit, requirements, _explain), self.in_flight
             except BaseException:
                 executor.shutdown(wait=False, cancel_futures=True)
                 raise
             executor.shutdown()
 
-    def examined(self) -> str:
-        """Get the executor, let it do one task, and say what it is."""
-        with self.start(_nothing, 1) as (executor, _):
-            executor.submit(_nothing).result()
+    def check(self) -> str:
+        """Have the executor do one task; return a sentence about it."""
+        with self.start(dict, 1) as (executor, _):
+            executor.submit(dict).result()
         return f"{self.name} did a task"
 
     def _executor(self) -> Executor:
+        setting = f"executor {self.name} (configs/runtime.yaml or PIPELINE_EXECUTOR)"
         module, _, function = self.name.partition(":")
         try:
             make = getattr(importlib.import_module(module), function)
         except ImportError as error:
-            raise WorkerError(f"{self._said} cannot be imported: {error}. Is it on PYTHONPATH?") from None
+            raise WorkerError(f"{setting} cannot be imported: {error}. Is it on PYTHONPATH?") from None
         except AttributeError:
-            raise WorkerError(f"{self._said} is not there: the module {module} has no {function}") from None
+            raise WorkerError(f"{setting} does not exist: the module {module} has no {function}") from None
         try:
             executor = make()
         except Exception as error:
-            raise WorkerError(f"{self._said} failed: {type(error).__name__}: {error}") from error
+            raise WorkerError(f"{setting} failed: {type(error).__name__}: {error}") from error
         if not isinstance(executor, Executor):
             raise WorkerError(
-                f"{self._said} should return a concurrent.futures.Executor; it returned {type(executor).__name__}"
+                f"{setting} should return a concurrent.futures.Executor; it returned {type(executor).__name__}"
             )
         return executor
-
-    @property
-    def _said(self) -> str:
-        return f"executor {self.name} (configs/runtime.yaml or PIPELINE_EXECUTOR)"
-
-
-def _nothing() -> None:
-    """Do nothing, elsewhere."""
 
 
 def _explain(error: BaseException | None, shards: str) -> BaseException:
     if error is None:
-        return WorkerError(f"the executor cancelled {shards}.\n{KEPT}")
+        return WorkerError(f"the executor cancelled {shards}.\n{NEXT_RUN}")
     if isinstance(error, ImportError):
-        return WorkerError(f"a worker cannot import what it needs for {shards} ({error}).\n{KEPT}")
+        return WorkerError(f"a worker cannot import what it needs for {shards} ({error}).\n{NEXT_RUN}")
     return error

@@ -1,12 +1,11 @@
-"""What a worker on another machine must have in common with the run that it works for, and how its tasks are sent.
+"""What a remote worker must share with the run, and how tasks are sent to it.
 
-A run holds a lease: a hidden file in the project's ``data/``, there as long as the run is. A worker that does not see
-it does not share the folder; one that no longer sees it works for a run that has ended, and publishes nothing.
+A run has a marker: a hidden file in the project's ``data/``, there as long as the run is. A worker that does not see it
+does not share the folder; one that no longer sees it works for a run that has ended, and publishes nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import socket
@@ -23,109 +22,102 @@ from typing import Any
 from pipeline.core import atomic, schema
 from pipeline.core.errors import WorkerError
 
-PACKAGE = Path(__file__).resolve().parents[1]
+NEXT_RUN = "Shards that are done are kept; run it again to go on."
 _NAMED = 8  # shards in a message
-KEPT = "Shards that are done are kept; run it again to go on."
+
+Facts = Callable[[], dict[str, str]]
+"""A function of a module, so that it can be sent: what decides about bytes in the process that calls it."""
 
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a run asks of its workers: to see the file `lease`, an absolute path, and to have the same `facts`."""
+    """What a run asks of its workers.
 
-    lease: Path
-    facts: tuple[tuple[str, str], ...]
-
-
-@cache
-def mismatch(terms: Requirements) -> str:
-    """Return what does not fit on this machine and in this process, in words; nothing where all does."""
-    if not terms.lease.exists():
-        return f"{terms.lease.parent} is not the folder of this run there; it has to be shared, under the same path"
-    there = facts()
-    different = [f"{name} is {there.get(name)}, not {value}" for name, value in terms.facts if there.get(name) != value]
-    if different:
-        return ", ".join(different)
-    mine, moved = (terms.lease.with_name(f".{uuid.uuid4().hex}{atomic.SUFFIX}") for _ in range(2))
-    try:
-        mine.touch()
-        mine.replace(moved)
-        moved.unlink()
-    except OSError as error:
-        return f"{terms.lease.parent} cannot be written to ({error.strerror or error})"
-    return ""
-
-
-@cache
-def facts() -> dict[str, str]:
-    """Return what decides about bytes in this process, from its first call on: code, libraries, kind of machine.
-
-    The code is that which this process began with: a worker that was started before an edit keeps the old code.
+    Attributes
+    ----------
+    marker
+        A file that they see, under this absolute path.
+    facts
+        What `examine` returns in the process of the run, and has to return in theirs.
     """
-    import pyarrow as pa  # noqa: PLC0415  who runs locally asks for none of this
 
-    from pipeline.audio import decode  # noqa: PLC0415
-    from pipeline.shards.recipe import machine  # noqa: PLC0415
-
-    digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        digest.update(f"{path.relative_to(PACKAGE).as_posix()}\n".encode() + path.read_bytes())
-    versions = {**decode.decoder_versions(), "pyarrow": pa.__version__, "machine": machine()}
-    return {"pipeline": schema.VERSION, "code": digest.hexdigest()[:12], **versions}
+    marker: Path
+    facts: tuple[tuple[str, str], ...]
+    examine: Facts
 
 
 @contextmanager
-def lease() -> Iterator[Requirements]:
-    """Hold a lease on this project's folder as long as the block runs. One that a killed run left is removed."""
+def run_marker(examine: Facts) -> Iterator[Requirements]:
+    """Mark the project's folder for the time of the block; remove the markers of runs that were killed."""
     folder = schema.DATA.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    prefix = f".lease-{socket.gethostname()}-"
+    prefix = f".run-{socket.gethostname()}-"
     for leftover in folder.glob(f"{prefix}*{atomic.SUFFIX}"):
-        if not _is_alive(leftover.name.removeprefix(prefix).partition("-")[0]):
+        try:
+            os.kill(int(leftover.name.removeprefix(prefix).partition("-")[0]), 0)
+        except (ProcessLookupError, ValueError):
             leftover.unlink(missing_ok=True)
-    path = folder / f"{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}{atomic.SUFFIX}"
-    path.touch()
+        except PermissionError:
+            pass  # it runs as another user
+    marker = folder / f"{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}{atomic.SUFFIX}"
+    marker.touch()
     try:
-        yield Requirements(path, tuple(facts().items()))
+        yield Requirements(marker, tuple(examine().items()), examine)
     finally:
-        path.unlink(missing_ok=True)
+        marker.unlink(missing_ok=True)
 
 
-def _is_alive(pid: str) -> bool:
+@cache
+def mismatch(requirements: Requirements) -> str:
+    """Return how this machine and process differ from what the run requires; an empty string where they do not."""
+    folder = requirements.marker.parent
+    if not requirements.marker.exists():
+        return f"{folder} is not the folder of this run there; it has to be shared, under the same path"
+    mine = requirements.examine()
+    different = [
+        f"{name} is {mine.get(name)}, not {value}" for name, value in requirements.facts if mine.get(name) != value
+    ]
+    if different:
+        return ", ".join(different)
+    temporary, moved = (folder / f".{uuid.uuid4().hex}{atomic.SUFFIX}" for _ in range(2))
     try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True
+        temporary.touch()
+        temporary.replace(moved)
+        moved.unlink()
+    except OSError as error:
+        return f"{folder} cannot be written to ({error.strerror or error})"
+    return ""
 
 
-def call(terms: Requirements, task: Callable[[], Any]) -> Any:
-    """Do a task on a worker, if that fits; it may have joined after the others were looked at."""
-    if problem := mismatch(terms):
+def call(requirements: Requirements, task: Callable[[], Any]) -> Any:
+    """Do a task on a worker, if it meets the requirements: it may have joined after the others were checked."""
+    if problem := mismatch(requirements):
         raise WorkerError(f"the worker {os.getpid()} on {platform.node()} does not fit this run: {problem}")
-    with atomic.publish_only_while(terms.lease):
+    with atomic.publish_only_while(requirements.marker):
         return task()
 
 
-class Tasks(Executor):
-    """Sends calls to another executor: their paths absolute, their errors explained, all of them with an end.
+class CheckedExecutor(Executor):
+    """Sends calls to remote workers: with absolute paths, errors explained, and an end to each.
 
     Parameters
     ----------
-    executor
-        Where they run.
-    terms
-        What a worker is asked for.
+    send
+        ``Executor.submit`` of the executor that has the workers.
+    requirements
+        What a worker checks before its first task.
     explain
-        Takes an error (None for a call that was cancelled) and the names of the shards that were being made, since a
-        dead worker may have had several; returns the error to raise.
+        Takes an error (None for a call that was cancelled) and the names of the shards in progress, since a dead worker
+        may have had several; returns the error to raise.
     """
 
     def __init__(
-        self, executor: Executor, terms: Requirements, explain: Callable[[BaseException | None, str], BaseException]
+        self,
+        send: Callable[..., Future[Any]],
+        requirements: Requirements,
+        explain: Callable[[BaseException | None, str], BaseException],
     ) -> None:
-        self._executor, self._terms, self._explain = executor, terms, explain
+        self._send, self._requirements, self._explain = send, requirements, explain
         self._waiting: dict[Future[Any], str] = {}
         self._lock = threading.Lock()
 
@@ -137,22 +129,18 @@ class Tasks(Executor):
         with self._lock:
             self._waiting[future] = shard
         try:
-            sent = self._executor.submit(call, self._terms, partial(function, *absolute, **options))
+            sent = self._send(call, self._requirements, partial(function, *absolute, **options))
         except Exception as error:  # noqa: BLE001  it is raised by whoever asks for the result
-            self._end(future, error=self._explain(error, self._being_made()))
+            self._end([future], error=self._explain(error, self._in_progress()))
         else:
             sent.add_done_callback(partial(self._received, future))
         return future
 
     def fail(self, why: str) -> None:
-        """End all calls that are waited for with an error."""
-        self._end_all(WorkerError(f"{why} while it made {self._being_made()}.\n{KEPT}"))
+        """End all calls in flight with an error."""
+        self._end(list(self._waiting), error=WorkerError(f"{why} while it made {self._in_progress()}.\n{NEXT_RUN}"))
 
-    def _end_all(self, error: BaseException) -> None:
-        for future in list(self._waiting):
-            self._end(future, error=error)
-
-    def _being_made(self) -> str:
+    def _in_progress(self) -> str:
         with self._lock:
             shards = sorted(self._waiting.values())
         more = f" or {len(shards) - _NAMED} more" if len(shards) > _NAMED else ""
@@ -161,19 +149,18 @@ class Tasks(Executor):
     def _received(self, future: Future[Any], sent: Future[Any]) -> None:
         error = None if sent.cancelled() else sent.exception()
         if not sent.cancelled() and error is None:
-            self._end(future, result=sent.result())
+            self._end([future], result=sent.result())
             return
-        explained = self._explain(error, self._being_made())
-        if isinstance(explained, WorkerError):  # of no shard in particular: whichever is asked first says the same
-            self._end_all(explained)
-        else:
-            self._end(future, error=explained)
+        explained = self._explain(error, self._in_progress())
+        # A WorkerError is of no shard in particular: whichever future is asked first raises the same.
+        self._end(list(self._waiting) if isinstance(explained, WorkerError) else [future], error=explained)
 
-    def _end(self, future: Future[Any], *, result: Any = None, error: BaseException | None = None) -> None:
-        with self._lock:
-            if self._waiting.pop(future, None) is None:
-                return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
+    def _end(self, futures: list[Future[Any]], *, result: Any = None, error: BaseException | None = None) -> None:
+        for future in futures:
+            with self._lock:
+                if self._waiting.pop(future, None) is None:
+                    continue
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)

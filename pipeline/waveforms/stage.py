@@ -11,6 +11,7 @@ from pipeline.shards.derive import derive
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.sealed import Seal, Shard
 from pipeline.waveforms.shard import WaveformRecipe
+from pipeline.waveforms.worker_facts import worker_facts
 
 
 def run() -> str:
@@ -23,5 +24,5 @@ def run() -> str:
             "get them with: dvc repro subsample"
         )
     recipe = WaveformRecipe(params.waveforms.sample_rate, params.waveforms.encoding)
-    derived = derive(recipe, schema.CLIPS, schema.WAVEFORMS, engine_for(load_runtime()))
+    derived = derive(recipe, schema.CLIPS, schema.WAVEFORMS, engine_for(load_runtime(), worker_facts))
     return f"{amount(derived.rows, 'waveform')} in {amount(derived.shards, 'shard')}; {derived.computed} decoded now"

@@ -1,4 +1,4 @@
-"""An executor of the user's own makes the same bytes; what is no executor is one message."""
+"""An executor of the user's own makes the same bytes; anything else is one message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.core.errors import ParameterError, WorkerError
 from pipeline.core.params import Runtime, load_runtime
-from pipeline.engines import engine_for, remote_workers
+from pipeline.engines import engine_for
 from pipeline.engines.custom import CustomExecutor
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards.derive import derive, map_shards
@@ -47,10 +47,10 @@ def nothing() -> None:
 
 @pytest.mark.more
 @pytest.mark.parametrize("function", ["threads", "processes"])
-def test_the_bytes_are_those_of_local_processes(function: str, staged_once: Project) -> None:
+def test_custom_executor_makes_the_bytes_of_local_processes(function: str, staged_once: Project) -> None:
     clips = Path(shutil.copytree(staged_once.root / "data/clips", Path("data/clips")))
     recipe = WaveformRecipe(16_000, "pcm16")
-    derive(recipe, clips, Path("data/waveforms"), engine_for(Runtime(executor=f"{HERE}:{function}")))
+    derive(recipe, clips, Path("data/waveforms"), engine_for(Runtime(executor=f"{HERE}:{function}"), dict))
     derive(recipe, clips, Path("data/local"), LocalProcesses(1))
     made = [{path.name: path.read_bytes() for path in Path("data", name).iterdir()} for name in ("waveforms", "local")]
     assert made[0] == made[1]
@@ -58,31 +58,34 @@ def test_the_bytes_are_those_of_local_processes(function: str, staged_once: Proj
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("no_such_module:f", "cannot be imported: No module named 'no_such_module'"),
-        ("os:no_such_function", "is not there: the module os has no no_such_function"),
+        ("os:no_such_function", "does not exist: the module os has no no_such_function"),
         (f"{HERE}:failing", "failed: OSError: no licence left"),
         (f"{HERE}:nothing", "should return a concurrent.futures.Executor; it returned NoneType"),
         ("os:sep", "failed: TypeError: 'str' object is not callable"),
     ],
 )
-def test_what_gives_no_executor_is_one_message(name: str, said: str) -> None:
+def test_custom_executor_that_cannot_be_made_is_one_message(name: str, message: str) -> None:
     with pytest.raises(WorkerError) as caught:
-        CustomExecutor(name, 2).examined()
-    assert str(caught.value).startswith(f"executor {name} (configs/runtime.yaml or PIPELINE_EXECUTOR) {said}")
+        CustomExecutor(name, 2, dict).check()
+    assert str(caught.value).startswith(f"executor {name} (configs/runtime.yaml or PIPELINE_EXECUTOR) {message}")
 
 
-def test_a_worker_that_does_not_fit_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_workers, "facts", lambda: {"soxr": "0.0"})
-    with pytest.raises(WorkerError, match=r"does not fit this run: soxr is \d\S*, not 0\.0"):
-        CustomExecutor(f"{HERE}:processes", 2).examined()
+def other_process() -> dict[str, str]:
+    return {"process": str(os.getpid())}
 
 
-def test_an_executor_that_breaks_is_an_error_that_names_the_shards() -> None:
+def test_custom_worker_with_other_facts_is_refused() -> None:
+    with pytest.raises(WorkerError, match=rf"does not fit this run: process is \d+, not {os.getpid()}"):
+        CustomExecutor(f"{HERE}:processes", 2, other_process).check()
+
+
+def test_custom_executor_that_breaks_is_an_error_that_names_the_shards() -> None:
     with (
         pytest.raises(WorkerError, match="a worker process died while it made part-00000"),
-        CustomExecutor(f"{HERE}:processes", 2).start(operator.call, 1) as (executor, in_flight),
+        CustomExecutor(f"{HERE}:processes", 2, dict).start(operator.call, 1) as (executor, in_flight),
     ):
         list(map_shards(executor, operator.call, {"part-00000": (os.abort,)}, in_flight))
 
@@ -90,15 +93,13 @@ def test_an_executor_that_breaks_is_an_error_that_names_the_shards() -> None:
 @pytest.mark.parametrize(
     "name", ["locla", "dsk://host:8786", "dask://host", "dask://a:b@host:1", "os:get cwd", "a:b:c"]
 )
-def test_a_misspelt_executor_is_a_wrong_setting_that_says_what_is_allowed(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_executor_setting_that_is_misspelt_says_what_is_allowed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_EXECUTOR", name)
     with pytest.raises(ParameterError, match=r"executor: should be local, dask://HOST:PORT .* or MODULE:FUNCTION"):
         load_runtime()
 
 
 @pytest.mark.parametrize("name", ["local", "dask://10.0.0.5:8786", "dask://[::1]:8786", "my.executors:make"])
-def test_an_executor_may_be_set_by_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_executor_setting_may_come_from_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_EXECUTOR", name)
     assert load_runtime().executor == name

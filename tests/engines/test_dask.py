@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import operator
 import os
@@ -13,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -26,6 +24,7 @@ from pipeline.engines.dask import DaskCluster
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards.derive import Derived, derive, map_shards
 from pipeline.waveforms.shard import WaveformRecipe
+from pipeline.waveforms.worker_facts import worker_facts
 from tests.support import cluster as clusters
 from tests.support.cluster import Cluster
 from tests.support.project import ROOT, Project, environment
@@ -41,7 +40,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def dask(cluster: Cluster) -> DaskCluster:
-    return DaskCluster(cluster.address, connect_seconds=20, silence_seconds=20)
+    return DaskCluster(cluster.address, connect_seconds=20, silence_seconds=20, facts=worker_facts)
 
 
 @pytest.fixture
@@ -87,7 +86,7 @@ def flag(clips: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("encoding", ["pcm16", "float32", "flac"])
-def test_the_bytes_are_those_of_local_processes(encoding: str, clips: Path, dask: DaskCluster) -> None:
+def test_dask_makes_the_bytes_of_local_processes(encoding: str, clips: Path, dask: DaskCluster) -> None:
     recipe = WaveformRecipe(16_000, encoding)
     made(recipe, clips, LocalProcesses(1), "local")
     assert made(recipe, clips, dask, "remote") == Derived(120, 4, 120)
@@ -95,7 +94,7 @@ def test_the_bytes_are_those_of_local_processes(encoding: str, clips: Path, dask
     assert sorted(path.name for path in clips.parent.iterdir()) == ["clips", "local", "remote"]
 
 
-def test_a_worker_that_is_killed_in_the_middle_of_a_shard_changes_no_byte(
+def test_dask_worker_that_is_killed_in_the_middle_of_a_shard_changes_no_byte(
     clips: Path, flag: Path, dask: DaskCluster
 ) -> None:
     made(WaveformRecipe(16_000, "pcm16"), clips, LocalProcesses(1), "local")
@@ -104,7 +103,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_shard_changes_no_byte(
     assert contents(clips.with_name("remote")) == contents(clips.with_name("local"))
 
 
-def test_a_shard_that_kills_every_worker_is_named_and_the_next_run_goes_on(
+def test_dask_shard_that_kills_every_worker_is_named_and_the_next_run_goes_on(
     clips: Path, flag: Path, dask: DaskCluster
 ) -> None:
     with pytest.raises(WorkerError, match=r"workers died while they made .*part-00002\.parquet.*, 2 of them") as caught:
@@ -118,7 +117,7 @@ def test_a_shard_that_kills_every_worker_is_named_and_the_next_run_goes_on(
     assert contents(clips.with_name("remote")) == contents(clips.with_name("local"))
 
 
-def test_an_error_of_a_shard_is_the_one_that_a_local_process_gives(clips: Path, dask: DaskCluster) -> None:
+def test_dask_error_of_a_shard_is_the_one_of_a_local_process(clips: Path, dask: DaskCluster) -> None:
     path = clips / "part-00001.parquet"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0xFF
@@ -127,7 +126,7 @@ def test_an_error_of_a_shard_is_the_one_that_a_local_process_gives(clips: Path, 
         made(WaveformRecipe(16_000, "pcm16"), clips, dask, "remote")
 
 
-def test_a_worker_with_other_code_is_named_before_any_work(
+def test_dask_worker_with_other_code_is_named_before_any_work(
     clips: Path, cluster: Cluster, dask: DaskCluster, tmp_path: Path
 ) -> None:
     shutil.copytree(ROOT / "pipeline", tmp_path / "old/pipeline", ignore=shutil.ignore_patterns("__pycache__"))
@@ -137,7 +136,7 @@ def test_a_worker_with_other_code_is_named_before_any_work(
         with pytest.raises(WorkerError, match=rf"(?s)do not fit this run:\n  {address}: pipeline is 9\.[^\n]*\nGive"):
             made(WaveformRecipe(16_000, "pcm16"), clips, dask, "remote")
         with pytest.raises(WorkerError, match=address):
-            dask.examined()
+            dask.check()
     assert not clips.with_name(".remote").exists()
 
 
@@ -158,37 +157,37 @@ def other_worker(cluster: Cluster, folder: Path, **variables: str) -> Iterator[s
         process.stderr.read()
 
 
-def test_a_scheduler_that_disappears_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dask_scheduler_that_disappears_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with clusters.running(1, tmp_path) as mortal:
-        engine = DaskCluster(mortal.address, connect_seconds=20, silence_seconds=20)
+        engine = DaskCluster(mortal.address, connect_seconds=20, silence_seconds=20, facts=worker_facts)
         with engine.start(operator.call, 2) as (executor, in_flight):
             tasks = {"part-00000": (os.kill, mortal.process.pid, signal.SIGKILL), "part-00001": (signal.pause,)}
             with pytest.raises(WorkerError, match=r"the Dask scheduler at \S+ went away while .*\nShards"):
                 list(map_shards(executor, operator.call, tasks, in_flight))
         mortal.process.wait()
         with pytest.raises(WorkerError, match=r"no Dask scheduler can be reached at .*\nStart one with: dask"):
-            DaskCluster(mortal.address, connect_seconds=0.5, silence_seconds=1).examined()
+            DaskCluster(mortal.address, connect_seconds=0.5, silence_seconds=1, facts=dict).check()
 
 
-def test_a_scheduler_that_says_nothing_or_has_no_worker_ends_in_time(
+def test_dask_scheduler_that_is_silent_or_has_no_worker_ends_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with clusters.running(0, tmp_path) as empty:
-        engine = DaskCluster(empty.address, connect_seconds=20, silence_seconds=0.5)
-        with pytest.raises(WorkerError, match=r"has no workers; start one on each machine with: dask worker 127"):
-            engine.examined()
+        engine = DaskCluster(empty.address, connect_seconds=20, silence_seconds=0.5, facts=dict)
+        with pytest.raises(WorkerError, match=r"no worker of .* start one on each machine with: dask worker 127"):
+            engine.check()
         empty.process.send_signal(signal.SIGSTOP)
         try:
             os.waitpid(empty.process.pid, os.WUNTRACED)  # it answers until it has stopped
             with pytest.raises(WorkerError, match="no Dask scheduler can be reached"):
-                DaskCluster(empty.address, connect_seconds=0.5, silence_seconds=0.5).examined()
+                DaskCluster(empty.address, connect_seconds=0.5, silence_seconds=0.5, facts=dict).check()
         finally:
             empty.process.kill()
 
 
-def test_ctrl_c_is_one_line_and_cancels_what_is_queued(staged: Project, cluster: Cluster) -> None:
+def test_dask_ctrl_c_is_one_line_and_cancels_the_queue(staged: Project, cluster: Cluster) -> None:
     staged.set(shards__clips=2)
     shutil.rmtree(staged.root / "data/waveforms")
     staged.stage("subsample")
@@ -205,27 +204,19 @@ def test_ctrl_c_is_one_line_and_cancels_what_is_queued(staged: Project, cluster:
     assert (process.returncode, said) == (130, "")
     assert complained == "waveforms: interrupted; what is done is kept, run it again to go on\n"
     assert 0 < len(list(waiting.glob("part-*.parquet"))) < 60
-    assert not list((staged.root / "data").glob(".lease-*"))
+    assert not list((staged.root / "data").glob(".run-*"))
     assert "60 shards" in staged.run(*command, PIPELINE_EXECUTOR=f"dask://{cluster.address}")
 
 
-def test_without_distributed_the_message_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dask_without_distributed_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    real = builtins.__import__
-
-    def refuse(name: str, *arguments: Any, **options: Any) -> Any:
-        if name == "distributed":
-            raise ImportError(name)
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    engine = engine_for(Runtime(executor="dask://127.0.0.1:8786"))
+    monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(WorkerError, match=r"extra `cluster`: pip install 'common-voice-sample\[cluster\]'"):
-        engine.examined()
+        engine_for(Runtime(executor="dask://127.0.0.1:8786"), dict).check()
 
 
-def test_running_locally_imports_neither_dask_nor_distributed() -> None:
+def test_local_processes_import_neither_dask_nor_distributed() -> None:
     script = "import sys, pipeline.waveforms.stage as s; from pipeline.core.params import Runtime; "
-    script += "s.engine_for(Runtime()); print({'dask', 'distributed', 's3fs', 'fsspec'} & set(sys.modules))"
+    script += "s.engine_for(Runtime(), dict); print({'dask', 'distributed', 's3fs', 'fsspec'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -18,6 +18,7 @@ from pipeline.views.features.recipe import FeatureRecipe
 from pipeline.views.transcripts.engines import find_model
 from pipeline.views.transcripts.recipe import TranscriptRecipe
 from pipeline.waveforms.shard import WaveformRecipe
+from pipeline.waveforms.worker_facts import worker_facts
 from tests.laws.test_resilience import damaged_on_disk, grown_in_steps, shards_of
 from tests.support import cluster, object_store
 from tests.support.fake_kaggle import FakeKaggle, FileContent
@@ -93,7 +94,7 @@ def assert_history_is_forgotten(history: Callable[[Project], None], scratch: Pro
 def executor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return an engine that is not the local processes', by its name in configs/runtime.yaml."""
     if request.param == "threads":
-        yield "tests.engines.test_given:threads"
+        yield "tests.engines.test_custom:threads"
         return
     with cluster.running(2, tmp_path_factory.mktemp("cluster")) as running:
         yield f"dask://{running.address}"
@@ -129,7 +130,7 @@ def test_all_that_is_derived_is_the_same_on_any_engine(
     source = Path("clips")
     for name, recipe in recipes().items():
         made = {}
-        for engine in (LocalProcesses(1), engine_for(Runtime(executor=executor))):
+        for engine in (LocalProcesses(1), engine_for(Runtime(executor=executor), worker_facts)):
             target = Path(type(engine).__name__) / name
             derive(recipe, source, target, engine)
             made[target] = [path.read_bytes() for path in sorted(target.iterdir())]

@@ -35,7 +35,6 @@ ORDER = (
 )
 ALSO = {
     "sampling": {"snapshot"},  # whose tables are what is put into an order
-    "engines": {"audio", "shards"},  # whose versions and kind of machine a worker is compared by
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 CHANGES_NO_BYTE = "engines"

@@ -126,7 +126,7 @@ def test_progress_is_counted_by_shard(source: Path, target: Path, monkeypatch: p
 
 def test_nothing_to_do_asks_for_no_cluster(source: Path, target: Path) -> None:
     derive(Times(), source, target, HERE)
-    assert derive(Times(), source, target, DaskCluster("nowhere:1", 1, 1)).rows == 17
+    assert derive(Times(), source, target, DaskCluster("nowhere:1", 1, 1, dict)).rows == 17
 
 
 @pytest.mark.parametrize("other", [Times(3), Revised()])

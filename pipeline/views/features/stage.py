@@ -12,6 +12,7 @@ from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.views.features.recipe import FeatureRecipe, FlacFeatureRecipe
+from pipeline.waveforms.worker_facts import worker_facts
 
 
 def run() -> str:
@@ -24,5 +25,5 @@ def run() -> str:
             f"{schema.LEAST_SAMPLE_RATE} Hz or more; make them again with: dvc repro"
         )
     recipe = (FlacFeatureRecipe if settings["encoding"] == "flac" else FeatureRecipe)(params.features.f0_hz)
-    derived = derive(recipe, schema.WAVEFORMS, schema.FEATURES, engine_for(load_runtime()))
+    derived = derive(recipe, schema.WAVEFORMS, schema.FEATURES, engine_for(load_runtime(), worker_facts))
     return f"{amount(derived.rows, 'clip')} in {amount(derived.shards, 'shard')}; {derived.computed} measured now"

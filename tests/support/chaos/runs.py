@@ -61,7 +61,7 @@ def import_all() -> None:
         importlib.import_module(f"pipeline.commands.{command}")
     for module in ("kaggle", "full_download", "ranges"):
         importlib.import_module(f"pipeline.snapshot.remote.{module}")
-    for late in ("filelock", "pipeline.engines.processes", "pyarrow.dataset", "soxr"):
+    for late in ("filelock", "pipeline.engines.local", "pyarrow.dataset", "soxr"):
         importlib.import_module(late)
 
 
