@@ -8,15 +8,12 @@ just that here takes a tenth of the time that importing librosa takes.
 
 from __future__ import annotations
 
-import importlib
 import io
 import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,12 +82,17 @@ def decode(mp3: bytes) -> tuple[Float32, int]:
 
 @contextmanager
 def _opened(mp3: bytes) -> Iterator[soundfile.SoundFile]:
-    """Open a clip as a file in memory; from a BytesIO, libsndfile reads by hundreds of calls of Python."""
-    if not hasattr(os, "memfd_create"):  # not Linux
+    """Open a clip as a file in memory, or where the system has none (macOS, some sandboxes) as a BytesIO.
+
+    From a BytesIO, libsndfile reads by hundreds of calls of Python.
+    """
+    try:
+        descriptor = os.memfd_create("mp3")
+    except (AttributeError, OSError):
         with interrupts.defer_sigint(), soundfile.SoundFile(io.BytesIO(mp3)) as file:  # Ctrl-C in a call ends it early
             yield file
         return
-    with os.fdopen(os.memfd_create("mp3"), "w+b") as memory:
+    with os.fdopen(descriptor, "w+b") as memory:
         memory.write(mp3)
         memory.seek(0)  # which writes all of it, or fails
         with soundfile.SoundFile(memory.fileno(), closefd=False) as file:
@@ -101,7 +103,8 @@ def resample(mono: Float32, source_rate: int, target_rate: int) -> Float32:
     """Resample a waveform of shape (n,) to one of ``ceil(n · target_rate / source_rate)`` samples."""
     if source_rate == target_rate:
         return mono
-    soxr = _soxr()
+    import soxr  # noqa: PLC0415  readers of waveforms need not have it
+
     for switch in _SOXR_SWITCHES:
         os.environ.pop(switch, None)
     samples = math.ceil(len(mono) * (target_rate / source_rate))
@@ -148,12 +151,14 @@ def levels(waveform: Float32) -> tuple[float, float]:
     squares = waveform.astype(np.float64)
     np.square(squares, out=squares)
     rms = math.sqrt(float(squares.mean()) if len(squares) else 0)
-    return _decibels(peak), _decibels(rms)
+    peak_dbfs, rms_dbfs = (20 * math.log10(amplitude) if amplitude else -math.inf for amplitude in (peak, rms))
+    return peak_dbfs, rms_dbfs
 
 
 def decoder_versions() -> dict[str, str]:
     """Return the versions that a waveform's bits depend on."""
-    soxr = _soxr()
+    import soxr  # noqa: PLC0415
+
     return {
         "soundfile": soundfile.__version__,
         "libsndfile": soundfile.__libsndfile_version__,
@@ -161,14 +166,3 @@ def decoder_versions() -> dict[str, str]:
         "libsoxr": soxr.__libsoxr_version__,
         "numpy": np.__version__,
     }
-
-
-@cache
-def _soxr() -> Any:
-    """Import soxr: who only reads waveforms need not have it. Its extension module aborts the process at a Ctrl-C."""
-    with interrupts.defer_sigint():
-        return importlib.import_module("soxr")
-
-
-def _decibels(amplitude: float) -> float:
-    return 20 * math.log10(amplitude) if amplitude else -math.inf
