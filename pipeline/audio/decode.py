@@ -8,12 +8,15 @@ just that here takes a tenth of the time that importing librosa takes.
 
 from __future__ import annotations
 
+import importlib
 import io
 import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -103,8 +106,7 @@ def resample(mono: Float32, source_rate: int, target_rate: int) -> Float32:
     """Resample a waveform of shape (n,) to one of ``ceil(n · target_rate / source_rate)`` samples."""
     if source_rate == target_rate:
         return mono
-    import soxr  # noqa: PLC0415  readers of waveforms need not have it
-
+    soxr = _soxr()
     for switch in _SOXR_SWITCHES:
         os.environ.pop(switch, None)
     samples = math.ceil(len(mono) * (target_rate / source_rate))
@@ -157,8 +159,7 @@ def levels(waveform: Float32) -> tuple[float, float]:
 
 def decoder_versions() -> dict[str, str]:
     """Return the versions that a waveform's bits depend on."""
-    import soxr  # noqa: PLC0415
-
+    soxr = _soxr()
     return {
         "soundfile": soundfile.__version__,
         "libsndfile": soundfile.__libsndfile_version__,
@@ -166,3 +167,10 @@ def decoder_versions() -> dict[str, str]:
         "libsoxr": soxr.__libsoxr_version__,
         "numpy": np.__version__,
     }
+
+
+@cache
+def _soxr() -> Any:
+    """Import soxr, which readers of waveforms need not have. Its extension module aborts the process at a Ctrl-C."""
+    with interrupts.defer_sigint():
+        return importlib.import_module("soxr")

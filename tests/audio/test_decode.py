@@ -135,3 +135,17 @@ def test_decode_without_files_in_memory_is_the_same_and_a_ctrl_c_ends_it(
     monkeypatch.setattr(decode, "io", SimpleNamespace(BytesIO=Interrupted))
     with pytest.raises(KeyboardInterrupt):
         decode.decode(data)
+
+
+def test_ctrl_c_waits_until_soxr_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    decode._soxr.cache_clear()
+    done = []
+
+    def import_module(name: str) -> None:
+        signal.raise_signal(signal.SIGINT)
+        done.append(name)
+
+    monkeypatch.setattr("importlib.import_module", import_module)
+    with pytest.raises(KeyboardInterrupt):
+        decode.decoder_versions()
+    assert done == ["soxr"]
