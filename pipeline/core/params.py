@@ -6,6 +6,7 @@ module reads a dictionary of parameters or an environment variable.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
@@ -170,9 +171,25 @@ class Runtime(Settings, frozen=True):
 
     @property
     def processes(self) -> int:
-        """Worker processes: as many as asked for, or one for each core that this process may use."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # macOS has none
-        return self.workers or cores or 1
+        """Worker processes: as many as asked for, or one for each processor that this process may use."""
+        return self.workers or available_processors()
+
+
+def available_processors(cgroup: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return how many processors this process may use: by its affinity, and by quotas of cgroups (version 2)."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS has none
+    try:
+        own = next(line[3:] for line in cgroup.read_text().splitlines() if line.startswith("0::"))
+    except (OSError, StopIteration):
+        return count
+    for folder in (own, *map(str, Path(own).parents)):
+        try:
+            quota, period = (root / folder.lstrip("/") / "cpu.max").read_text().split()
+        except (OSError, ValueError):
+            continue
+        if quota != "max":
+            count = min(count, math.ceil(int(quota) / int(period)))
+    return count
 
 
 def load_params(path: Path = schema.PARAMS) -> Params:

@@ -37,10 +37,10 @@ class CustomExecutor:
                 raise
             executor.shutdown()
 
-    def check(self) -> str:
-        """Have the executor do one task; return a sentence about it."""
-        with self.start(dict, 1) as (executor, _):
-            executor.submit(dict).result()
+    def check(self, task: Callable[[], Any] = dict) -> str:
+        """Have the executor call `task`; return a sentence about it."""
+        with self.start(task, 1) as (executor, _):
+            executor.submit(task).result()
         return f"{self.name} did a task"
 
     def _executor(self) -> Executor:

@@ -52,22 +52,21 @@ class DaskCluster:
         What is queued ends with the block.
         """
         with run_marker(self.facts) as requirements, self._client() as client:
-            threads = self._check_workers(client, requirements)
+            in_flight = 2 * self._check_workers(client, requirements)
             dask = client.get_executor(pure=False, retries=_RETRIES)
             executor = CheckedExecutor(lambda *call: dask.submit(*_packed(*call)), requirements, self._explain)
             over = threading.Event()
             threading.Thread(target=self._watch, args=(client, executor, over), daemon=True).start()
             try:
-                yield executor, 2 * sum(threads.values())
+                yield executor, in_flight
             finally:
                 over.set()
 
-    def check(self) -> str:
-        """Check each worker; return how many there are."""
-        with run_marker(self.facts) as requirements, self._client() as client:
-            threads = self._check_workers(client, requirements)
-        total = sum(threads.values())
-        return f"{len(threads)} workers with {total} threads at dask://{self.address}, all like this process"
+    def check(self, task: Callable[[], Any] = dict) -> str:
+        """Check each worker, and have one of them call `task`; return how many there are."""
+        with self.start(task, 1) as (executor, in_flight):
+            executor.submit(task).result()
+        return f"workers with {in_flight // 2} threads at dask://{self.address}, all like this process"
 
     @contextmanager
     def _client(self) -> Iterator[Any]:
@@ -91,8 +90,8 @@ class DaskCluster:
                 with suppress(OSError):
                     client.close(timeout=self.connect_seconds)
 
-    def _check_workers(self, client: Any, requirements: Requirements) -> dict[str, int]:
-        """Wait for the first worker, and check all of them; return the threads of each.
+    def _check_workers(self, client: Any, requirements: Requirements) -> int:
+        """Wait for the first worker, and check all of them; return how many threads they have.
 
         Raises
         ------
@@ -126,7 +125,7 @@ class DaskCluster:
                 "\n".join([f"these workers of {self.address} do not fit this run:", *lines])
                 + "\nGive them the same environment (requirements.lock) and folder, and start them again."
             )
-        return threads
+        return sum(threads.values())
 
     def _watch(self, client: Any, executor: CheckedExecutor, over: threading.Event) -> None:
         """Give up when the scheduler says nothing, or has no worker for too long."""

@@ -5,9 +5,12 @@ Audio never travels between processes: a worker reads a file and writes a file.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -18,9 +21,12 @@ from multiprocessing.connection import wait as wait_for_exit
 from typing import Any
 
 from pipeline.core import interrupts
+from pipeline.core.errors import WorkerError
 
 # Workers come from a clean process that has imported what they need once, where the platform has that.
 _START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+_LONGEST_FOLDER = 60  # bytes: a socket's path has at most 104 (macOS), and multiprocessing appends 32 to the folder
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,10 @@ class LocalProcesses:
 
     @contextmanager
     def start(self, function: Callable[..., Any], tasks: int) -> Iterator[tuple[Executor, int]]:
-        """Start processes that call `function`, each with one of `tasks` in flight. All of them end with the block."""
+        """Start processes that call `function`, each with one of `tasks` in flight. All of them end with the block.
+
+        Where the system has no semaphores for them, the work is done in this process.
+        """
         processes = min(self.processes, tasks)
         if processes <= 1:
             yield _ThisProcess(), 1
@@ -40,7 +49,16 @@ class LocalProcesses:
         if _START == "forkserver":
             context.set_forkserver_preload([function.__module__])
         others = multiprocessing.active_children()
-        pool = _Processes(processes, context, _start_worker)
+        try:
+            pool = _Processes(processes, context, _start_worker)
+        except (OSError, NotImplementedError) as error:
+            log.warning(
+                "worker processes need shared memory, such as a writable /dev/shm (%s); the work is done in one "
+                "process, as with PIPELINE_WORKERS=1",
+                error,
+            )
+            yield _ThisProcess(), 1
+            return
         try:
             yield pool, processes
         finally:
@@ -50,9 +68,11 @@ class LocalProcesses:
                     process.terminate()
                     process.join()
 
-    def check(self) -> str:
-        """Return how many processes there may be."""
-        return f"{self.processes} processes on this machine"
+    def check(self, task: Callable[[], Any] = dict) -> str:
+        """Have a process call `task`; return how many processes there may be."""
+        with self.start(task, self.processes) as (executor, processes):
+            executor.submit(task).result()
+        return f"{processes} processes on this machine"
 
 
 class _ThisProcess(Executor):
@@ -73,9 +93,24 @@ class _Processes(ProcessPoolExecutor):
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
         with interrupts.defer_sigint():
             try:
+                _shorten_socket_path()
                 return super().submit(function, *arguments, **options)
             except (EOFError, ConnectionError) as error:  # the server that they are forked from was killed
                 raise BrokenProcessPool(str(error)) from None
+            except OSError as error:
+                raise WorkerError(
+                    f"worker processes cannot be started ({error}); do the work in one process: PIPELINE_WORKERS=1"
+                ) from None
+
+
+def _shorten_socket_path() -> None:
+    """Have multiprocessing make its socket below /tmp where TMPDIR is long, as Python 3.14 does."""
+    if len(os.fsencode(tempfile.gettempdir())) > _LONGEST_FOLDER and os.name == "posix":
+        before, tempfile.tempdir = tempfile.tempdir, "/tmp"
+        try:
+            multiprocessing.util.get_temp_dir()  # it is made once
+        finally:
+            tempfile.tempdir = before
 
 
 def _start_worker() -> None:

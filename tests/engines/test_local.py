@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import operator
 import os
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import Rejected, WorkerError
+from pipeline.core.params import available_processors
 from pipeline.core.schema import Reason
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards.derive import map_shards
@@ -152,3 +154,55 @@ def test_local_ctrl_c_and_a_kill_of_the_parent_leave_no_process_behind(
     assert blocked.wait(timeout=2) == status
     assert blocked.stdout is not None
     assert blocked.stdout.read() == b""  # ends when the last process that holds the other end does
+
+
+def test_local_workers_start_with_a_long_temporary_folder(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 80)
+    folder.mkdir()
+    script = "from pipeline.engines.local import LocalProcesses as L\nif __name__ == '__main__': print(L(2).check())"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("2 processes on this machine\n", "")
+
+
+def test_local_work_is_done_in_one_process_without_shared_memory(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refuse)
+    assert set(dict(mapped(calls((os.getpid,), (os.getpid,)), 2)).values()) == {os.getpid()}
+    assert "/dev/shm" in caplog.text
+    assert "PIPELINE_WORKERS=1" in caplog.text
+
+
+def test_local_workers_that_cannot_be_started_are_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", refuse)
+    with pytest.raises(WorkerError, match=r"cannot be started .*PIPELINE_WORKERS=1"):
+        list(mapped(calls((os.getpid,), (os.getpid,)), 2))
+
+
+@pytest.mark.parametrize(
+    ("own", "quota", "expected"), [("100000 100000", "max 100000", 1), ("max 1", "150000 100000", 2)]
+)
+def test_local_processes_are_as_many_as_the_quotas_of_cgroups_allow(
+    own: str, quota: str, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8), raising=False)
+    (tmp_path / "cgroup").write_text("1:cpu:/elsewhere\n0::/slice/own\n")
+    assert available_processors(tmp_path / "cgroup", tmp_path) == 8
+    (tmp_path / "slice/own").mkdir(parents=True)
+    (tmp_path / "slice/own/cpu.max").write_text(own)
+    (tmp_path / "slice/cpu.max").write_text(quota)
+    assert available_processors(tmp_path / "cgroup", tmp_path) == expected
+    assert available_processors(tmp_path / "no-cgroup", tmp_path) == 8
