@@ -1,6 +1,6 @@
 """The log-mel spectrograms that models are trained on, by name. Pure.
 
-Each equals its reference to within rounding, whatever the number of threads: transforms are scipy's in float64, sums
+Each equals its reference to within rounding, with any number of threads: transforms are scipy's in float64, sums
 use no BLAS (tests/audio/test_front_ends.py has the references).
 """
 
@@ -47,8 +47,8 @@ class FrontEnd:
     levels
         Power (mels, frames) and reference → what is drawn.
     floors, ceilings
-        For each reference the lowest level there is, that of digital silence, and the loudest: that of a sine at full
-        scale or, relative to the clip, of its loudest.
+        For each reference the level of digital silence, below which there is none, and of a sine at full scale
+        (relative to the clip: of its loudest).
     """
 
     name: str
@@ -64,7 +64,7 @@ class FrontEnd:
     ceilings: dict[str, float]
 
     def frames(self, samples: int) -> int:
-        """Return how many frames a waveform of so many samples has."""
+        """Return the number of frames of a waveform of `samples` samples."""
         return samples // self.hop + 1 if self.last_frame and samples else samples // self.hop
 
     def spectrogram(self, waveform: Float32, sample_rate: int, reference: str) -> Float32:

@@ -2,9 +2,9 @@
 
 The method is Boersma's (1993), "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise
 ratio of a sampled sound", Proceedings of the Institute of Phonetic Sciences 17, 97–110, with the costs that Praat has
-by default: the peaks of each frame's autocorrelation, divided by that of the window, are candidates; of all sequences
-of candidates, "no voice" among them, the best one is taken. One thing differs from Praat, on purpose: a frame is silent
-relative to the level that `_REFERENCE_FRAMES` frames reach, not to the loudest sample, which a click may be.
+by default: the peaks of each frame's autocorrelation, over the window's autocorrelation, are candidates; of all
+sequences of candidates, "no voice" among them, the best one is taken. One thing differs from Praat, on purpose: a frame
+is silent relative to the level that `_REFERENCE_FRAMES` frames reach, not to the loudest sample, which a click may be.
 
 Frames are computed in float32, clip by clip, and the sequences of many clips side by side. No sum uses BLAS, none
 reaches beyond a clip: a clip's pitch is the same bytes whichever clips are computed beside it.
@@ -36,10 +36,10 @@ VOICING_THRESHOLD = 0.45  # strength of "no voice" in a frame that is not silent
 SILENCE_THRESHOLD = 0.03  # amplitude relative to the reference below which a frame is likely silent
 OCTAVE_COST = 0.01  # for each octave below the highest pitch
 OCTAVE_JUMP_COST = 0.35  # for each octave between two frames
-VOICED_UNVOICED_COST = 0.14  # between two frames of which one has no voice
+VOICED_UNVOICED_COST = 0.14  # between a frame with a voice and one without
 
 # No candidate is stronger than 1, and to pass through "no voice" instead costs two changes: where that is stronger yet,
-# it is on the best path whatever the candidates are, and they need not be found.
+# it is on the best path, and no candidates need to be found.
 _LEAST_SILENT = 1 + 2 * VOICED_UNVOICED_COST
 
 _REFERENCE_FRAMES = 10
@@ -79,7 +79,7 @@ class Pitch:
         return np.arange(self.first_frame, self.first_frame + len(self.hertz), dtype=np.float64) * self.step_seconds
 
     def voiced(self, frames: int) -> npt.NDArray[np.bool_]:
-        """Return whether there is a voice in each of so many frames, those that were left out among them."""
+        """Return whether there is a voice in each of the waveform's `frames` frames, those left out here too."""
         flags = np.zeros(frames, dtype=np.bool_)
         flags[self.first_frame : self.first_frame + len(self.hertz)] = ~np.isnan(self.hertz)
         return flags

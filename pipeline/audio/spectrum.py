@@ -1,9 +1,9 @@
-"""What a waveform's short-term spectra say of it, frame by frame: MFCCs, spectral shape, zero crossings, level. Pure.
+"""Measurements of a waveform's short-term spectra, frame by frame: MFCCs, shape, zero crossings, level. Pure.
 
 Each measurement is defined as in librosa 0.11, whose functions give the same when they are called with the same frames
 (tests/audio/test_spectrum.py compares them). Unlike librosa's, sums use no BLAS and logarithms are this package's own:
 the bytes do not depend on the number of threads, nor on which kernels a processor has. One transform of a frame serves
-all that is read off it.
+all measurements.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class DaskCluster:
         Raises
         ------
         WorkerError
-            There is none, or there are some that do not meet the requirements: names them.
+            There is none, or some do not meet the requirements: names them.
         """
         try:
             _within(2 * self.silence_seconds, lambda: client.wait_for_workers(1, timeout=self.silence_seconds))
@@ -133,7 +133,7 @@ class DaskCluster:
         while not over.wait(self.silence_seconds / _CHECKS):
             try:
                 without = 0 if _within(self.silence_seconds, client.nthreads) else without + 1
-            except Exception as error:  # noqa: BLE001  whatever it is, no answer will be received
+            except Exception as error:  # noqa: BLE001  no answer will be received
                 executor.fail(f"the Dask scheduler at {self.address} went away ({_first_line(error)})")
                 return
             if without >= _CHECKS:
@@ -165,9 +165,9 @@ def _packed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, ...]:
 
 
 def _distributed() -> ModuleType:
-    """Import distributed, and mute what it logs of lost connections, each of which ends in one message here."""
+    """Import distributed, and mute its log of lost connections: each ends in one message here."""
     try:
-        import distributed  # noqa: PLC0415  only those who use a cluster need it
+        import distributed  # noqa: PLC0415  only a cluster needs it
     except ImportError:
         raise WorkerError(
             "executor: dask://… needs the package distributed, which is in the extra `cluster`: "

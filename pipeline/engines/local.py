@@ -82,7 +82,7 @@ class _ThisProcess(Executor):
         future: Future[Any] = Future()
         try:
             future.set_result(function(*arguments, **options))
-        except Exception as error:  # noqa: BLE001  it is raised by whoever asks for the result
+        except Exception as error:  # noqa: BLE001  it is raised where the result is asked for
             future.set_exception(error)
         return future
 

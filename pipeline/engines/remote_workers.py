@@ -130,7 +130,7 @@ class CheckedExecutor(Executor):
             self._waiting[future] = shard
         try:
             sent = self._send(call, self._requirements, partial(function, *absolute, **options))
-        except Exception as error:  # noqa: BLE001  it is raised by whoever asks for the result
+        except Exception as error:  # noqa: BLE001  it is raised where the result is asked for
             self._end([future], error=self._explain(error, self._in_progress()))
         else:
             sent.add_done_callback(partial(self._received, future))
