@@ -47,14 +47,14 @@ def run(*stages: str) -> None:
         assert main([stage]) == 0
 
 
-def test_without_a_snapshot_it_says_what_to_run(project: Path) -> None:
+def test_estimate_without_a_snapshot_says_what_to_run(project: Path) -> None:
     assert not (project / schema.SNAPSHOT).exists()
     with pytest.raises(SnapshotError, match="dvc repro stratify"):
         estimate.report()
     assert main(["estimate"]) == 1
 
 
-def test_another_snapshot_than_the_one_opened_is_said(project: Path) -> None:
+def test_estimate_names_another_snapshot_than_the_one_opened(project: Path) -> None:
     run("download")
     path = project / "params.yaml"
     path.write_text(path.read_text().replace("snapshot: demo", "snapshot: kaggle-common-voice"))
@@ -63,7 +63,7 @@ def test_another_snapshot_than_the_one_opened_is_said(project: Path) -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_the_sample_costs_what_was_estimated() -> None:
+def test_estimate_says_what_the_sample_then_costs() -> None:
     run("download")  # the ranking is computed, and not waited for
     clips, hours = numbers("sample")
     fetched, megabytes = numbers("to fetch")
@@ -82,7 +82,7 @@ def test_the_sample_costs_what_was_estimated() -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_what_is_there_is_not_to_be_fetched() -> None:
+def test_estimate_counts_only_missing_clips_as_fetched() -> None:
     run("download", "stratify", "subsample")
     left = {path: path.stat().st_mtime_ns for path in Path("data").rglob("*")}
     assert numbers("to fetch")[:2] == [0, 0]
@@ -94,7 +94,7 @@ def test_what_is_there_is_not_to_be_fetched() -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_strata_that_run_out_and_samples_that_cannot_be_had_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_estimate_names_exhausted_strata_and_impossible_samples(capsys: pytest.CaptureFixture[str]) -> None:
     run("download")
     capsys.readouterr()
     assert main(["estimate"]) == 0
@@ -107,7 +107,7 @@ def test_strata_that_run_out_and_samples_that_cannot_be_had_are_told(capsys: pyt
     assert "subsample will fail" in capsys.readouterr().out
 
 
-def test_how_clips_are_fetched_depends_on_where_they_are(project: Path) -> None:
+def test_estimate_says_how_clips_are_fetched(project: Path) -> None:
     run("download")
     assert "from this disk" in estimate.report()
     path = project / "configs/snapshots/demo.yaml"
