@@ -1,6 +1,6 @@
-"""The data card in the form that Hugging Face and Kaggle understand: Markdown with a YAML head. Pure.
+"""The data card in the form of Hugging Face and Kaggle: Markdown with a YAML head. Pure.
 
-What it states is counted, or is a known limit of Common Voice v1.
+It states what was counted and the known limits of Common Voice v1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TEMPLATE = "dataset_card.md.j2"
 # https://github.com/huggingface/hub-docs/blob/main/datasetcard.md
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
-_MARKUP = re.compile(r"[\\`*\[\]~|$@]|(?<![^\W_])_|_(?![^\W_])")  # a _ within a word is none
+_MARKUP = re.compile(r"[\\`*\[\]~|$@]|(?<![^\W_])_|_(?![^\W_])")  # _ inside a word marks nothing up
 _ADDRESS = re.compile(r"\b(?:https?|ftp)(?=:)|\bwww(?=\.)", re.IGNORECASE)
 
 
@@ -41,13 +41,12 @@ def render(report: Report, about: About) -> str:
 
 
 def drawn(metrics: Mapping[str, Any]) -> str:
-    """Return how the sample was drawn, in words; `metrics` are those of the report."""
+    """Return a description of the sampling in words; `metrics` are those of the report."""
     deviation = f"{metrics['largest_deviation_clips']:.2f}"
     examined, rejected = number(metrics["examined"]), number(metrics["rejected"])
     return (
-        f"{number(metrics['strata'])} strata; none is more than {deviation} clips away from its exact share. "
-        f"Of {examined} clips that were examined {rejected} were rejected, and the next in the ranking took "
-        "their places."
+        f"{number(metrics['strata'])} strata, each within {deviation} clips of its exact share. "
+        f"{rejected} of {examined} examined clips were rejected and replaced by the next in the ranking."
     )
 
 
@@ -56,29 +55,28 @@ def limits(metrics: Mapping[str, Any]) -> list[str]:
     names = ("population", "population_sentences", "most_repeated", "sample_sentences", "outside_vocabulary")
     population, sentences, most_repeated, in_sample, undocumented = (number(metrics[name]) for name in names)
     return [
-        "Age, gender and accent are what speakers said of themselves. Requiring a value leaves out whoever gave none.",
+        "Age, gender and accent are as stated by the speakers. Requiring a value excludes speakers who stated none.",
         (
-            "Common Voice v1 names no speaker. One person may have spoken many of these clips, and may be in two "
-            "splits: only sentences are kept apart."
+            "Common Voice v1 does not identify speakers. One person may have spoken many of these clips, and may be in "
+            "two splits: only sentences are kept apart."
         ),
         (
-            f"Sentences repeat: {population} clips in the tables have {sentences} different ones, the most frequent "
-            f"{most_repeated} times; the sample has {in_sample}."
+            f"Sentences repeat: the {population} clips in the tables have {sentences} different ones, the most frequent "
+            f"{most_repeated} times; the sample has {in_sample} different ones."
         ),
         (
-            "The sample is in proportion to the clips that were eligible (as `stratify.allocation` says), not to any "
-            "population of people."
+            "The sample represents the eligible clips (by `stratify.allocation`), not any population of people."
         ),
-        "Clips were checked by the votes of volunteers: what is spoken may still differ from the sentence.",
+        "Clips were validated by votes of volunteers: the speech may still differ from the sentence.",
         (
             "Values of age, gender and accent in the tables that Common Voice does not document: "
-            f"{undocumented}. They are kept as they are."
+            f"{undocumented}. They are kept unchanged."
         ),
     ]
 
 
 def _head(report: Report, about: About) -> str:
-    """Return the YAML between the lines of dashes: it is no HTML, so that nothing in it is escaped as such."""
+    """Return the YAML between the lines of dashes; it is not HTML, so nothing in it is escaped."""
     head: dict[str, Any] = {
         "license": license_of(about.license).hugging_face,
         "language": ["en"],
@@ -99,9 +97,9 @@ def _levels(column: Column) -> list[tuple[str, ...]]:
 
 
 def plain(text: str) -> str:
-    """Return a text that Markdown shows as it is, on one line: no markup, no link, no cell of a table ends in it.
+    """Return a text on one line with its Markdown escaped: markup, links and the ends of table cells.
 
-    What HTML would read is escaped after this, as everywhere in the templates. CommonMark 0.31, 2.4; GitHub Flavored
-    Markdown 6.9 for addresses that would become links by themselves.
+    The template escapes HTML afterwards. CommonMark 0.31, section 2.4; GitHub Flavored Markdown, section 6.9, for
+    addresses that become links by themselves.
     """
     return _ADDRESS.sub(r"\g<0>\\", _MARKUP.sub(r"\\\g<0>", " ".join(text.split())))

@@ -1,7 +1,8 @@
-"""The page: one file that says what it shows, in a real browser too, whatever stands in the tables."""
+"""The page: one file that shows the numbers of the report, and the text of tables as text, in a real browser too."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 from pipeline.audio.mel import MELS
 from pipeline.report import html, numbers
-from pipeline.report.material import Material
+from pipeline.report.material import SHIPPED_SPLITS, Material
+from pipeline.sampling.sentences import normalise
 from tests.support.browser import Page, chromium, find_chromium
 from tests.support.materials import ABOUT, ODD, SCRIPT, example, odd_material, outlier_example
 from tests.support.project import Project
@@ -30,13 +32,13 @@ def rendered(made: Material, strata: tuple[str, ...] = STRATA) -> str:
 
 
 @pytest.mark.more
-def test_the_same_outputs_give_the_same_bytes(reported: Project, reported_once: Project) -> None:
+def test_page_has_the_same_bytes_for_the_same_data(reported: Project, reported_once: Project) -> None:
     before = reported_once.outputs()
     reported.stage("report")
     assert reported.outputs() == before
 
 
-def test_it_is_small_and_names_no_address(reported_once: Project) -> None:
+def test_page_is_small_and_has_no_address_and_no_script(reported_once: Project) -> None:
     data = (reported_once.root / "reports/report.html").read_bytes()
     assert len(data) < 3_000_000
     addresses = re.findall(rb'(?:src|href|url)\s*[=(]\s*"?([^")\s>]{1,8})', data)
@@ -45,40 +47,32 @@ def test_it_is_small_and_names_no_address(reported_once: Project) -> None:
     assert str(reported_once.root).encode() not in data
 
 
-def test_every_picture_and_player_is_said_in_words(reported_once: Project) -> None:
+def test_page_describes_every_picture_and_player_in_words(reported_once: Project) -> None:
     text = (reported_once.root / "reports/report.html").read_text()
-    spectrograms = re.findall(r"<img[^>]*>", text)
-    waveforms = re.findall(r"<svg[^>]*>", text)
-    assert len(spectrograms) == len(waveforms) == 6
-    assert all(re.search(r'alt="Mel spectrogram[^"]{25,}"', picture) for picture in spectrograms)
-    assert all(re.search(r'role="img" aria-label="Waveform[^"]{30,}"', picture) for picture in waveforms)
-    drawn = re.findall(r'<div role="img"[^>]*>', text)
-    assert len(drawn) == 9  # four of sound, pitch of three genders, speaking rate, share of speech
-    assert all("Histogram" in picture for picture in drawn)
-    assert text.count("<details><summary>The numbers</summary>\n<table>") == 9
-    assert all("aria-label" in player for player in re.findall(r"<audio[^>]*>", text))
+    histograms = 4 + 3 + 2  # of sound, pitch of three genders, speaking rate and share of speech
+    for pattern, count in {
+        r'<img alt="Mel spectrogram[^"]{25,}"': 6,
+        r'<svg[^>]* role="img" aria-label="Waveform[^"]{30,}"': 6,
+        r'<div role="img" aria-label="Histogram[^"]{30,}"': histograms,
+        r"<details><summary>The numbers</summary>\n<table>": histograms,
+        r'<audio[^>]*aria-label="[^"]+"': 5 + 6,
+    }.items():
+        assert len(re.findall(pattern, text)) == count, pattern
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_what_stands_in_a_table_shows_as_text(name: str) -> None:
+def test_page_shows_odd_tables_as_text(name: str) -> None:
     text = rendered(odd_material(name), () if name == "one stratum" else STRATA)
     assert "<script" not in text
     assert "&lt;script&gt;" in text
+    assert "(no sentence)" in text
+    assert "−∞\N{NO-BREAK SPACE}dB" in text
+    assert not re.search(r"\b(inf|nan|None)\b", re.sub(r"base64,[^\"]*|None: all", "", text))
+    assert ("None: all 30 examined clips are good." in text) == (name == "nothing rejected")
     assert text.rstrip().endswith("</html>")
 
 
-def test_a_sample_without_rejected_clips_says_so() -> None:
-    assert "None: all 30 clips that were examined are good." in rendered(odd_material("nothing rejected"))
-
-
-def test_silence_and_what_is_missing_have_words() -> None:
-    text = rendered(odd_material("digital silence"))
-    assert "−∞\N{NO-BREAK SPACE}dB" in text
-    assert "(no sentence)" in text
-    assert "inf" not in re.sub(r"base64,[^\"]*|[a-z]*inf[a-z]+|[a-z]+inf", "", text)
-
-
-def test_a_hundred_strata_are_all_there_most_of_them_folded() -> None:
+def test_page_has_all_of_a_hundred_strata_most_of_them_folded() -> None:
     report = numbers.summarise(odd_material("a hundred strata"), STRATA, "proportional")
     text = rendered(odd_material("a hundred strata"))
     assert report.metrics["strata"] >= 100
@@ -88,7 +82,7 @@ def test_a_hundred_strata_are_all_there_most_of_them_folded() -> None:
 
 # In a real browser.
 
-LOADED = """Promise.all([...document.images].map(image => image.decode().then(
+PICTURES = """Promise.all([...document.images].map(image => image.decode().then(
     () => [image.naturalWidth, image.naturalHeight])))"""
 
 DURATIONS = """Promise.all([...document.querySelectorAll('audio')].map(player => new Promise((done, failed) => {
@@ -178,169 +172,96 @@ ROWS = """[...document.querySelectorAll('main table')].map(table => [...table.qu
 
 
 @in_a_browser
-def test_the_tables_say_what_pandas_counts(show: Callable[..., Page], reported_once: Project) -> None:
+def test_page_has_the_tables_that_pandas_counts(show: Callable[..., Page], reported_once: Project) -> None:
     data = reported_once.root / "data"
-    csv = [pd.read_csv(data / f"snapshot/tables/cv-valid-{part}.csv", dtype=str) for part in ("train", "dev", "test")]
-    frames = [pd.concat(csv), pd.read_parquet(data / "ranking.parquet"), pd.read_parquet(data / "sample.parquet")]
-    said = show("the demo").run(ROWS)
-    for column, table in zip(STRATA, said[:2], strict=True):
+    tables = {name: pd.read_csv(data / f"snapshot/tables/cv-{name}.csv", dtype=str) for name in SHIPPED_SPLITS}
+    shipped = pd.concat(tables, names=["split"]).reset_index("split")
+    ranking, sample = (pd.read_parquet(data / f"{name}.parquet") for name in ("ranking", "sample"))
+    shown = show("the demo").run(ROWS)
+    frames = [shipped, ranking, sample]
+    for column, table in zip(STRATA, shown[:2], strict=True):
         counts = [frame[column].fillna("(missing)").value_counts() for frame in frames]
         assert {row[0] for row in table} == set(counts[0].index)
         for name, *cells in table:
-            numbers = [int(count.get(name, 0)) for count in counts]
-            shares = [f"{100 * n / len(frame):.1f}% {n}" for n, frame in zip(numbers, frames, strict=True)]
-            assert cells == shares
-    eligible, sample = (frame["stratum"].value_counts() for frame in frames[1:])
-    assert {row[0] for row in said[2]} == set(eligible.index)
-    for name, *cells in said[2]:
-        exact = len(frames[2]) * eligible[name] / len(frames[1])
-        drawn = sample.get(name, 0)
-        assert cells[:3] == [str(eligible[name]), f"{exact:.2f}", str(drawn)]
-        assert float(cells[3].replace("−", "-").replace("±", "")) == pytest.approx(drawn - exact, abs=0.0051)
+            clips = [int(count.get(name, 0)) for count in counts]
+            assert cells == [f"{100 * n / len(frame):.1f}% {n}" for n, frame in zip(clips, frames, strict=True)]
+    eligible, drawn = (frame["stratum"].value_counts() for frame in (ranking, sample))
+    assert {row[0] for row in shown[2]} == set(eligible.index)
+    for name, *cells in shown[2]:
+        exact, clips = len(sample) * eligible[name] / len(ranking), drawn.get(name, 0)
+        assert cells[:3] == [str(eligible[name]), f"{exact:.2f}", str(clips)]
+        assert float(cells[3].replace("−", "-").replace("±", "")) == pytest.approx(clips - exact, abs=0.0051)
     rejected = pd.read_csv(data / "rejected.csv").set_index("clip_id")["detail"]
-    listed = [row for table in said for row in table if row[0] in rejected.index]
+    listed = [row for table in shown for row in table if row[0] in rejected.index]
     assert sorted(listed) == sorted([clip, " ".join(detail.split())] for clip, detail in rejected.items())
+    for frame, order in ((ranking, ("dev", "test", "train")), (shipped, SHIPPED_SPLITS)):
+        sets = {name: set(frame.loc[frame["split"] == name, "text"].map(normalise)) for name in order}
+        for one, other in itertools.combinations(order, 2):
+            sizes = f"{len(sets[one])} and {len(sets[other])}"
+            row = [f"{one} and {other}", sizes, str(len(sets[one] & sets[other]))]
+            assert any(row in table for table in shown)
 
 
 @in_a_browser
-def test_splits_leaks_bytes_and_levels_say_what_pandas_counts(
+def test_page_has_pictures_that_fill_their_fields_and_share_their_time(
     show: Callable[..., Page], reported_once: Project
 ) -> None:
-    opened, data = show("the demo"), reported_once.root / "data"
-    cells = "row => [...row.cells].map(cell => cell.innerText)"
-
-    def rows(section: str) -> list[list[str]]:
-        found: list[list[str]] = opened.run(
-            f"[...document.querySelectorAll('section[aria-labelledby={section}] tbody tr')].map({cells})"
-        )
-        return found
-
-    shards = pd.read_parquet(data / "waveforms").sort_values("rank")
-    hours = shards.groupby("split")["duration_seconds"].sum() / 3600
-    clips = shards["split"].value_counts().sort_index()
-    expected = [[str(name), str(n), f"{n / len(shards):.1%}", f"{hours[str(name)]:.3f}"] for name, n in clips.items()]
-    ranking = pd.read_parquet(data / "ranking.parquet")
-    shipped = pd.concat(
-        pd.read_csv(data / f"snapshot/tables/cv-valid-{part}.csv").assign(split=f"valid-{part}")
-        for part in ("train", "dev", "test")
-    )
-    orders = (("dev", "test", "train"), ("valid-train", "valid-dev", "valid-test"))
-    for frame, order in zip((ranking, shipped), orders, strict=True):
-        sets = [set(frame.loc[frame["split"] == name, "text"].str.lower().str.split().str.join(" ")) for name in order]
-        for one, other in ((0, 1), (0, 2), (1, 2)):
-            both = len(sets[one] & sets[other])
-            expected.append([f"{order[one]} and {order[other]}", f"{len(sets[one])} and {len(sets[other])}", str(both)])
-    assert rows("splits") == expected
-
-    sizes = [sum(path.stat().st_size for path in (data / "waveforms").iterdir())]
-    sizes += [sum(map(len, pd.read_parquet(data / "clips")["mp3"])), 4 * int(shards["num_samples"].sum())]
-    said = sorted(row[1] for row in rows("disk-usage"))
-    assert said == sorted(f"{size / 1e6:,.2f}\N{NO-BREAK SPACE}MB" for size in sizes)
-
-    text = opened.run("document.querySelector('section[aria-labelledby=sound] p').innerText")
-    words = shards["text"].str.count(" ") + 1
-    assert f"From {shards['duration_seconds'].min():.2f} to {shards['duration_seconds'].max():.2f} seconds" in text
-    assert f"{words.min()} to {words.max()} words in a sentence, {words.mean():.1f} on average" in text
-    assert f"{shards['peak_dbfs'].median():.1f}".replace("-", "−") in text
-    assert f"{shards['rms_dbfs'].median():.1f}".replace("-", "−") in text
-
-
-@in_a_browser
-def test_every_spectrogram_loads(show: Callable[..., Page], reported_once: Project) -> None:
-    frames = pd.read_parquet(reported_once.root / "data/waveforms").sort_values("rank")["num_samples"] // 128 + 1
-    loaded = show("the demo").run(LOADED)
-    assert len(loaded) == 6
-    assert all(width in set(frames) and height == MELS for width, height in loaded)
-
-
-@in_a_browser
-@pytest.mark.parametrize("width", [375, 1200])
-def test_every_waveform_and_spectrogram_fills_its_field_and_shares_its_time(
-    show: Callable[..., Page], width: int
-) -> None:
-    opened = show("the demo", width=width)
-    fields = opened.run(
-        "[...document.querySelectorAll('.field')].map(f => f.getBoundingClientRect()).map(b => [b.left, b.width])"
-    )
-    outlines = opened.run(
-        "[...document.querySelectorAll('.outline')].map(p => p.getBoundingClientRect()).map(b => [b.left, b.width])"
-    )
+    frames = pd.read_parquet(reported_once.root / "data/waveforms")["num_samples"] // 128 + 1
+    opened = show("the demo", width=375)
+    pictures = opened.run(PICTURES)
+    assert len(pictures) == 6
+    assert all(width in set(frames) and height == MELS for width, height in pictures)
+    boxes = "[...document.querySelectorAll('%s')].map(e => e.getBoundingClientRect()).map(b => [b.left, b.width])"
+    fields, outlines = opened.run(boxes % ".field"), opened.run(boxes % ".outline")
     assert len(fields) == 12
     assert fields[0::2] == fields[1::2]
-    assert all(each[1] > width / 2 for each in fields)
     for outline, field in zip(outlines, fields[0::2], strict=True):
+        assert field[1] > 375 / 2
         assert outline == pytest.approx(field, abs=field[1] / 100)
 
 
 @in_a_browser
-def test_every_player_has_the_duration_of_its_clip_and_plays(show: Callable[..., Page]) -> None:
+def test_page_has_players_of_the_duration_of_their_clips_that_play(show: Callable[..., Page]) -> None:
     opened = show("the demo")
     durations = opened.run(DURATIONS)
-    said = opened.run(
+    stated = opened.run(
         "[...document.querySelectorAll('.outlier > .quiet, .clip > .quiet')]"
         ".map(p => p.innerText.match(/([0-9.]+) s(,|$)/)[1])"
     )
     assert len(durations) == 5 + 6
-    assert durations == pytest.approx([float(seconds) for seconds in said], abs=0.06)
+    assert durations == pytest.approx([float(seconds) for seconds in stated], abs=0.06)
     assert all(seconds > 0 for seconds in opened.run(PLAYED))
 
 
 @in_a_browser
 @pytest.mark.parametrize("name", ["the demo", *ODD])
-def test_nothing_is_fetched_from_a_network_and_nobody_complains(show: Callable[..., Page], name: str) -> None:
-    opened = show(name)
+def test_page_fits_a_phone_runs_no_script_and_asks_no_network(show: Callable[..., Page], name: str) -> None:
+    opened = show(name, width=320)
     opened.run("document.querySelectorAll('details').forEach(each => each.open = true)")
     opened.run("new Promise(requestAnimationFrame)")
+    assert opened.run(f"{SPILLED}(320)") == []
+    assert opened.run("document.documentElement.scrollWidth") <= 320
     requested = opened.requested()
-    assert requested
-    assert [address[:80] for address in requested if not address.startswith(("data:", "file:"))] == []
     assert len({address for address in requested if address.startswith("file:")}) == 1
-    if name == "the demo":  # the players of the others hold no MP3
-        assert opened.complaints() == []
-
-
-@in_a_browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["the demo", "a hundred strata"])
-def test_text_stands_out_from_what_is_below_it(show: Callable[..., Page], name: str, scheme: str) -> None:
-    opened = show(name, scheme=scheme)
-    assert opened.run(f"matchMedia('(prefers-color-scheme: {scheme})').matches")
-    contrasts = opened.run(CONTRASTS)
-    assert len(contrasts) > 200
-    assert contrasts[0][0] >= 4.5, contrasts[0]
-
-
-@in_a_browser
-def test_light_and_dark_differ(show: Callable[..., Page]) -> None:
-    colours = [
-        show("the demo", scheme=scheme).run("getComputedStyle(document.body).backgroundColor")
-        for scheme in ("light", "dark")
-    ]
-    assert colours[0] != colours[1]
-
-
-@in_a_browser
-def test_paper_is_white_and_has_no_players(show: Callable[..., Page]) -> None:
-    opened = show("the demo", scheme="dark", medium="print")
-    assert opened.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert opened.run("[...document.querySelectorAll('audio')].every(each => !each.getClientRects().length)")
-    assert opened.run(CONTRASTS)[0][0] >= 4.5
-
-
-@in_a_browser
-@pytest.mark.parametrize("name", ["the demo", *ODD])
-@pytest.mark.parametrize("width", [320, 375])
-def test_the_page_does_not_scroll_sideways(show: Callable[..., Page], name: str, width: int) -> None:
-    opened = show(name, width=width)
-    opened.run("document.querySelectorAll('details').forEach(each => each.open = true)")
-    assert opened.run(f"{SPILLED}({width})") == []
-    assert opened.run("document.documentElement.scrollWidth") <= width
-
-
-@in_a_browser
-@pytest.mark.parametrize("name", ODD)
-def test_no_script_of_a_table_runs(show: Callable[..., Page], name: str) -> None:
-    opened = show(name)
-    assert opened.run("document.title") != "broken"
+    assert [address[:80] for address in requested if not address.startswith(("data:", "file:"))] == []
     assert opened.run("document.scripts.length") == 0
-    assert SCRIPT in opened.run("document.body.textContent")
+    if name == "the demo":  # the players of the others have no MP3
+        assert opened.complaints() == []
+    else:
+        assert opened.run("document.title") != "broken"
+        assert SCRIPT in opened.run("document.body.textContent")
+
+
+@in_a_browser
+@pytest.mark.parametrize("name", ["the demo", "a hundred strata"])
+def test_page_is_readable_in_light_in_dark_and_on_paper(show: Callable[..., Page], name: str) -> None:
+    backgrounds = []
+    for scheme, medium in (("light", ""), ("dark", ""), ("dark", "print")):
+        opened = show(name, scheme=scheme, medium=medium)
+        contrasts = opened.run(CONTRASTS)
+        assert len(contrasts) > 200
+        assert contrasts[0][0] >= 4.5, contrasts[0]
+        backgrounds.append(opened.run("getComputedStyle(document.body).backgroundColor"))
+    assert backgrounds[0] != backgrounds[1]
+    assert backgrounds[2] == "rgb(255, 255, 255)"
+    assert opened.run("[...document.querySelectorAll('audio')].every(each => !each.getClientRects().length)")
