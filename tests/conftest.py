@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from tests.support import warm
 from tests.support.project import STAGES, Once, Project, copy_of_this_project
 
 MORE_FIXTURES = {"made", "made_once", "browser", "librosa"}
@@ -26,17 +24,9 @@ def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
     return (yield) + 1
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Let Ctrl-C arrive, and pytest-xdist's processes share one server, of which the workers of stages are forks, too.
-
-    A background job ignores Ctrl-C. Each server, and each worker that is started, would import everything again.
-    """
+def pytest_configure() -> None:
+    """Let Ctrl-C arrive: a background job ignores it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
-        commands = warm.folder()
-        os.environ.update({warm.SHARED: str(commands)} if commands else {})
-    if warm.SHARED in os.environ:
-        multiprocessing.set_executable(str(Path(os.environ[warm.SHARED], "python")))
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups

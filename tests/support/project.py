@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import os
 import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+from unittest import mock
 
 import pytest
 from ruamel.yaml import YAML
 
 import pipeline.__main__
-from tests.support import warm
 
 STAGES = tuple(pipeline.__main__.STAGES)
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,13 +44,6 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, **author, "PATH": path, "GIT_CONFIG_GLOBAL": os.devnull, **more}
 
 
-def warm_environment(**more: str) -> dict[str, str]:
-    """Return the same environment, in which `dvc` and `python -m pipeline` have imported their libraries already."""
-    variables = environment(**more)
-    commands = warm.folder()
-    return {**variables, "PATH": f"{commands}{os.pathsep}{variables['PATH']}"} if commands else variables
-
-
 def stage_module(name: str) -> str:
     """Return the module that runs a stage."""
     return pipeline.__main__.STAGES[name].module
@@ -59,11 +56,14 @@ class Project:
     root: Path
 
     def try_run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run a command there."""
+        """Run a command there: `dvc` by its `main` in this process, anything else in a process of its own."""
+        if command[0] == "dvc":
+            with self._entered(variables):
+                return _run_dvc(command[1:])
         return subprocess.run(
             command,
             cwd=self.root,
-            env=warm_environment(**variables),
+            env=environment(**variables),
             text=True,
             capture_output=True,
             check=False,
@@ -71,7 +71,7 @@ class Project:
         )
 
     def run(self, *command: str, **variables: str) -> str:
-        """Run a command there that has to end well; return what it said."""
+        """Run a command there that has to succeed; return its stdout."""
         done = self.try_run(*command, **variables)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -82,6 +82,17 @@ class Project:
             patch.setenv("PIPELINE_WORKERS", os.environ.get("PIPELINE_WORKERS", "1"))
             for name in names:
                 importlib.import_module(stage_module(name)).run()
+
+    def main(self, *arguments: str, **variables: str) -> int:
+        """Run `python -m pipeline` there, by its `main` in this process; return its exit status."""
+        with self._entered({"PIPELINE_WORKERS": os.environ.get("PIPELINE_WORKERS", "1"), **variables}):
+            return pipeline.__main__.main(arguments)
+
+    @contextlib.contextmanager
+    def _entered(self, variables: dict[str, str]) -> Iterator[None]:
+        """Have this process work there, in the environment of a command."""
+        with contextlib.chdir(self.root), mock.patch.dict(os.environ, environment(**variables), clear=True):
+            yield
 
     def set(self, **values: object) -> None:
         """Set parameters, ``subsample__clips=60`` for subsample.clips, with comments and order kept."""
@@ -113,6 +124,39 @@ class Project:
         """Copy everything, DVC's cache with it; link what is read-only: the objects of git and of DVC."""
         shutil.copytree(self.root, to, symlinks=True, dirs_exist_ok=True, copy_function=_link_or_copy)
         return Project(to)
+
+
+def _run_dvc(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Call DVC's own `main`; what it and its stages write to stdout and stderr is returned."""
+    with (
+        tempfile.TemporaryFile("w+") as stdout,
+        tempfile.TemporaryFile("w+") as stderr,
+        _redirected(1, stdout),
+        _redirected(2, stderr),
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
+        warnings.catch_warnings(action="ignore"),  # as it is where DVC is started
+    ):
+        cli, logger = importlib.import_module("dvc.cli"), importlib.import_module("dvc.logger")
+        for name in ("dvc", "dvc_objects", "dvc_data"):
+            logging.getLogger(name).handlers.clear()  # which write to the files of an earlier call
+        logger.setup()
+        status = cli.main(list(arguments))
+        for file in (stdout, stderr):
+            file.seek(0)
+        return subprocess.CompletedProcess(["dvc", *arguments], status, stdout.read(), stderr.read())
+
+
+@contextlib.contextmanager
+def _redirected(descriptor: int, file: IO[str]) -> Iterator[None]:
+    """Have what this process and its children write to a descriptor go to a file."""
+    before = os.dup(descriptor)
+    os.dup2(file.fileno(), descriptor)
+    try:
+        yield
+    finally:
+        os.dup2(before, descriptor)
+        os.close(before)
 
 
 def _link_or_copy(source: str, target: str) -> None:
