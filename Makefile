@@ -17,9 +17,10 @@ repro: $(READY)
 test: $(READY)
 	pytest --numprocesses auto -m "not more"
 
-# The rest: engines, stores, browser, notebooks, full grids, kills, full disks.
+# The rest: engines, stores, browser, notebooks, full grids, kills, the fault bench; and each law of Hypothesis again, on
+# many examples.
 test-more: $(READY)
-	pytest --numprocesses auto -m more
+	pytest --numprocesses auto -m "more or hypothesis" --hypothesis-profile=many
 
 check: $(READY)
 	ruff check

@@ -12,10 +12,17 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 from tests.support.project import STAGES, Once, Project, copy_of_this_project
 
-MORE_FIXTURES = {"made", "made_once", "browser", "librosa"}
+MORE_FIXTURES = {"browser", "librosa"}
+
+# How many examples Hypothesis draws: the same few in `make test`, and 200 others each time in `make test-more`.
+LAWS = settings(deadline=None, database=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("few", LAWS, max_examples=20, derandomize=True)
+settings.register_profile("many", LAWS, max_examples=200)
+settings.load_profile("few")
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)  # pytest-xdist may be switched off
@@ -31,7 +38,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow whatever needs a repository that DVC made, a browser or librosa; keep librosa in one process."""
+    """Mark as `more` the tests that need a browser or librosa; keep librosa in one process."""
     for item in items:
         if isinstance(item, pytest.Function) and MORE_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.more)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -28,7 +28,6 @@ from tests.support.tarballs import demo_files, write_demo
 
 pytestmark = [pytest.mark.more, pytest.mark.xdist_group("everywhere")]
 
-HISTORIES = [grown_in_steps, damaged_on_disk]
 SOURCES = ["folder", "tar", "tar.gz", "http", "s3"]
 ENGINES = ["dask", "threads"]
 
@@ -75,16 +74,14 @@ def from_scratch(source: dict[str, str], staged_once: Project, tmp_path_factory:
     return project
 
 
-@pytest.mark.parametrize("history", HISTORIES)
-def test_whatever_was_there_before_a_source_gives_the_same_bytes(
-    history: Callable[[Project], None], from_scratch: Project, tmp_path: Path
-) -> None:
-    assert_history_is_forgotten(history, from_scratch, from_scratch.copy(tmp_path / "project"))
+def test_sources_give_the_same_bytes_whatever_was_there_before(from_scratch: Project, tmp_path: Path) -> None:
+    assert_history_is_forgotten(from_scratch, from_scratch.copy(tmp_path / "project"))
 
 
-def assert_history_is_forgotten(history: Callable[[Project], None], scratch: Project, project: Project) -> None:
+def assert_history_is_forgotten(scratch: Project, project: Project) -> None:
     params = (project.root / "params.yaml").read_bytes()
-    history(project)
+    grown_in_steps(project)
+    damaged_on_disk(project)
     (project.root / "params.yaml").write_bytes(params)
     project.stage("subsample", "waveforms")
     assert project.outputs() == scratch.outputs()
@@ -100,17 +97,12 @@ def executor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         yield f"dask://{running.address}"
 
 
-@pytest.mark.parametrize("history", HISTORIES)
-def test_whatever_was_there_before_an_engine_gives_the_same_bytes(
-    history: Callable[[Project], None],
-    executor: str,
-    staged: Project,
-    staged_once: Project,
-    monkeypatch: pytest.MonkeyPatch,
+def test_engines_give_the_same_bytes_whatever_was_there_before(
+    executor: str, staged: Project, staged_once: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIPELINE_EXECUTOR", executor)
     monkeypatch.setenv("PIPELINE_WORKERS", "2")
-    assert_history_is_forgotten(history, staged_once, staged)
+    assert_history_is_forgotten(staged_once, staged)
 
 
 def recipes() -> dict[str, Recipe]:
@@ -121,9 +113,7 @@ def recipes() -> dict[str, Recipe]:
     }
 
 
-def test_all_that_is_derived_is_the_same_on_any_engine(
-    executor: str, fresh: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_engines_derive_the_same_bytes(executor: str, fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh.set(subsample__clips=4, shards__clips=2)
     fresh.stage("download", "stratify", "subsample")
     monkeypatch.chdir(fresh.root / "data")

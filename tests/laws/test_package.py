@@ -37,12 +37,12 @@ def names_of(requirements: list[str]) -> set[str]:
 # The version
 
 
-def test_the_version_is_that_of_the_metadata_and_has_a_place_in_the_changelog() -> None:
+def test_version_is_that_of_the_metadata_and_in_the_changelog() -> None:
     assert PYPROJECT["project"]["version"] == schema.VERSION
     assert f"## {schema.VERSION}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-def test_a_checkout_says_its_own_version_whatever_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_of_a_checkout_goes_before_the_installed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", {DISTRIBUTION: "7.7"}.__getitem__)
     assert version(tmp_path) == "7.7"
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'something-else'\nversion = '8.8'\n")
@@ -54,7 +54,7 @@ def test_a_checkout_says_its_own_version_whatever_is_installed(tmp_path: Path, m
 # The lock
 
 
-def test_the_lock_pins_every_requirement_with_hashes_and_names_no_host() -> None:
+def test_lock_pins_every_requirement_with_hashes_and_names_no_host() -> None:
     project = PYPROJECT["project"]
     wanted = [
         *project["dependencies"],
@@ -117,7 +117,7 @@ def asked(top: Path, line: int) -> set[str]:
     return pins(text)
 
 
-def test_pip_installs_uv_by_its_hashes_and_uv_the_lock(top: Path) -> None:
+def test_make_has_pip_install_uv_by_its_hashes_and_uv_the_lock(top: Path) -> None:
     done = make(top, ".venv/ready", PIP_DOES="", UV_STATUS="0")
     assert (done.returncode, done.stderr) == (0, "")
     pip, uv = (top / "log").read_text().splitlines()
@@ -129,7 +129,7 @@ def test_pip_installs_uv_by_its_hashes_and_uv_the_lock(top: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["a wheel of uv", "an index that uv knows"])
-def test_pip_installs_all_but_uv_where_uv_cannot_and_says_so(top: Path, missing: str) -> None:
+def test_make_has_pip_install_everything_else_where_uv_cannot(top: Path, missing: str) -> None:
     no_wheel = missing == "a wheel of uv"
     pip_does = 'case "$*" in *only-binary*) echo "no wheel" >&2; exit 1;; esac' if no_wheel else ""
     done = make(top, ".venv/ready", PIP_DOES=pip_does, UV_STATUS="2")
@@ -141,14 +141,14 @@ def test_pip_installs_all_but_uv_where_uv_cannot_and_says_so(top: Path, missing:
     assert (top / ".venv/ready").exists()
 
 
-def test_a_half_made_environment_is_not_ready(top: Path) -> None:
+def test_make_does_not_call_a_failed_environment_ready(top: Path) -> None:
     done = make(top, ".venv/ready", PIP_DOES="exit 1", UV_STATUS="1")
     assert done.returncode != 0
     assert (top / ".venv/bin/pip").exists()
     assert not (top / ".venv/ready").exists()
 
 
-def test_an_old_python_gets_one_clear_line(top: Path) -> None:
+def test_make_answers_an_old_python_in_one_line(top: Path) -> None:
     (top / "python").write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.8.10 || exit 1\n')
     done = make(top, "repro")
     assert done.returncode != 0
@@ -157,7 +157,7 @@ def test_an_old_python_gets_one_clear_line(top: Path) -> None:
     assert not (top / ".venv").exists()
 
 
-def test_a_commit_is_checked_like_make_check() -> None:
+def test_make_check_is_what_is_run_at_each_commit() -> None:
     recipe = re.search(r"^check: .*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert recipe
     hooks = YAML(typ="safe").load(ROOT / ".pre-commit-config.yaml")["repos"][0]["hooks"]
@@ -212,7 +212,7 @@ def reader_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return python
 
 
-def test_the_wheel_holds_the_package_with_its_types_and_templates_and_nothing_else(wheel: Path) -> None:
+def test_wheel_contains_the_package_with_its_types_and_templates_only(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "pipeline"]
     there = {name for name in subprocess.check_output(command, cwd=ROOT, text=True).split() if (ROOT / name).exists()}
@@ -222,7 +222,7 @@ def test_the_wheel_holds_the_package_with_its_types_and_templates_and_nothing_el
 
 @pytest.mark.more
 @pytest.mark.parametrize("encoding", ["pcm16", "float32", "flac"])
-def test_the_wheel_alone_reads_shards_from_another_folder(
+def test_wheel_alone_reads_shards_from_another_folder(
     staged: Project, reader_python: Path, tmp_path: Path, encoding: str
 ) -> None:
     staged.set(waveforms__encoding=encoding)
@@ -251,12 +251,16 @@ def test_the_wheel_alone_reads_shards_from_another_folder(
     assert json.loads(done.stdout) == [schema.VERSION, 120, list(clips.metadata()["clip_id"]), sums, []]
 
 
-@pytest.mark.parametrize("key", ["analytics", "check_update"])
-def test_dvc_calls_nobody(key: str) -> None:
-    assert f"{key} = false" in (ROOT / ".dvc/config").read_text()
+# The tree
 
 
-def test_no_path_of_one_machine_is_in_the_tree() -> None:
+def test_dvc_config_has_it_call_nobody() -> None:
+    config = (ROOT / ".dvc/config").read_text()
+    assert "analytics = false" in config
+    assert "check_update = false" in config
+
+
+def test_tree_contains_no_path_of_one_machine() -> None:
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     here = re.compile(rf"(?<!\w){re.escape(str(ROOT.parent))}/")  # where that is /tmp, .dvc/tmp/ is another one
     for name in filter(None, tracked.stdout.split("\0")):

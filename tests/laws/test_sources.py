@@ -60,9 +60,7 @@ def from_zip(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.mark.parametrize("source", ["folder", *TARS])
-def test_the_same_clips_are_the_same_sample_whatever_they_lie_in(
-    source: str, from_zip: Project, fresh: Project
-) -> None:
+def test_sources_of_the_same_clips_give_the_same_sample(source: str, from_zip: Project, fresh: Project) -> None:
     of(fresh, source).stage(*MADE)
     expected = tables(from_zip, schema.CLIPS, schema.WAVEFORMS)
     found = tables(fresh, schema.CLIPS, schema.WAVEFORMS)
@@ -74,18 +72,7 @@ def test_the_same_clips_are_the_same_sample_whatever_they_lie_in(
 
 
 @pytest.mark.parametrize("source", TARS)
-def test_grown_and_made_at_once_are_the_same_bytes(source: str, fresh: Project, tmp_path: Path) -> None:
-    other = of(fresh, source).copy(tmp_path / "other")
-    fresh.stage(*MADE[:3])
-    other.set(subsample__clips=40)
-    other.stage(*MADE[:3])
-    other.set(subsample__clips=70)
-    other.stage("subsample")
-    assert other.outputs() == fresh.outputs()
-
-
-@pytest.mark.parametrize("source", TARS)
-def test_growing_reads_only_what_is_new(source: str, fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tar_is_read_only_for_new_clips(source: str, fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     of(fresh, source).set(subsample__clips=60)
     fresh.stage(*MADE[:3])
     passes: list[Path] = []
@@ -125,9 +112,8 @@ def clip_of(member: str) -> str:
     return f"{folder.removeprefix('cv-')}/{file.removesuffix('.mp3')}"
 
 
-@pytest.mark.more
 @pytest.mark.parametrize("source", TARS)
-def test_a_pass_that_is_killed_leaves_nothing_half(source: str, fresh: Project) -> None:
+def test_tar_index_is_not_left_half_written_by_a_kill(source: str, fresh: Project) -> None:
     of(fresh, source)
     killed = (
         "import os\n"
@@ -147,7 +133,7 @@ def test_a_pass_that_is_killed_leaves_nothing_half(source: str, fresh: Project) 
     assert names == [f"{source}.index", f"{source}.index.lock"]
 
 
-def test_a_clone_without_the_index_makes_it_by_one_pass(fresh: Project) -> None:
+def test_tar_index_is_made_again_in_a_clone_without_it(fresh: Project) -> None:
     of(fresh, "demo.tar.gz").set(subsample__clips=60)
     fresh.stage(*MADE)
     for path in (fresh.root / schema.ARCHIVE).iterdir():
