@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.audio.pitch import Pitch, pitches
@@ -113,7 +113,6 @@ def test_pitch_candidates_left_out_of_silent_frames_are_on_no_path(monkeypatch: 
 
 
 @pytest.mark.more
-@settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_pitch_of_a_clip_does_not_depend_on_the_others(data: st.DataObject) -> None:
     clips = [*demo_voices(6), tone(90), noise(0.5), np.zeros(100, dtype=np.float32), pulses(200)[:740]]

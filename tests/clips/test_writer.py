@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.clips.candidates import Candidate, Candidates, Goal
@@ -170,7 +170,6 @@ def test_an_error_other_than_a_refusal_is_not_swallowed() -> None:
 
 
 @given(st.lists(st.booleans(), max_size=40), st.integers(1, 40), st.integers(1, 40), st.booleans())
-@settings(max_examples=60, deadline=None)
 def test_the_first_good_ones_are_taken_and_nothing_is_fetched_in_vain(
     goods: list[bool], wanted: int, most: int, threads: bool
 ) -> None:
@@ -189,7 +188,6 @@ def test_the_first_good_ones_are_taken_and_nothing_is_fetched_in_vain(
 
 
 @given(st.lists(st.integers(0, 5), max_size=30), st.floats(0.1, 30))
-@settings(max_examples=60, deadline=None)
 def test_hours_are_reached_with_the_fewest_clips(numbers: list[int], seconds: float) -> None:
     clips = [[*GOOD, BAD[Reason.NOT_MP3]][number] for number in numbers]
     verdicts = examine(Archive([*clips]), Goal(None, round(seconds * 1e9)), 1000)
@@ -276,7 +274,6 @@ def test_the_mp3s_are_untouched(folder: Path) -> None:
 
 @pytest.mark.more
 @given(st.lists(st.tuples(st.integers(1, 7), st.integers(1, 5)), max_size=3), st.integers(1, 7), st.integers(1, 5))
-@settings(max_examples=30, deadline=None)
 def test_whatever_was_asked_for_before_the_bytes_are_the_same(
     tmp_path_factory: pytest.TempPathFactory, before: list[tuple[int, int]], clips: int, shard_clips: int
 ) -> None:

@@ -7,7 +7,7 @@ import shlex
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.commands import estimate
@@ -16,12 +16,10 @@ from pipeline.sampling.eligibility import eligible, unknown_values
 from tests.sampling.test_ranking import clip_tables
 from tests.support.project import ROOT, Project
 
-LAW = settings(max_examples=60, deadline=None)
 COLUMNS = ("accent", "age", "up_votes")
 
 
 @pytest.mark.more
-@LAW
 @given(clips=clip_tables(), data=st.data())
 def test_where_keeps_the_rows_with_a_listed_value_and_counts_the_others(
     clips: pd.DataFrame, data: st.DataObject
@@ -40,7 +38,6 @@ def test_where_keeps_the_rows_with_a_listed_value_and_counts_the_others(
 
 
 @pytest.mark.more
-@LAW
 @given(clips=clip_tables(), data=st.data())
 def test_a_value_is_unknown_if_and_only_if_no_row_has_it(clips: pd.DataFrame, data: st.DataObject) -> None:
     values = [None if pd.isna(value) else value for value in clips["age"]]

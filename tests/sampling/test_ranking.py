@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.core import schema
@@ -27,7 +27,6 @@ from tests.support.project import REAL_TABLES, ROOT
 SPLITS = {"train": 0.8, "dev": 0.1, "test": 0.1}
 ALLOCATIONS: list[str | float] = ["proportional", "equal", 0.25, 0.5]
 VOTES = ("min_up_votes", "max_down_votes", "min_net_votes")
-LAW = settings(max_examples=40, deadline=None)
 CLIPS_COLUMNS = ["clip_id", "table", *schema.METADATA.names]
 
 
@@ -74,7 +73,6 @@ allocations = st.sampled_from(ALLOCATIONS) | st.floats(0, 1)
 
 
 @pytest.mark.more
-@LAW
 @given(clips=clip_tables(), strata=strata_columns, allocation=allocations)
 def test_every_clip_has_one_rank_and_keeps_what_the_tables_say(
     clips: pd.DataFrame, strata: list[str], allocation: str | float
@@ -91,7 +89,6 @@ def test_every_clip_has_one_rank_and_keeps_what_the_tables_say(
 
 
 @pytest.mark.more
-@LAW
 @given(sizes=sizes_of_strata, allocation=st.sampled_from(ALLOCATIONS) | st.floats(0, 1), seed=st.integers(0, 999))
 def test_every_prefix_is_within_one_clip_of_every_exact_share(
     sizes: list[int], allocation: str | float, seed: int
@@ -101,7 +98,6 @@ def test_every_prefix_is_within_one_clip_of_every_exact_share(
 
 
 @pytest.mark.more
-@LAW
 @given(sizes=sizes_of_strata)
 def test_a_proportional_prefix_is_within_one_clip_of_n_times_the_share(sizes: list[int]) -> None:
     ranked = order_of(clips_of(sizes), strata=["gender"])
@@ -113,7 +109,6 @@ def test_a_proportional_prefix_is_within_one_clip_of_n_times_the_share(sizes: li
         assert (np.abs(counts * total - clips * size) < total).all()
 
 
-@LAW
 @given(sizes=sizes_of_strata, allocation=allocations, data=st.data())
 def test_shares_rise_together_until_a_stratum_runs_out(
     sizes: list[int], allocation: str | float, data: st.DataObject
@@ -130,7 +125,6 @@ def test_shares_rise_together_until_a_stratum_runs_out(
 
 
 @pytest.mark.more
-@LAW
 @given(sizes=sizes_of_strata)
 def test_the_powers_0_and_1_are_equal_and_proportional(sizes: list[int]) -> None:
     clips = clips_of(sizes)
@@ -158,7 +152,6 @@ def test_a_power_weighs_a_stratum_by_its_size_to_that_power() -> None:
     assert [shares.of(0, 1101), shares.of(1, 1101)] == [100, 1001]
 
 
-@LAW
 @given(order=st.lists(st.sampled_from("abc"), min_size=1, max_size=30), allocation=st.sampled_from(ALLOCATIONS))
 def test_the_largest_deviation_is_that_of_the_worst_prefix(order: list[str], allocation: str | float) -> None:
     sizes = Counter(order) + Counter("abc")
@@ -186,7 +179,6 @@ def test_rare_strata_have_their_fair_chance_to_be_in_a_small_sample() -> None:
 
 
 @pytest.mark.more
-@LAW
 @given(clips=clip_tables(), strata=strata_columns, allocation=allocations, data=st.data())
 def test_the_order_of_the_rows_changes_nothing(
     clips: pd.DataFrame, strata: list[str], allocation: str | float, data: st.DataObject
@@ -197,7 +189,6 @@ def test_the_order_of_the_rows_changes_nothing(
 
 
 @pytest.mark.more
-@LAW
 @given(clips=clip_tables(), strata=strata_columns, allocation=allocations, data=st.data())
 def test_without_one_row_every_stratum_keeps_its_order(
     clips: pd.DataFrame, strata: list[str], allocation: str | float, data: st.DataObject
@@ -269,7 +260,6 @@ def test_the_clips_of_a_stratum_are_a_uniform_choice() -> None:
 # Strata.
 
 
-@LAW
 @given(clips=clip_tables(), strata=strata_columns)
 def test_two_clips_are_in_one_stratum_where_all_their_values_agree(clips: pd.DataFrame, strata: list[str]) -> None:
     names = strata_of(clips, strata)
@@ -296,7 +286,6 @@ def test_the_name_of_a_stratum_can_be_read() -> None:
 
 
 @pytest.mark.more
-@LAW
 @given(
     clips=clip_tables(),
     require=st.lists(st.sampled_from(["age", "gender", "accent"]), unique=True),
@@ -339,7 +328,6 @@ def test_nothing_to_rank_is_an_error() -> None:
 
 
 @pytest.mark.more
-@LAW
 @given(clips=clip_tables(), strata=strata_columns, data=st.data())
 def test_the_weights_of_a_stratum_add_up_to_its_size(
     clips: pd.DataFrame, strata: list[str], data: st.DataObject

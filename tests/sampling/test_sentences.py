@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.sampling.sentences import normalise
 
-LAW = settings(max_examples=50, deadline=None)
-
 texts = st.sampled_from(["Ａ ﬁsh", "A\tFISH ", "straße", "STRASSE", "é", "e\u0301", "㎒", "", "日本"]) | st.text()
 
 
-@LAW
 @given(text=texts)
 def test_spelling_does_not_make_another_sentence(text: str) -> None:
     plain = normalise(text)

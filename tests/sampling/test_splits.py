@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.sampling.ranking import rank
@@ -15,7 +15,6 @@ from pipeline.snapshot import tables
 from tests.support.project import REAL_TABLES
 
 SPLITS = {"train": 0.8, "dev": 0.1, "test": 0.1}
-LAW = settings(max_examples=50, deadline=None)
 
 texts = st.sampled_from(["Ａ ﬁsh", "A\tFISH ", "straße", "STRASSE", "é", "e\u0301", "㎒", "", "日本"]) | st.text()
 
@@ -34,7 +33,6 @@ def crossing(keys: pd.Series, split: pd.Series) -> int:
 # Hashes.
 
 
-@LAW
 @given(values=st.lists(st.text(), max_size=5))
 def test_a_hash_depends_on_its_value_seed_and_purpose_alone(values: list[str]) -> None:
     together = hashes(values, seed=1, purpose="clip")
@@ -47,7 +45,6 @@ def test_a_hash_depends_on_its_value_seed_and_purpose_alone(values: list[str]) -
 
 
 @pytest.mark.more
-@LAW
 @given(sentences=st.lists(st.none() | texts, min_size=1, max_size=30), data=st.data())
 def test_nothing_but_its_sentence_decides_a_clips_split(sentences: list[str | None], data: st.DataObject) -> None:
     clips = clips_of(sentences)
@@ -80,7 +77,6 @@ people = st.none() | st.sampled_from(["ann", "bo", "cy", "di", "ed"])
 
 
 @pytest.mark.more
-@LAW
 @given(rows=st.lists(st.tuples(st.none() | texts, people), min_size=1, max_size=30), seed=st.integers(0, 99))
 def test_neither_sentence_nor_speaker_crosses(rows: list[tuple[str | None, str | None]], seed: int) -> None:
     clips = clips_of([text for text, _ in rows], [speaker for _, speaker in rows])
@@ -117,7 +113,6 @@ def test_one_giant_group_is_cut_along_both_and_keeps_the_sizes() -> None:
 
 
 @pytest.mark.more
-@LAW
 @given(sentences=st.lists(texts, min_size=1, max_size=20), extra=st.lists(texts, max_size=5))
 def test_neither_growth_nor_strata_nor_allocation_moves_a_clip_to_another_split(
     sentences: list[str], extra: list[str]

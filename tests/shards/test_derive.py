@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import ShardError
@@ -168,7 +168,6 @@ shards = st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=11), min_size
 
 @pytest.mark.more
 @given(histories=st.lists(st.tuples(shards, st.sampled_from([Times(), Times(3), Revised()])), max_size=3), last=shards)
-@settings(max_examples=40, deadline=None)
 def test_whatever_was_made_before_the_bytes_are_the_same(
     tmp_path_factory: pytest.TempPathFactory, histories: list[tuple[list[list[int]], Times]], last: list[list[int]]
 ) -> None:

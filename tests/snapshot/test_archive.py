@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core import schema
@@ -225,7 +225,6 @@ def test_a_size_or_place_that_no_archive_has_is_refused(size: int, place: int) -
 
 
 @pytest.mark.more
-@settings(max_examples=400, derandomize=True, deadline=None)
 @given(st.data())
 def test_a_damaged_archive_is_read_or_refused(data: st.DataObject) -> None:
     """Whatever bytes its records have, there is no other exception."""

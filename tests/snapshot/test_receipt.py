@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core import schema
@@ -29,7 +29,6 @@ from pipeline.snapshot.receipt import (
     write_receipt,
 )
 
-FUZZ = settings(max_examples=200, derandomize=True, deadline=None)
 TAR = TarIdentity(1000, "1" * 64, "2" * 64, etag='"one"')
 ARCHIVE = ArchiveIdentity(1000, 900, "0" * 64, etag='"one"', last_modified="Wed, 29 Nov 2017 00:00:00 GMT")
 FOLDER = FolderIdentity(3, "f" * 64)
@@ -108,7 +107,6 @@ def test_a_receipt_of_another_version_or_out_of_range_is_none(tmp_path: Path, ol
 
 
 @pytest.mark.more
-@FUZZ
 @given(data=st.data())
 def test_whatever_happened_to_a_receipt_it_is_one_or_none(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -155,7 +153,6 @@ def test_another_table_is_no_index(tmp_path: Path, table: pa.Table) -> None:
 
 
 @pytest.mark.more
-@FUZZ
 @given(data=st.data())
 def test_no_flipped_byte_of_an_index_gives_another_one(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

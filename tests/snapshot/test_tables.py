@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core import schema
@@ -104,7 +104,6 @@ def test_a_table_that_is_absurdly_long_is_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.more
-@settings(max_examples=300, derandomize=True, deadline=None)
 @given(st.one_of(st.binary(max_size=60), st.text(max_size=60).map(str.encode)), st.integers(0, 100), st.booleans())
 def test_whatever_a_table_holds_it_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, odd: bytes, at: int, is_tsv: bool

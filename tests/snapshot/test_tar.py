@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core import schema
@@ -73,7 +73,6 @@ names = st.text(
 
 
 @pytest.mark.more
-@settings(max_examples=60, derandomize=True, deadline=None)
 @given(
     st.dictionaries(names.filter(lambda name: name not in {".", ".."}), st.binary(max_size=2000), max_size=6),
     st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]),
@@ -262,7 +261,6 @@ def test_headers_without_end_are_not_followed() -> None:
 
 
 @pytest.mark.more
-@settings(max_examples=400, derandomize=True, deadline=None)
 @given(st.data())
 def test_a_damaged_archive_is_read_or_refused(data: st.DataObject) -> None:
     """Whatever bytes it has, there is no other exception; where gzip vouches for them, what is read is right."""

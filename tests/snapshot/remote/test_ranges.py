@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError, TransferError
@@ -64,7 +64,6 @@ def read(file: RemoteFile, offset: int, length: int) -> bytes:
 
 
 @pytest.mark.more
-@settings(max_examples=50, derandomize=True, deadline=None)
 @given(st.data())
 def test_range_is_what_it_is_of_the_whole(data: st.DataObject) -> None:
     with FakeKaggle(MemoryContent()).serving() as fake:
@@ -307,7 +306,6 @@ VALUES += ["file:///etc/passwd"]
 
 
 @pytest.mark.more
-@settings(max_examples=150, derandomize=True, deadline=None)
 @given(
     st.sampled_from([200, 206, 301, 302, 307, 401, 404, 416, 429, 503, 600, 999]),
     st.sampled_from(["OK", "\x1b[31mred", SECRET, ""]),

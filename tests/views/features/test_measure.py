@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.audio.logarithms import exp2, log2
@@ -111,7 +111,6 @@ def test_words_are_counted_over_the_time_of_speech() -> None:
 
 
 @pytest.mark.more
-@settings(max_examples=10, deadline=None)
 @given(st.lists(st.integers(0, len(CLIPS) - 1), min_size=1, max_size=10))
 def test_a_row_does_not_depend_on_the_others(chosen: list[int]) -> None:
     together = measured(*(CLIPS[number] for number in chosen))
