@@ -61,12 +61,10 @@ def limits(metrics: Mapping[str, Any]) -> list[str]:
             "two splits: only sentences are kept apart."
         ),
         (
-            f"Sentences repeat: the {population} clips in the tables have {sentences} different ones, the most frequent "
-            f"{most_repeated} times; the sample has {in_sample} different ones."
+            f"Sentences repeat: the {population} clips in the tables have {sentences} different ones, the most "
+            f"frequent {most_repeated} times; the sample has {in_sample} different ones."
         ),
-        (
-            "The sample represents the eligible clips (by `stratify.allocation`), not any population of people."
-        ),
+        ("The sample represents the eligible clips (by `stratify.allocation`), not any population of people."),
         "Clips were validated by votes of volunteers: the speech may still differ from the sentence.",
         (
             "Values of age, gender and accent in the tables that Common Voice does not document: "

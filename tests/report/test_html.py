@@ -183,8 +183,8 @@ def test_page_has_the_tables_that_pandas_counts(show: Callable[..., Page], repor
         counts = [frame[column].fillna("(missing)").value_counts() for frame in frames]
         assert {row[0] for row in table} == set(counts[0].index)
         for name, *cells in table:
-            clips = [int(count.get(name, 0)) for count in counts]
-            assert cells == [f"{100 * n / len(frame):.1f}% {n}" for n, frame in zip(clips, frames, strict=True)]
+            drawn_of = [int(count.get(name, 0)) for count in counts]
+            assert cells == [f"{100 * n / len(frame):.1f}% {n}" for n, frame in zip(drawn_of, frames, strict=True)]
     eligible, drawn = (frame["stratum"].value_counts() for frame in (ranking, sample))
     assert {row[0] for row in shown[2]} == set(eligible.index)
     for name, *cells in shown[2]:

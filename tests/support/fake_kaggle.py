@@ -1,8 +1,8 @@
 """Kaggle and its storage on 127.0.0.1, for the real `kaggle` client: counts what is asked, and fails where told to.
 
 It is a proxy: with KAGGLE_API_ENVIRONMENT=LOCALHOST the client talks to http://localhost, and http_proxy brings that
-here. The API answers with a redirect to another host name, which the proxy is as well. Every redirect has a signature of
-its own, which may expire, and which must never be seen in what a run leaves behind. With a certificate it answers
+here. The API answers with a redirect to another host name, which the proxy is as well. Every redirect has a signature
+of its own, which may expire, and which must never be seen in what a run leaves behind. With a certificate it answers
 CONNECT, and is the real hosts' names behind TLS. Statuses, headers and bodies are those that the real ones send.
 """
 
@@ -79,8 +79,8 @@ class Fault:
     """What goes wrong with one request.
 
     kind is one of: status (`raw` is the body of the API's answer), reset, short, flip, stall, html, ignore_range,
-    no_suffix (`status` to a range from the end), etag, no_length, expired, hook, zeros (a body of zeros), trickle (a byte
-    now and then), no_content_range, raw (just those bytes).
+    no_suffix (`status` to a range from the end), etag, no_length, expired, hook, zeros (a body of zeros), trickle (a
+    byte now and then), no_content_range, raw (just those bytes).
     """
 
     kind: str
