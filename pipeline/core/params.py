@@ -56,7 +56,7 @@ def _splits(value: dict[str, float]) -> dict[str, float]:
 
 
 def _where(value: Any) -> Any:
-    """Check ``stratify.where``: metadata columns, each with the values that may be drawn; null is a missing one."""
+    """Check ``stratify.where``: metadata columns, each with the values to draw; null is a missing one."""
     if not isinstance(value, dict):
         raise ValueError("should be a list of values for each column, such as accent: [us]")
     _columns(tuple(map(str, value)))
@@ -112,7 +112,7 @@ class Stratify(Settings, frozen=True, kw_only=True):
 
 
 class Subsample(Settings, frozen=True, kw_only=True):
-    """How many clips, and which of them are rejected. Either `clips` or `hours` is given."""
+    """How many clips, as either `clips` or `hours`, and which of them are rejected."""
 
     clips: Annotated[int, Meta(ge=1)] | None = None
     hours: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
@@ -227,15 +227,11 @@ def read_yaml(path: Path) -> Any:
         It is not there, or is no YAML.
     """
     try:
-        if not path.is_file() and path.exists():
-            raise ParameterError(str(path), ["is no regular file"])
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ParameterError(str(path), ["no such file; is this the folder of the project?"]) from None
-    except OSError as error:
-        raise ParameterError(str(path), [error.strerror or str(error)]) from None
-    except UnicodeDecodeError as error:
-        raise ParameterError(str(path), [str(error)]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParameterError(str(path), [getattr(error, "strerror", "") or str(error)]) from None
     return _parsed(text, str(path)) or {}
 
 

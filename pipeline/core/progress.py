@@ -20,20 +20,9 @@ _LINE = "{desc}: {n_fmt}/{total_fmt}, {rate_fmt}{postfix}, {remaining} left"
 
 
 class Progress:
-    """A bar that counts units, and the bytes received for them. Thread-safe.
+    """A bar that counts units, starting at `done`, and the bytes received for them. Thread-safe.
 
-    Parameters
-    ----------
-    label
-        What is under way.
-    total
-        How many units there are, if that is known.
-    unit
-        What is counted; ``B`` for bytes.
-    done
-        How many of them were done before.
-    stream
-        Where to write.
+    The unit ``B`` is bytes.
     """
 
     def __init__(

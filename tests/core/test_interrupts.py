@@ -1,4 +1,4 @@
-"""A Ctrl-C always takes effect: held back for a block, or lost where Python only prints exceptions."""
+"""A Ctrl-C always takes effect: deferred by a block, or dropped where Python only prints exceptions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _interrupt() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def test_what_arrives_in_the_block_takes_effect_at_its_end() -> None:
+def test_defer_sigint_until_the_end_of_the_block() -> None:
     reached = []
 
     def block() -> None:
@@ -32,7 +32,7 @@ def test_what_arrives_in_the_block_takes_effect_at_its_end() -> None:
     assert reached
 
 
-def test_what_is_lost_in_a_finalizer_is_given_again(capfd: pytest.CaptureFixture[str]) -> None:
+def test_redeliver_sigint_that_a_finalizer_dropped(capfd: pytest.CaptureFixture[str]) -> None:
     hook = sys.unraisablehook
 
     def block() -> None:
@@ -47,7 +47,7 @@ def test_what_is_lost_in_a_finalizer_is_given_again(capfd: pytest.CaptureFixture
     assert capfd.readouterr().err == ""
 
 
-def test_what_else_goes_wrong_in_a_finalizer_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redeliver_sigint_leaves_other_errors_to_the_hook(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: shown.append(type(unraisable.exc_value)))
     with interrupts.redeliver_sigint():

@@ -38,7 +38,7 @@ def changed(tmp_path: Path, **values: object) -> Params:
     return load_params(path)
 
 
-def test_the_projects_own_parameters_are_valid_and_frozen() -> None:
+def test_params_of_this_project_are_valid_and_frozen() -> None:
     params = load_params(ROOT / "params.yaml")
     assert params.subsample.clips == GOOD["subsample"]["clips"]
     with pytest.raises(AttributeError, match="immutable"):
@@ -86,7 +86,7 @@ def test_the_projects_own_parameters_are_valid_and_frozen() -> None:
         ("waveforms__sample_rat", 8000, "did you mean sample_rate"),
     ],
 )
-def test_a_wrong_value_is_named_with_its_path(tmp_path: Path, key: str, value: object, said: str) -> None:
+def test_params_name_a_wrong_value_by_its_path(tmp_path: Path, key: str, value: object, said: str) -> None:
     with pytest.raises(ParameterError, match=said) as caught:
         changed(tmp_path, **{key: value})
     path = key.replace("__", ".")
@@ -94,16 +94,16 @@ def test_a_wrong_value_is_named_with_its_path(tmp_path: Path, key: str, value: o
     assert path in str(caught.value) or f"{section}:" in str(caught.value)
 
 
-def test_a_missing_key_is_named(tmp_path: Path) -> None:
+def test_params_name_a_missing_key(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=re.escape("subsample.seconds: missing")):
         changed(tmp_path, subsample__seconds=None)
 
 
-def test_hours_may_stand_in_the_place_of_clips(tmp_path: Path) -> None:
+def test_params_take_hours_in_place_of_clips(tmp_path: Path) -> None:
     assert changed(tmp_path, subsample__clips=None, subsample__hours=10).subsample.hours == 10
 
 
-def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
+def test_params_list_all_problems_in_one_message(tmp_path: Path) -> None:
     with pytest.raises(ParameterError) as caught:
         changed(tmp_path, snapshot=None, stratify__seed="x", waveforms__encoding="x", shards__size=3)
     assert len(caught.value.problems) == 4
@@ -111,23 +111,23 @@ def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["snapshot: [", "snapshot: demo\nsnapshot: other\n", "- demo\n", "", "snapshot: \x00"])
-def test_what_is_no_yaml_or_no_mapping_is_an_error(tmp_path: Path, text: str) -> None:
+def test_params_that_are_no_yaml_or_no_mapping_are_an_error(tmp_path: Path, text: str) -> None:
     with pytest.raises(ParameterError):
         loaded(tmp_path, text)
 
 
-def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_params_that_are_not_there_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="no such file"):
         load_params(tmp_path / "params.yaml")
 
 
-def test_the_order_of_splits_means_nothing(tmp_path: Path) -> None:
+def test_params_ignore_the_order_of_splits(tmp_path: Path) -> None:
     one = changed(tmp_path, stratify__splits={"train": 0.8, "dev": 0.1, "test": 0.1})
     other = changed(tmp_path, stratify__splits={"test": 0.1, "dev": 0.1, "train": 0.8})
     assert list(one.stratify.splits.items()) == list(other.stratify.splits.items())
 
 
-def test_runtime_settings_come_from_the_file_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runtime_is_from_the_file_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     path = ROOT / "configs/runtime.yaml"
     assert load_runtime(path).processes >= 1
     monkeypatch.setenv("PIPELINE_WORKERS", "3")
@@ -137,7 +137,7 @@ def test_runtime_settings_come_from_the_file_or_the_environment(monkeypatch: pyt
         load_runtime(path)
 
 
-def test_where_takes_values_in_lists_and_null_for_missing_in_whatever_order(tmp_path: Path) -> None:
+def test_where_takes_lists_and_null_for_missing_in_any_order(tmp_path: Path) -> None:
     one = changed(tmp_path, stratify__where={"age": ["teens", None], "accent": ["us"], "up_votes": [2, 3]})
     other = changed(tmp_path, stratify__where={"up_votes": [2, 3], "accent": ["us"], "age": ["teens", None]})
     assert list(one.stratify.where) == list(other.stratify.where) == ["accent", "age", "up_votes"]

@@ -10,13 +10,13 @@ from pipeline.core.terminal import amount, listed, printable, printable_lines
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "\x07", "\x9b31m", "\u202e", "\r", "\x00", "\n"])
-def test_control_characters_are_shown(text: str) -> None:
+def test_printable_escapes_control_characters(text: str) -> None:
     assert printable(text).isprintable()
     assert printable(text) != text
 
 
 @given(st.text())
-def test_a_message_keeps_its_lines_and_commands_nothing(text: str) -> None:
+def test_printable_lines_keep_lines_and_escape_the_rest(text: str) -> None:
     shown = printable_lines(text)
     assert shown.count("\n") == text.count("\n")
     assert shown.replace("\n", "").isprintable()
@@ -28,6 +28,6 @@ def test_listed_names_the_first_and_counts_the_rest() -> None:
     assert listed(range(4000), most=2, separator=" or ") == "0 or 1 and 3,998 more"
 
 
-def test_one_is_singular() -> None:
+def test_amount_of_one_is_singular() -> None:
     assert [amount(number, "shard") for number in (0, 1, 2)] == ["0 shards", "1 shard", "2 shards"]
     assert [amount(number, "stratum", "strata") for number in (1, 3)] == ["1 stratum", "3 strata"]

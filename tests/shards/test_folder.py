@@ -1,8 +1,11 @@
-"""A folder of shards changes all at once: found, published, retired."""
+"""A folder of shards changes all at once."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.fs
@@ -33,7 +36,7 @@ def right(path: Path) -> bool:
     return found is not None and found.seal.fingerprint == sealed.fingerprint([1, 2, 3])
 
 
-def test_shards_come_in_their_order(tmp_path: Path) -> None:
+def test_shard_paths_are_in_order(tmp_path: Path) -> None:
     names = [shard_name(number) for number in (0, 1, 2, 9, 10, 11)]
     assert names == sorted(names)
     for number in (2, 0, 1):
@@ -41,7 +44,7 @@ def test_shards_come_in_their_order(tmp_path: Path) -> None:
     assert [path.name for path in shard_paths(tmp_path)] == names[:3]
 
 
-def test_a_missing_shard_is_named(tmp_path: Path) -> None:
+def test_shard_paths_name_a_missing_shard(tmp_path: Path) -> None:
     with pytest.raises(ShardError, match="no shards there"):
         shard_paths(tmp_path)
     for number in (0, 2):
@@ -50,7 +53,7 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
         shard_paths(tmp_path)
 
 
-def test_shards_on_another_file_system_are_found_likewise(tmp_path: Path) -> None:
+def test_remote_shard_paths_are_like_local_ones(tmp_path: Path) -> None:
     local = pyarrow.fs.LocalFileSystem()
     with pytest.raises(ShardError, match="no shards there"):
         remote_shard_paths(str(tmp_path / "nowhere"), local)
@@ -63,7 +66,7 @@ def test_shards_on_another_file_system_are_found_likewise(tmp_path: Path) -> Non
         remote_shard_paths(str(tmp_path), local)
 
 
-def test_nothing_is_retired_before_there_is_something_to_put_in_its_place(folder: Path) -> None:
+def test_publish_refuses_to_replace_shards_with_nothing(folder: Path) -> None:
     publish(folder, [1], [2])
     with pytest.raises(ShardError, match="replace its shards with nothing"):
         ShardFolder(folder).publish(0)
@@ -82,7 +85,7 @@ def contents(folder: Path) -> dict[str, list[int]]:
     return {path.name: pd.read_parquet(path)["number"].tolist() for path in sorted(folder.iterdir())}
 
 
-def test_nothing_changes_until_all_are_there(folder: Path) -> None:
+def test_folder_is_unchanged_until_publish(folder: Path) -> None:
     publish(folder, [1], [2])
     run = ShardFolder(folder)
     write_numbers(run.new(0), [3])
@@ -92,7 +95,7 @@ def test_nothing_changes_until_all_are_there(folder: Path) -> None:
     assert not run.waiting.exists()
 
 
-def test_what_waits_is_found_before_what_was_there(folder: Path) -> None:
+def test_find_prefers_a_new_shard_to_a_published_one(folder: Path) -> None:
     publish(folder, [1, 2, 3])
     kept = folder / shard_name(0)
     killed = ShardFolder(folder)
@@ -106,7 +109,37 @@ def test_what_waits_is_found_before_what_was_there(folder: Path) -> None:
     assert not waits.exists()
 
 
-def test_what_waits_and_is_not_right_goes(folder: Path) -> None:
+@pytest.mark.parametrize("step", range(5))  # two new shards, two old ones, the hidden folder
+def test_publish_that_is_killed_at_any_step_is_done_by_the_next_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    publish(folder, [0], [0], [0], [0])
+    run = ShardFolder(folder)
+    for number in (0, 1):
+        write_numbers(run.new(number), [1, 2, 3])
+    steps = iter(range(5))
+
+    def until_killed(change: Callable[..., Any]) -> Callable[..., Any]:
+        def change_or_die(*arguments: Any, **options: Any) -> Any:
+            if next(steps) == step:
+                raise KeyboardInterrupt
+            return change(*arguments, **options)
+
+        return change_or_die
+
+    with monkeypatch.context() as patch:
+        for owner, name in ((Path, "replace"), (Path, "unlink"), (shutil, "rmtree")):
+            patch.setattr(owner, name, until_killed(getattr(owner, name)))
+        with pytest.raises(KeyboardInterrupt):
+            run.publish(2)
+    after = ShardFolder(folder)
+    assert all(after.find(number, right) for number in (0, 1))
+    after.publish(2)
+    assert contents(folder) == {shard_name(number): [1, 2, 3] for number in (0, 1)}
+    assert not after.waiting.exists()
+
+
+def test_publish_removes_new_shards_that_are_not_right(folder: Path) -> None:
     publish(folder, [1, 2, 3])
     write_numbers(ShardFolder(folder).new(0), [4])
     run = ShardFolder(folder)
@@ -116,7 +149,7 @@ def test_what_waits_and_is_not_right_goes(folder: Path) -> None:
     assert not run.waiting.exists()
 
 
-def test_what_a_killed_run_left_is_swept(folder: Path) -> None:
+def test_folder_sweeps_temporary_files_of_killed_runs(folder: Path) -> None:
     publish(folder, [1])
     leftovers = [place / ".part-00001.parquet.4711.tmp" for place in (folder, ShardFolder(folder).waiting)]
     for leftover in leftovers:
@@ -127,7 +160,7 @@ def test_what_a_killed_run_left_is_swept(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("link", ["hardlink_to", "symlink_to"])
-def test_a_file_that_is_linked_elsewhere_is_replaced_not_written_to(folder: Path, tmp_path: Path, link: str) -> None:
+def test_publish_replaces_linked_files_and_never_writes_to_them(folder: Path, tmp_path: Path, link: str) -> None:
     cached = write_numbers(tmp_path / "cached", [1, 2, 3])
     before = cached.read_bytes()
     folder.mkdir()
