@@ -1,0 +1,241 @@
+"""Path patterns, which read fields in paths, and templates, which make texts of columns and fields.
+
+Both are literal text with ``{field}``. A pattern is compiled to RE2, which is linear in the length of a path; no
+regular expression of a user is ever run.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+AUDIO_EXTENSIONS = (
+    *("wav", "mp3", "flac", "ogg", "oga", "opus", "aif", "aiff", "aifc", "au", "snd", "sph", "nist", "caf", "w64"),
+    *("rf64", "m4a", "mp4", "aac", "webm", "wma", "amr", "3gp"),
+)
+_EXTENSION = rf"\.(?i:{'|'.join(AUDIO_EXTENSIONS)})"
+_ANY_EXTENSION = ".*"
+_NO_FIELD = "_"
+_KINDS = {"": "[^/]+?", "a": r"\p{L}+?", "d": "[0-9]+?"}
+_INNER = re.compile(r"([^:/|]+)(?::(a|d|[1-9][0-9]{0,2}))?")  # RE2 counts to 1000
+_FILTER = re.compile(r"stem|pad:[1-9][0-9]?")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What patterns read in paths.
+
+    Attributes
+    ----------
+    matched
+        The part of each path that was compared with a pattern, and matched it; else null.
+    fields
+        The value of each field, null where there is none.
+    """
+
+    matched: pa.StringArray
+    fields: dict[str, pa.StringArray]
+
+    def where(self, mask: pa.BooleanArray) -> Reading:
+        """Return it with nothing read in the other paths."""
+        fields = {name: pc.if_else(mask, values, None) for name, values in self.fields.items()}
+        return Reading(pc.if_else(mask, self.matched, None), fields)
+
+    def or_else(self, other: Reading) -> Reading:
+        """Return it with what `other` read in paths where this one read nothing."""
+        nothing = pa.nulls(len(self.matched), pa.string())
+        names = dict.fromkeys([*self.fields, *other.fields])
+        fields = {n: pc.coalesce(self.fields.get(n, nothing), other.fields.get(n, nothing)) for n in names}
+        return Reading(pc.coalesce(self.matched, other.matched), fields)
+
+
+@dataclass(frozen=True)
+class _Field:
+    name: str
+    kind: str  # "", "a", "d", or how many characters
+
+    @property
+    def regex(self) -> str:
+        return _KINDS.get(self.kind, f"[^/]{{{self.kind}}}")
+
+    def ends_before(self, other: _Field) -> bool:
+        """Tell whether it is plain where this field ends if `other` follows it at once."""
+        return {self.kind, other.kind} == {"a", "d"} or not {self.kind, other.kind} <= set(_KINDS)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A pattern of m parts, which is compared with the last m parts of a path; with / in front, with all of it.
+
+    ``{f}`` is one or more characters but /, ``{f:d}`` digits, ``{f:a}`` letters, ``{f:3}`` three characters, ``{_}`` no
+    field; each as short as possible, from the left. A field that stands twice reads the same in both places. ``.*`` at
+    the end is any extension that names audio.
+
+    Raises
+    ------
+    ValueError
+        It is none: braces that do not close, a field of an unknown kind, two with nothing between them.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        for part in self._parts:
+            for one, other in pairwise(part):
+                if isinstance(one, _Field) and isinstance(other, _Field) and not one.ends_before(other):
+                    both = f"{{{one.name}}} and {{{other.name}}}"
+                    raise ValueError(f"{self.text!r}: nothing tells where {both} meet; give one a length, as {{f:3}}")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of its fields."""
+        names = [token.name for part in self._parts for token in part if isinstance(token, _Field)]
+        return tuple(name for name in dict.fromkeys(names) if name != _NO_FIELD)
+
+    @property
+    def parts(self) -> int:
+        """How many parts of a path it is compared with."""
+        return len(self._parts)
+
+    def read(self, paths: pa.StringArray, last: int | None = None) -> Reading:
+        """Read the fields in `paths`; where `last` is given, those of that many last parts of the pattern."""
+        return self._read(paths, self._parts[-(last or 0) :], last is None and self.text[0] in "/\\", {})
+
+    @cached_property
+    def _parts(self) -> list[list[str | _Field]]:
+        text = _normalised(self.text).removesuffix(_ANY_EXTENSION)
+        if "*" in text:
+            raise ValueError(f"{self.text!r}: * stands at the end only, as .*; any characters are {{_}}")
+        parts: list[list[str | _Field]] = [[] for _ in text.removeprefix("/").split("/")]
+        at = 0
+        for literal, inner in _tokens(text.removeprefix("/"), self.text):
+            if inner:
+                field = _INNER.fullmatch(inner)
+                if field is None:
+                    raise ValueError(f"{self.text!r}: {{{inner}}} is none of {{f}}, {{f:d}}, {{f:a}} and {{f:3}}")
+                parts[at].append(_Field(field[1], field[2] or ""))
+            for number, piece in enumerate(literal.split("/")):
+                at += number > 0
+                parts[at] += [piece] if piece else []
+        if not all(parts):
+            raise ValueError(f"{self.text!r}: has an empty part")
+        return parts
+
+    def _read(
+        self, paths: pa.StringArray, parts: list[list[str | _Field]], is_whole: bool, values: Mapping[str, str]
+    ) -> Reading:
+        """Read `paths`; the fields of `values` have these values."""
+        names: list[str] = []
+        written = []
+        for part in parts:
+            written.append("/")
+            for token in part:
+                if isinstance(token, str):
+                    written.append(re.escape(token))
+                elif token.name == _NO_FIELD:
+                    written.append(token.regex)
+                else:
+                    names.append(token.name)
+                    regex = re.escape(values[token.name]) if token.name in values else token.regex
+                    written.append(f"(?P<f{len(names)}>{regex})")
+        extension = _EXTENSION if self.text.endswith(_ANY_EXTENSION) else ""
+        start = "^/?" if is_whole else "(?:^|/)"
+        matched, *captured = pc.extract_regex(paths, f"{start}(?P<f0>{''.join(written[1:])}{extension})$").flatten()
+        reading = Reading(matched, dict(zip(reversed(names), reversed(captured), strict=True)))
+        agreed = matched.is_valid()
+        for name, values_here in zip(names, captured, strict=True):
+            differs = pc.and_(agreed, pc.fill_null(pc.not_equal(values_here, reading.fields[name]), False))
+            if not pc.any(differs).as_py():
+                continue
+            # As short as possible, the two are not the same: so try what each of the places has for both.
+            first = reading.fields[name]
+            agreed = pc.and_not(agreed, differs)
+            reading = reading.where(pc.invert(differs))
+            for place in (first, values_here):
+                for value in place.filter(differs).unique().to_pylist():
+                    rows = pc.and_(pc.and_(differs, pc.equal(place, value)), reading.matched.is_null())
+                    again = pc.if_else(rows, paths, None)
+                    reading = reading.or_else(self._read(again, parts, is_whole, {**values, name: value}))
+        return reading
+
+
+@dataclass(frozen=True)
+class Template:
+    """A text with ``{name}``, filled for each row; ``{name|stem}`` and ``{name|pad:6}`` change the value first.
+
+    ``|stem`` takes a name without its folders and without an extension that names audio, ``|pad:6`` fills up with zeros
+    in front.
+
+    Raises
+    ------
+    ValueError
+        It is none: braces that do not close, a filter that there is not, no ``{name}`` at all.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise ValueError(f"{self.text!r} is the same for all rows: it has no {{name}}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of what it is made of."""
+        return tuple(dict.fromkeys(name for _, name, _ in self._tokens if name))
+
+    def fill(self, values: Mapping[str, pa.StringArray]) -> pa.StringArray:
+        """Return the text of each row, null where one of its values is.
+
+        Raises
+        ------
+        KeyError
+            `values` has no such name.
+        """
+        pieces = [
+            _filtered(values[name], filters) if name else pa.scalar(literal) for literal, name, filters in self._tokens
+        ]
+        return pc.binary_join_element_wise(*pieces, "")
+
+    @cached_property
+    def _tokens(self) -> list[tuple[str, str, list[str]]]:
+        tokens = []
+        for literal, inner in _tokens(self.text, self.text):
+            name, *filters = inner.split("|")
+            unknown = [each for each in filters if not _FILTER.fullmatch(each)]
+            if unknown or (filters and not name):
+                raise ValueError(f"{self.text!r}: {{{inner}}} is none of {{name}}, {{name|stem}} and {{name|pad:6}}")
+            tokens.append((literal, name, filters))
+        return tokens
+
+
+def _tokens(text: str, whole: str) -> list[tuple[str, str]]:
+    """Cut a text into what stands in braces (second), and what does not (first)."""
+    tokens = re.findall(r"([^{}]+)|\{([^{}]+)\}", text)
+    if sum(len(literal) + (len(inner) + 2 if inner else 0) for literal, inner in tokens) != len(text):
+        raise ValueError(f"{whole!r}: braces should close, and hold a name")
+    return tokens
+
+
+def _filtered(values: pa.StringArray, filters: list[str]) -> pa.StringArray:
+    for each in filters:
+        if each == "stem":
+            values = without_extension(pc.replace_substring_regex(values, r"^(?s:.*)[/\\]", ""))
+        else:
+            values = pc.utf8_lpad(values, width=int(each.partition(":")[2]), padding="0")
+    return values
+
+
+def _normalised(text: str) -> str:
+    return unicodedata.normalize("NFC", text).replace("\\", "/")
+
+
+def without_extension(paths: pa.StringArray) -> pa.StringArray:
+    """Return `paths` without an extension that names audio."""
+    return pc.replace_substring_regex(paths, f"{_EXTENSION}$", "")
