@@ -26,6 +26,11 @@ class Settings(msgspec.Struct, frozen=True):
         values: dict[str, Any] = msgspec.to_builtins(self)
         return values
 
+    @classmethod
+    def in_full(cls, values: Any) -> Any:
+        """Return the section for which `values`, the value of a key, is short."""
+        return values
+
 
 Section = TypeVar("Section", bound=Settings)
 
@@ -63,11 +68,12 @@ def validated(model: type[Section], values: Any, source: str) -> Section:
 
 def _section(model: type[Settings], values: Any, path: str, problems: list[str]) -> Settings | None:
     """Return a section of `values`; where that is not possible, add to `problems`, and return None."""
+    values = model.in_full(values)
     if not isinstance(values, dict):
         problems.append(_problem(path, "should be a section, with keys of its own", values))
         return None
     before = len(problems)
-    fields = {field.name: field for field in msgspec.structs.fields(model)}
+    fields = {field.encode_name: field for field in msgspec.structs.fields(model)}
     for key in values:
         if key not in fields:
             close = difflib.get_close_matches(str(key), fields, n=1)
@@ -75,20 +81,24 @@ def _section(model: type[Settings], values: Any, path: str, problems: list[str])
             problems.append(f"{path}{key}: unknown key{hint}; known here: {', '.join(sorted(fields))}")
     problems += [f"{path}{name}: missing" for name, field in fields.items() if field.required and name not in values]
     checked = {
-        name: _value(fields[name].type, values[name], path + name, problems) for name in fields if name in values
+        field.name: _value(field.type, values[name], path + name, problems)
+        for name, field in fields.items()
+        if name in values
     }
     if len(problems) > before:
         return None
     try:
         return model(**checked)
     except ValueError as error:
-        problems.append(_problem(path, str(error), values))
+        problems.append(f"{path.rstrip('.') or '(the whole file)'}: {error}")
         return None
 
 
 def _value(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
     """Return the value of a field of the type `kind`; where that is not possible, add to `problems`."""
     sections = [each for each in (kind, *get_args(kind)) if isinstance(each, type) and issubclass(each, Settings)]
+    if sections and get_origin(kind) in (dict, tuple):
+        return _several(sections[0], get_origin(kind), value, path, problems)
     if len(sections) > 1:  # the first field of each is a literal, its kind
         by_kind = {get_args(msgspec.structs.fields(each)[0].type)[0]: each for each in sections}
         chosen = value.get("kind") if isinstance(value, dict) else None
@@ -107,6 +117,16 @@ def _value(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
     except ValueError as error:
         problems.append(_problem(path, str(error), value))
     return None
+
+
+def _several(model: type[Settings], kind: type, value: Any, path: str, problems: list[str]) -> Any:
+    """Return a section of each value of a mapping or a list."""
+    if not isinstance(value, dict if kind is dict else list):
+        problems.append(_problem(path, f"should be a {'mapping' if kind is dict else 'list'}", value))
+        return None
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    sections = {key: _section(model, each, f"{path}.{key}.", problems) for key, each in items}
+    return sections if kind is dict else tuple(sections.values())
 
 
 def _leaf(kind: Any, value: Any) -> Any:

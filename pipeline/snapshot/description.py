@@ -1,24 +1,35 @@
-"""A snapshot's description in ``configs/snapshots/NAME.yaml``: title, licence, citation, format, and where it lies.
+"""A snapshot's description in ``configs/snapshots/NAME.yaml``: title, licence, citation, where it lies, its layout.
 
-The description is frozen and validated; reading it never opens the snapshot.
+The layout (which members are clips and tables, what the columns are) may be a file of ``configs/formats`` that several
+snapshots share. The description is frozen and validated; reading it never opens the snapshot.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from pipeline.core import schema
+from pipeline.core.columns import RESERVED, Column, Role
 from pipeline.core.errors import ParameterError
-from pipeline.core.params import Text, read_yaml
+from pipeline.core.params import Names, Text, read_yaml
 from pipeline.core.settings import Rule, Settings, validated
+from pipeline.snapshot.layout import Audio, ColumnSource, Dialect, Lookup, Patterns, Seconds, TextTemplate
+from pipeline.snapshot.patterns import Pattern, Template
+
+FORMATS = Path("configs/formats")
 
 STORES = ("s3", "gs")  # object stores: pipeline/snapshot/remote/store.py
 _REMOTE = ("http", "https", *STORES)
 _SCHEMES = "http, https, s3 or gs"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# Licences whose names say that copies may be passed on, changed ones too.
+_SHARED = re.compile(r"(?i)(cc0|public domain|pddl|odc-by|odbl|cc[- ]by(-nc)?(-sa)?([- ][0-9.]+)?$|mit$|apache)")
 
 
 def shown(url: str) -> str:
@@ -121,33 +132,105 @@ class DirectorySource(Settings, frozen=True):
         return {"kind": self.kind}
 
 
-class Description(Settings, frozen=True):
-    """A snapshot's description: what it is, who says so, under which licence, and where it lies.
+class Description(Settings, frozen=True, kw_only=True):
+    """A snapshot's description: what it is, under which licence, where it lies, and how it is laid out.
 
     Attributes
     ----------
     redistribution
         Whether its terms allow to publish its clips again; None where the description does not say so.
+    format
+        A file of configs/formats whose keys are part of the description.
+    audio, tables, tables_file
+        Which members are clips, and which are tables; or a table in the repository. Without tables, each clip is a row.
+    clip, id
+        A row → the path of its clip, and its id.
+    columns
+        The declared columns: our name → theirs, and what becomes of their cells.
+    label, text, apart
+        Roles of columns: what a classifier predicts, which words are said, of which no value may be in two splits.
     """
 
     title: str
     license: str
     citation: str
-    format: Literal["kaggle-v1", "mozilla-tsv"]
     source: KaggleSource | ArchiveSource | DirectorySource
     redistribution: bool | None = None
+    format: str | None = None
+    audio: Audio
+    tables: Patterns | None = None
+    tables_file: Text | None = None
+    dialect: Dialect = Dialect()
+    clip: TextTemplate | None = None
+    id: TextTemplate | None = None
+    columns: dict[str, ColumnSource] = field(default_factory=dict)
+    label: Text | None = None
+    text: Text | None = None
+    apart: Names = ()
+    lookups: tuple[Lookup, ...] = ()
+    seconds: Seconds | None = None
+
+    def __post_init__(self) -> None:
+        problems = [*self._problems_of_rows(), *self._problems_of_columns()]
+        if problems:
+            raise ValueError("\n  ".join(problems))
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether the rows are those of tables; otherwise each clip is a row."""
+        return self.tables is not None or self.tables_file is not None
+
+    @property
+    def declared(self) -> dict[str, ColumnSource]:
+        """The declared columns by name: its own, then those of its lookups."""
+        columns = dict(self.columns)
+        for lookup in self.lookups:
+            columns |= lookup.columns
+        return columns
 
     @property
     def may_be_redistributed(self) -> bool:
-        """Whether a sample may be published: where nothing is said, only one of v1, which has no terms but CC0.
+        """Whether a sample may be published: where nothing is said, only if the licence's name says so."""
+        return bool(_SHARED.match(self.license)) if self.redistribution is None else self.redistribution
 
-        Later releases come from Mozilla Data Collective, whose terms forbid to host a copy.
-        """
-        return self.format == "kaggle-v1" if self.redistribution is None else self.redistribution
+    def declaration(self, name: str) -> Column:
+        """Return what the metadata of a declared column says."""
+        source = self.declared[name]
+        named: dict[Role, str | None] = {"label": self.label, "text": self.text}
+        roles = tuple(role for role, column in named.items() if column == name)
+        is_apart = name in self.apart
+        return Column(name, source.type, roles, is_apart, source.unit, source.description, source.values)
+
+    def _problems_of_rows(self) -> Iterator[str]:
+        if self.tables is not None and self.tables_file is not None:
+            yield "tables, tables_file: should be one of the two"
+        if self.has_tables and self.clip is None:
+            yield "clip: missing; the path of a clip, made of the columns of a row, such as {filename}"
+        if not self.has_tables and self.clip is not None:
+            yield "clip: there are no tables that it could be made of"
+        if not self.has_tables and self.id is not None:
+            fields = {name for text in self.audio for name in Pattern(text).fields}
+            unknown = [name for name in Template(self.id).names if name not in fields]
+            if unknown:
+                yield f"id: {{{unknown[0]}}} is no field of audio; there are: {', '.join(sorted(fields))}"
+
+    def _problems_of_columns(self) -> Iterator[str]:
+        names = [*self.columns, *(name for lookup in self.lookups for name in lookup.columns)]
+        for name in dict.fromkeys(names):
+            if names.count(name) > 1:
+                yield f"columns.{name}: is declared more than once"
+            if name in RESERVED:
+                yield f"columns.{name}: is the name of a column that the stages write; choose another"
+            elif not name.isidentifier() or name.startswith("_"):
+                yield f"columns.{name}: should be made of letters, digits and _, and begin with a letter"
+        for role, columns in (("label", [self.label]), ("text", [self.text]), ("apart", self.apart)):
+            for column in columns:
+                if column is not None and column not in names:
+                    yield f"{role}: {column} is not declared; columns: {', '.join(names) or 'none'}"
 
 
-def describe(name: str, folder: Path = schema.SNAPSHOTS) -> Description:
-    """Read the description of the snapshot called `name`.
+def describe(name: str, folder: Path = schema.SNAPSHOTS, formats: Path = FORMATS) -> Description:
+    """Read the description of the snapshot called `name`, and the format that it names.
 
     Raises
     ------
@@ -156,6 +239,18 @@ def describe(name: str, folder: Path = schema.SNAPSHOTS) -> Description:
     """
     path = folder / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"
+        known = _files(folder)
         raise ParameterError(str(schema.PARAMS), [f"snapshot: {name!r} is not known; there are: {known} ({folder}/)"])
-    return validated(Description, read_yaml(path), str(path))
+    values = read_yaml(path)
+    source = str(path)
+    if isinstance(values, dict) and values.get("format") is not None:
+        layout = formats / f"{values['format']}.yaml"
+        if not _NAME.fullmatch(str(values["format"])) or not layout.is_file():
+            raise ParameterError(source, [f"format: should be one of {_files(formats)} ({formats}/)"])
+        values = {**read_yaml(layout), **values}  # a key beside `format` takes the place of the format's, whole
+        source = f"{path}, with {layout},"
+    return validated(Description, values, source)
+
+
+def _files(folder: Path) -> str:
+    return ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"

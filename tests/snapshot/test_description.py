@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.core.columns import Column
 from pipeline.core.errors import ParameterError
 from pipeline.snapshot.description import ArchiveSource, Description, KaggleSource, describe, shown
 from tests.support.project import ROOT
@@ -18,10 +19,97 @@ FOLDER = ROOT / "configs/snapshots"
 SECRET_URL = "http://user:secret@127.0.0.1/x.zip"
 
 
+ABOUT = {"title": "t", "license": "CC0-1.0", "citation": "c"}
+
+
 def described(folder: Path, **source: Any) -> Description:
-    about = {"title": "t", "license": "CC0-1.0", "citation": "c", "format": "kaggle-v1"}
-    YAML().dump({**about, "source": source}, folder / "mine.yaml")
+    return laid_out(folder, format="kaggle-v1", source=source)
+
+
+def laid_out(folder: Path, **keys: Any) -> Description:
+    """Return a description with these keys beside those that say what it is."""
+    YAML().dump({**ABOUT, "source": {"kind": "directory", "path": "x"}, **keys}, folder / "mine.yaml")
     return describe("mine", folder)
+
+
+TABLES = {"audio": "{name}.wav", "tables": "t.csv", "clip": "{file}"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "problems"),
+    [
+        ({}, ["audio: missing"]),
+        ({"audio": "x.wav"}, ["audio: 'x.wav' is the path of one file"]),
+        ({"audio": ["{a}.wav", "{b"]}, ["audio: '{b': braces should close"]),
+        ({"audio": []}, ["audio: should be a path pattern"]),
+        ({"audio": "{a}.wav", "tables": "{t}{u}.csv", "clip": "x"}, ["tables: '{t}{u}.csv'", "clip: 'x' is the same"]),
+        ({"audio": "{a}.wav", "tables": "t.csv"}, ["clip: missing"]),
+        ({"audio": "{a}.wav", "clip": "{a}.wav"}, ["clip: there are no tables"]),
+        ({**TABLES, "tables_file": "t.csv"}, ["tables, tables_file: should be one"]),
+        ({"audio": "{a}.wav", "id": "{a}-{b}"}, ["id: {b} is no field of audio; there are: a"]),
+        ({**TABLES, "dialect": "csw"}, ["dialect: should be a section"]),
+        ({**TABLES, "dialect": {"separator": "::", "encoding": 8}}, ["dialect.separator", "dialect.encoding"]),
+        ({**TABLES, "dialect": {"encoding": "utf-9"}}, ["dialect: encoding: 'utf-9' is not known"]),
+        ({**TABLES, "columns": {"a": {"form": "x"}}}, ["columns.a.form: unknown key (did you mean from?)"]),
+        ({**TABLES, "columns": ["a"]}, ["columns: should be a mapping"]),
+        ({**TABLES, "columns": {"a": {"map": {1: "x"}}}}, ["columns.a.map: codes should be texts: put 1 in quotes"]),
+        ({**TABLES, "columns": {"a": {"map": ["x"]}}}, ["columns.a.map: should be a value for each code"]),
+        ({**TABLES, "columns": {"a": {"map": {"1": 2}}}}, ["columns.a: map: 2 is not of the type text"]),
+        ({**TABLES, "columns": {"a": {"type": "integer", "values": ["x"]}}}, ["columns.a: values: 'x' is not of the"]),
+        (
+            {**TABLES, "columns": {"seconds": "s", "a b": "x"}},
+            ["columns.seconds: is the name", "columns.a b: should be"],
+        ),
+        ({**TABLES, "label": "a", "apart": ["b"]}, ["label: a is not declared", "apart: b is not declared"]),
+        ({**TABLES, "lookups": {"on": {}}}, ["lookups: should be a list"]),
+        ({**TABLES, "lookups": [{"on": {"a": "{b"}}]}, ["lookups.0: should have either tables or tables_file"]),
+        ({**TABLES, "lookups": [{"tables": "x", "on": {"a": "b"}}]}, ["lookups.0: 'b' is the same for all rows"]),
+        ({**TABLES, "seconds": {"from": "d", "unit": "min"}}, ["seconds.unit: should be 's' or 'ms'"]),
+        ({"format": "../x"}, ["format: should be one of kaggle-v1, mozilla-tsv"]),
+    ],
+)
+def test_description_that_cannot_be_used_says_all_that_is_wrong(
+    keys: dict[str, Any], problems: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(ParameterError) as caught:
+        laid_out(tmp_path, **keys)
+    assert len(caught.value.problems) + sum("\n" in each for each in caught.value.problems) == len(problems)
+    for problem in problems:
+        assert problem in str(caught.value)
+
+
+def test_description_has_the_keys_of_its_format_and_its_own_go_first(tmp_path: Path) -> None:
+    described = laid_out(tmp_path, format="kaggle-v1", columns={"a": None}, text=None, label=None, apart=[])
+    assert described.clip == "{filename}"
+    assert list(described.columns) == ["a"]
+
+
+def test_description_says_of_its_columns_what_later_stages_need() -> None:
+    described = describe("demo", FOLDER)
+    assert list(described.declared) == ["text", "age", "gender", "accent", "up_votes", "down_votes"]
+    assert described.declaration("text").roles == ("text",)
+    assert described.declaration("text").is_apart
+    assert described.declaration("gender") == Column("gender", roles=("label",), values=("male", "female", "other"))
+    assert described.declaration("up_votes").type == "integer"
+
+
+@pytest.mark.parametrize(
+    ("licence", "said", "may"),
+    [
+        ("CC0-1.0", None, True),
+        ("CC-BY-4.0", None, True),
+        ("CC BY-NC-SA 3.0", None, True),
+        ("CC-BY-NC-ND-4.0", None, False),
+        ("LDC", None, False),
+        ("CC0-1.0", False, False),
+        ("LDC", True, True),
+    ],
+)
+def test_sample_may_be_published_where_the_licence_or_the_description_says_so(
+    licence: str, said: bool | None, may: bool, tmp_path: Path
+) -> None:
+    described = laid_out(tmp_path, audio="{name}.wav", license=licence, redistribution=said)
+    assert described.may_be_redistributed == may
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
@@ -135,7 +223,7 @@ def test_what_no_settings_file_holds_is_refused(text: str, said: str, tmp_path: 
     ("written", "instead", "said"),
     [
         ("kind: archive", f"kind: {SECRET_URL}", "source: its kind should be one of 'kaggle', 'archive', 'directory'"),
-        ("kaggle-v1", SECRET_URL, "format: should be 'kaggle-v1' or 'mozilla-tsv'"),
+        ("kaggle-v1", SECRET_URL, "format: should be one of kaggle-v1, mozilla-tsv"),
     ],
 )
 def test_a_url_in_any_other_place_is_not_shown_either(written: str, instead: str, said: str, tmp_path: Path) -> None:
