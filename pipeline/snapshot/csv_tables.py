@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -46,6 +47,8 @@ class Rows:
         The cells of each column, by its name in the table; null where one is empty.
     records
         The place of each row among the records of the file, counted from 1.
+    text, dialect
+        What is read once more for the line of a row; no text where the rows are those of no file.
     bad
         Records that cannot be read, each with what is wrong.
     """
@@ -57,14 +60,24 @@ class Rows:
     text: bytes
     dialect: Dialect
 
+    def where(self, mask: pa.BooleanArray) -> Rows:
+        """Return the rows of a mask; those that are called bad are counted here as well."""
+        if pc.all(mask).as_py():
+            return self
+        columns = {name: column.filter(mask) for name, column in self.columns.items()}
+        return replace(self, columns=columns, records=self.records[mask.to_numpy(zero_copy_only=False)])
+
     def error(self, row: int, problem: str) -> TableError:
         """Return the error for a row."""
-        return TableError(self.name, self.lines([int(self.records[row])])[0], problem)
+        [line] = self.lines([int(self.records[row])])
+        return TableError(self.name, line, problem)
 
     def call_bad(self, mask: pa.BooleanArray, expected: str, cells: pa.StringArray) -> None:
         """Count the rows of a mask, one of whose `cells` is not what was expected, as ones that cannot be read."""
         rows = np.flatnonzero(pc.fill_null(mask, False).to_numpy(zero_copy_only=False))
-        self.bad += [(int(self.records[row]), f"{expected}, got {_shown(cells[row].as_py())}") for row in rows.tolist()]
+        self.bad += [
+            (int(self.records[row]), f"{expected}, got {_shown(cells[row].as_py() or '')}") for row in rows.tolist()
+        ]
 
     def bad_rows(self) -> list[str]:
         """Name the first rows that cannot be read: file, line and problem."""
@@ -79,12 +92,19 @@ class Rows:
             named = "\n  ".join(["", *self.bad_rows()])
             raise TableError(self.name, None, f"{len(self.bad)} of {total} rows cannot be read, such as{named}")
 
-    def lines(self, records: list[int]) -> list[int]:
+    def lines(self, records: list[int]) -> list[int | None]:
         """Return the lines in which records begin. It reads the text once more, and slowly: for messages."""
-        if not records:
-            return []
+        if not records or not self.text:
+            return [None] * len(records)
         lines = [line for line, _ in islice(_records(self.text, self.dialect), max(records))]
         return [lines[record - 1] for record in records]
+
+
+def error_at(tables: Sequence[Rows], row: int, problem: str) -> TableError:
+    """Return the error for a row of several tables, one after the other."""
+    ends = np.cumsum([len(rows.records) for rows in tables]).tolist()
+    at = bisect_right(ends, row)
+    return tables[at].error(row - (ends[at - 1] if at else 0), problem)
 
 
 def read_rows(name: str, data: bytes, dialect: Dialect) -> Rows:
@@ -240,7 +260,7 @@ def _require_closed(rows: Rows, columns: list[pa.StringArray], bad: list[tuple[i
         return len(columns) > 1 and any(len(row) == len(columns) for row in csv.reader(lines, **_as_csv(rows.dialect)))
 
     def error(record: int, line_ends: int, problem: str) -> TableError:
-        return TableError(rows.name, rows.lines([record])[0] + line_ends, f"the quote that opens here {problem}")
+        return TableError(rows.name, (rows.lines([record])[0] or 1) + line_ends, f"the quote that opens here {problem}")
 
     for record, text in bad:
         for found in cell.finditer(text):

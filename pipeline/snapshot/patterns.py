@@ -48,6 +48,12 @@ class Reading:
         fields = {name: pc.if_else(mask, values, None) for name, values in self.fields.items()}
         return Reading(pc.if_else(mask, self.matched, None), fields)
 
+    def filter(self, mask: pa.BooleanArray) -> Reading:
+        """Return what was read in the paths of a mask."""
+        if pc.all(mask).as_py():
+            return self
+        return Reading(self.matched.filter(mask), {name: values.filter(mask) for name, values in self.fields.items()})
+
     def or_else(self, other: Reading) -> Reading:
         """Return it with what `other` read in paths where this one read nothing."""
         nothing = pa.nulls(len(self.matched), pa.string())
@@ -98,6 +104,12 @@ class Pattern:
         """The names of its fields."""
         names = [token.name for part in self._parts for token in part if isinstance(token, _Field)]
         return tuple(name for name in dict.fromkeys(names) if name != _NO_FIELD)
+
+    @property
+    def extension(self) -> str:
+        """An extension that it matches."""
+        found = re.search(r"\.[^./{}*]+$", self.text)
+        return found[0] if found else f".{AUDIO_EXTENSIONS[0]}"
 
     @property
     def parts(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import PurePosixPath
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,11 +25,12 @@ def run() -> str:
     """Write ``data/snapshot/``; return what to tell the user."""
     name = load_params().snapshot
     description = describe(name)
+    layout: Literal["kaggle-v1", "mozilla-tsv"] = "mozilla-tsv" if description.format == "mozilla-tsv" else "kaggle-v1"
     opened = open_snapshot(description, load_runtime())
     try:
         members = opened.members
-        found = formats.find_tables(members["name"].to_pylist(), description.format)
-        clips = formats.index_clips(members, description.format)
+        found = formats.find_tables(members["name"].to_pylist(), layout)
+        clips = formats.index_clips(members, layout)
         rows = members.filter(pc.is_in(members["name"], pa.array(found.values()))).to_pylist()
         wanted = [_require_bounded(Member(**row)) for row in rows]
         with atomic.replacing_folder(schema.SNAPSHOT) as folder:
@@ -43,7 +45,7 @@ def run() -> str:
                     bar.update(len(data))
             write_members(folder / schema.MEMBERS_FILE.name, members)
             source = description.source.identity()
-            receipt = Receipt(name, description.format, source, members.num_rows, opened.identity, digests)
+            receipt = Receipt(name, layout, source, members.num_rows, opened.identity, digests)
             write_receipt(folder / schema.RECEIPT.name, receipt)
     finally:
         opened.snapshot.close()

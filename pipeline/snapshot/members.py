@@ -1,0 +1,183 @@
+"""The members of a snapshot that are clips: which they are, and which one a row's path names.
+
+Names are compared in Unicode NFC, with / between folders. Files that systems leave behind are no members.
+"""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.core.errors import SnapshotError
+from pipeline.snapshot.patterns import Pattern, Reading, without_extension
+
+_LEFT_BEHIND = r"(^|/)(__MACOSX/|\._[^/]*$|(\.DS_Store|Thumbs\.db|desktop\.ini)$)"
+_UTF8 = 1 << 11  # of a zip's flags (APPNOTE.TXT 4.4.4)
+_MOST_PARTS = 500  # of a path; RE2 counts to 1000
+_COMPARED = 2000  # names that are looked through for the nearest one
+
+Read = Callable[[dict[str, Any]], bytes]  # a row of schema.MEMBERS → its bytes
+
+
+def comparable(names: pa.StringArray, flags: pa.Array | None = None) -> pa.StringArray:
+    """Return names as they are compared: NFC, / between folders, and UTF-8 also where a zip does not say so.
+
+    Parameters
+    ----------
+    flags
+        Of a zip's members: one that is not called UTF-8 was read as cp437, and macOS and others forget to call it so.
+    """
+    names = pc.replace_substring(names, "\\", "/")
+    if pc.all(pc.string_is_ascii(names)).as_py() in (True, None):
+        return names
+    if flags is not None:
+        is_cp437 = pc.and_(flags.is_valid(), pc.equal(pc.bit_wise_and(pc.fill_null(flags, _UTF8), _UTF8), 0))
+        rows = np.flatnonzero(pc.and_not(is_cp437, pc.string_is_ascii(names)).to_numpy(zero_copy_only=False))
+        if len(rows):
+            texts = names.to_pylist()
+            for row in rows.tolist():
+                texts[row] = _as_utf8(texts[row])
+            names = pa.array(texts, pa.string())
+    return pc.utf8_normalize(names, form="NFC")
+
+
+class Members:
+    """The members of a snapshot, sorted by name, and those that patterns call clips.
+
+    Attributes
+    ----------
+    clips, clip_paths, reading
+        The clips (`schema.MEMBERS`), their names as they are compared, and what the patterns read in them.
+    others, other_paths
+        The other members.
+    copies
+        How many members are copies of one that stands for them.
+    """
+
+    def __init__(self, index: pa.Table, audio: Sequence[Pattern], read: Read) -> None:
+        paths = comparable(_array(index["name"]), _array(index["flags"]))
+        order = pc.array_sort_indices(paths)
+        order = order.filter(pc.invert(pc.match_substring_regex(paths, _LEFT_BEHIND)).take(order))
+        reading = first_match(audio, paths)
+        is_clip = reading.matched.is_valid().take(order)
+        clips, others = order.filter(is_clip), order.filter(pc.invert(is_clip))
+        self.clips, self.clip_paths = index.take(clips).combine_chunks(), paths.take(clips)
+        self.others, self.other_paths = index.take(others).combine_chunks(), paths.take(others)
+        fields = {name: values.take(clips) for name, values in reading.fields.items()}
+        self.reading = Reading(reading.matched.take(clips), fields)
+        self.audio = audio
+        self.copies = 0
+        self._read = read
+        self._has_row = np.zeros(self.clips.num_rows, bool)
+        self._ends: dict[tuple[int, bool], tuple[pa.StringArray, npt.NDArray[np.int64]]] = {}
+        if not self.clips.num_rows:
+            raise self.unmatched("audio", [pattern.text for pattern in audio])
+
+    def unmatched(self, key: str, patterns: Sequence[str]) -> SnapshotError:
+        """Return the error for patterns that match no member; `key` is what the description calls them."""
+        wanted, count = " or ".join(patterns), self.clips.num_rows + self.others.num_rows
+        nearest = self.nearest(wanted, pa.concat_arrays([self.clip_paths, self.other_paths]))
+        return SnapshotError(f"{key}: {wanted} matches 0 of {count:,} members; {nearest}")
+
+    def find(self, paths: pa.StringArray, *, any_extension: bool) -> pa.Array:
+        """Return which clip has the path that a row makes, or a path that ends with it; null where none has.
+
+        Raises
+        ------
+        SnapshotError
+            Two members have it, and are no copies of each other.
+        """
+        found = pa.nulls(len(paths), pa.int32())
+        parts = pc.add(pc.count_substring(paths, "/"), 1)
+        for count in parts.drop_null().unique().to_pylist():
+            if count > _MOST_PARTS:
+                continue
+            ends, same = self._by_end(count, any_extension)
+            here = pc.index_in(pc.if_else(pc.equal(parts, count), paths, None), ends, skip_nulls=True)
+            found = pc.coalesce(found, here)
+            rows = here.drop_null().unique().to_numpy()
+            self._has_row[rows] = True
+            for row in rows[same[rows] > 1].tolist():
+                self.take_copies(np.flatnonzero(pc.equal(ends, ends[row]).fill_null(False)), ends[row].as_py())
+        return found
+
+    def take_copies(self, rows: npt.NDArray[np.int64], clip: str) -> None:
+        """Count members that claim one clip, the first of which stands for all.
+
+        Raises
+        ------
+        SnapshotError
+            They are not the same bytes.
+        """
+        members = self.clips.take(pa.array(rows)).to_pylist()
+        first, *others = members
+        for other in others:
+            is_copy = (other["size_bytes"], other["crc32"]) == (first["size_bytes"], first["crc32"])
+            if is_copy and first["crc32"] is None:  # in a folder
+                is_copy = self._read(first) == self._read(other)
+            if not is_copy:
+                raise SnapshotError(
+                    f"two members are the clip {clip}, and differ: {first['name']} and {other['name']}. "
+                    "A pattern with / in front is compared with the whole path"
+                )
+        self.copies += len(others)
+        self._has_row[rows] = True
+
+    def call_all_named(self) -> None:
+        """Say that each clip has a row: there are no tables."""
+        self._has_row[:] = True
+
+    @property
+    def without_row(self) -> int:
+        """How many clips no row has named."""
+        return int((~self._has_row).sum())
+
+    def nearest(self, wanted: str, paths: pa.StringArray) -> str:
+        """Say which of `paths` is the nearest to one that is not there."""
+        if not len(paths):
+            return "there is none"
+        file = wanted.rpartition("/")[2].lower()
+        same = pc.equal(pc.utf8_lower(pc.replace_substring_regex(paths, ".*/", "")), file)
+        likely = paths.filter(same) if pc.any(same).as_py() else paths
+        names = likely.take(pa.array(np.arange(0, len(likely), 1 + len(likely) // _COMPARED))).to_pylist()
+        [name] = difflib.get_close_matches(wanted, names, n=1, cutoff=0.0)
+        return f"the nearest is {name}"
+
+    def _by_end(self, parts: int, any_extension: bool) -> tuple[pa.StringArray, npt.NDArray[np.int64]]:
+        """Return the last parts of each clip's path, and how many clips have the same."""
+        key = parts, any_extension
+        if key not in self._ends:
+            end = pc.extract_regex(self.clip_paths, f"(?:^|/)(?P<end>(?:[^/]*/){{{parts - 1}}}[^/]*)$").flatten()[0]
+            if any_extension:
+                end = pc.binary_join_element_wise(without_extension(end), ".*", "")
+            codes = end.dictionary_encode().indices.fill_null(-1).to_numpy() + 1
+            counts = np.bincount(codes)
+            self._ends[key] = end, counts[codes]
+        return self._ends[key]
+
+
+def first_match(patterns: Iterable[Pattern], paths: pa.StringArray, last: int | None = None) -> Reading:
+    """Read paths by several patterns; the first that matches a path counts."""
+    reading = Reading(pa.nulls(len(paths), pa.string()), {})
+    for pattern in patterns:
+        left = pc.if_else(reading.matched.is_null(), paths, None)
+        reading = reading.or_else(pattern.read(left, last))
+    return reading
+
+
+def _array(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _as_utf8(name: str) -> str:
+    try:
+        return unicodedata.normalize("NFC", name.encode("cp437").decode())
+    except UnicodeError:
+        return name
