@@ -140,6 +140,7 @@ class Join:
         self.members = Members(index, [Pattern(text) for text in description.audio], read)
         self._missing: str | None = None  # the first path that a row makes and no member has
         self._lookups = [(lookup.columns, self._load(lookup)) for lookup in description.lookups]
+        pa.default_memory_pool().release_unused()
 
     def tables(self) -> Iterator[pa.Table]:
         """Yield the rows of each table, sorted by the tables' names; one that has a problem is left out.
@@ -160,6 +161,7 @@ class Join:
                 continue
             self._count(table, counts)
             yield table
+            pa.default_memory_pool().release_unused()  # a hundred megabytes where clips are hundreds of thousands
         self._require_found()
 
     def _tables_of_files(self) -> dict[str, Callable[[str, TableCounts], pa.Table]]:

@@ -99,5 +99,5 @@ def require_column(rows: Rows, key: str, names: Sequence[str], cells: Cells) -> 
     for name in names:
         if name in cells:
             return name
-    there = listed(filter(None, cells), most=40)
+    there = listed(filter(None, dict.fromkeys([*rows.columns, *cells])), most=40)
     raise TableError(rows.name, None, f"has no column {' or '.join(names)} ({key}); there are: {there}")
