@@ -3,7 +3,7 @@
 It is a proxy: with KAGGLE_API_ENVIRONMENT=LOCALHOST the client talks to http://localhost, and http_proxy brings that
 here. The API answers with a redirect to another host name, which the proxy is as well. Every redirect has a signature
 of its own, which may expire, and which must never be seen in what a run leaves behind. With a certificate it answers
-CONNECT, and is the real hosts' names behind TLS. Statuses, headers and bodies are those that the real ones send.
+CONNECT, and is the real hosts behind TLS. Statuses, headers and bodies are those that the real ones send.
 """
 
 from __future__ import annotations
@@ -186,6 +186,9 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
         except OSError:  # the client has gone
             self.close_connection = True
+        finally:
+            if self.connection is not self.request:  # behind TLS
+                self.connection.close()
 
     def do_CONNECT(self) -> None:
         """Be the host that is asked for, behind TLS."""
@@ -198,6 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection = context.wrap_socket(self.connection, server_side=True)
         self.rfile = self.connection.makefile("rb")
         self.wfile = self.connection.makefile("wb", 0)
+        self.close_connection = False  # a client may say HTTP/1.0 here
 
     def do_HEAD(self) -> None:
         self.fake.methods.append("HEAD")

@@ -28,19 +28,39 @@ Result = TypeVar("Result")
 
 CHUNK_BYTES = 1 << 16
 _EXPIRED = frozenset({400, 401, 403})  # what storage says to a signed URL that is too old
-_TRANSIENT = frozenset({408, 425, 429}) | frozenset(range(500, 600))
+_TRANSIENT = frozenset({408, 425, 429}) | frozenset(range(500, 600)) - {501}
 _REMEDY = "Run it again later; a proxy, or missing rights, may be the cause."
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")  # 14.4
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _UNSATISFIABLE = re.compile(r"bytes \*/([0-9]{1,18})")
 
 
-class OutOfRange(TransferError):
-    """The file is shorter than the part that was asked for."""
+class Refused(TransferError):
+    """The server answers with a status that another attempt does not change.
 
-    def __init__(self, name: str, got: str) -> None:
-        super().__init__(f"{name}: expected a zip archive, got {got}")
-        self.got = got
+    Attributes
+    ----------
+    status
+        Of the answer; 416 says that the file is shorter than what was asked for.
+    size
+        The file's length, where the answer says so.
+    """
+
+    def __init__(self, message: str, status: int, size: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.size = size
+
+
+class _SignedSession(requests.Session):
+    """Requests for signed URLs, which need no credentials: what ``~/.netrc`` says of their hosts is not sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auth = lambda request: request
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Add no credentials where the server redirects."""
 
 
 class Client:
@@ -79,7 +99,7 @@ class Client:
         self._location = Location(locate)
         self._timeout = (runtime.connect_timeout_seconds, runtime.read_timeout_seconds)
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # its debug and warning lines show whole URLs
-        self._session = requests.Session()
+        self._session = _SignedSession() if is_signed else requests.Session()
         adapter = requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=runtime.connections)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
@@ -122,6 +142,8 @@ class Client:
             ) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise Transient(explained(error)) from None
+        except OSError as error:
+            raise TransferError(f"{self.name}: {explained(error)}") from None
         with response:
             if self._is_signed and response.status_code in _EXPIRED and self._location.renew(url):
                 raise Transient("the signed address has expired")
@@ -182,13 +204,17 @@ class Client:
             raise Transient(f"the server says {reason}", retry_after_seconds(response.headers))
         if status == 416:
             found = _UNSATISFIABLE.fullmatch(response.headers.get("Content-Range", ""))
-            raise OutOfRange(self.name, f"{found[1] if found else 'fewer'} bytes")
+            size = int(found[1]) if found else None
+            got = "fewer bytes" if size is None else f"{size} bytes"
+            raise Refused(f"{self.name}: expected a zip archive, got {got}", status, size)
         if status in _EXPIRED:
             renewed = ", to a new address as well" if self._is_signed else ""
-            raise TransferError(f"{self.name}: storage denies access ({reason}){renewed}. {self._remedy}")
-        if status in (404, 410):
-            raise TransferError(f"{self.name}: is not there ({reason}). Look at the snapshot's description.")
-        raise TransferError(f"{self.name}: the server says {reason}. {self._remedy}")
+            problem = f"storage denies access ({reason}){renewed}. {self._remedy}"
+        elif status in (404, 410):
+            problem = f"is not there ({reason}). Look at the snapshot's description."
+        else:
+            problem = f"the server says {reason}. {self._remedy}"
+        raise Refused(f"{self.name}: {problem}", status)
 
 
 def content_range(response: requests.Response) -> tuple[int, int, int]:

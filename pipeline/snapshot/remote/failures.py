@@ -6,8 +6,10 @@ Numbers in the docstrings are sections of RFC 9110.
 from __future__ import annotations
 
 import email.utils
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import requests
 import urllib3
@@ -32,6 +34,9 @@ _MEANINGS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], st
 
 def explained(error: BaseException) -> str:
     """Return what a failed connection means, without the URL that its own message holds."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if type(error) is OSError and not Path(os.environ.get(name) or ".").exists():
+            return f"the environment variable {name} names no file"
     # A refused connection is a kind of timeout there, which it is not.
     causes = [cause for cause in _causes(error) if type(cause) is not urllib3.exceptions.NewConnectionError]
     for kinds, meaning in _MEANINGS:

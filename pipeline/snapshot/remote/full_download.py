@@ -21,7 +21,7 @@ from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError, Trans
 from pipeline.core.progress import Progress, progress
 from pipeline.snapshot.archive import LocalFile, Member, read_index, read_member
 from pipeline.snapshot.description import is_tar
-from pipeline.snapshot.remote.client import CHUNK_BYTES, Client, OutOfRange, content_range
+from pipeline.snapshot.remote.client import CHUNK_BYTES, Client, Refused, content_range
 from pipeline.snapshot.remote.identity import ServerIdentity
 from pipeline.snapshot.remote.retries import Transient
 from pipeline.snapshot.tar_snapshot import kept_at, read_tar
@@ -131,8 +131,8 @@ def _resume(client: Client, path: Path, bar: Progress) -> None:
                     bar.update(len(chunk))
                     if missing < 0:
                         raise Transient("the server sends more bytes than it says")
-    except OutOfRange:
-        if not size:
+    except Refused as refused:
+        if refused.status != 416 or not size:
             raise
         _discard(path)
         raise Transient("the archive is shorter than what was downloaded of it") from None

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pipeline.core.errors import Rejected, SnapshotChanged
 from pipeline.snapshot.archive import TAIL_BYTES, HeaderMismatch, Member, read_member, verify_unchanged
 from pipeline.snapshot.receipt import ArchiveIdentity
-from pipeline.snapshot.remote.client import Client, OutOfRange, content_range
+from pipeline.snapshot.remote.client import Client, Refused, content_range
 from pipeline.snapshot.remote.identity import ServerIdentity
 from pipeline.snapshot.remote.retries import Transient
+
+_SUFFIX_REFUSED = frozenset({400, 416, 501})  # what servers answer that know no `bytes=-N`
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,15 @@ class RemoteFile:
                 if (start, stop) != (offset, offset + length):
                     raise Transient(f"asked for bytes {offset}…{offset + length - 1}, got {start}…{stop - 1}")
                 return self.client.body(response, length)
-        except OutOfRange as error:
-            raise SnapshotChanged(self.name, str(self.identity), error.got) from None
+        except Refused as refused:
+            if refused.status != 416:
+                raise
+            size = "fewer" if refused.size is None else refused.size
+            raise SnapshotChanged(self.name, str(self.identity), f"{size} bytes") from None
 
 
 def open_remote(client: Client, tail_bytes: int = TAIL_BYTES) -> RemoteFile:
-    """Open a remote file by one request, for its last `tail_bytes`.
+    """Open a remote file by one request, for its last `tail_bytes`; by three where the server knows no such request.
 
     Raises
     ------
@@ -79,14 +84,24 @@ def open_remote(client: Client, tail_bytes: int = TAIL_BYTES) -> RemoteFile:
         It cannot be reached, or the server does not serve parts of it.
     """
 
-    def attempt() -> RemoteFile:
-        with client.get(f"bytes=-{tail_bytes}") as response:
+    def tail(range_: str) -> RemoteFile:
+        with client.get(range_) as response:
             start, stop, total = content_range(response)
             if stop != total or stop - start > tail_bytes:
                 raise Transient(f"asked for the last {tail_bytes} bytes of {total}, got {start}…{stop - 1}")
             return RemoteFile(client, ServerIdentity.of(response.headers, total), client.body(response, stop - start))
 
-    return client.retry(attempt)
+    def length() -> int:
+        with client.get("bytes=0-0") as response:
+            return content_range(response)[2]
+
+    try:
+        return client.retry(lambda: tail(f"bytes=-{tail_bytes}"))
+    except Refused as refused:
+        if refused.status not in _SUFFIX_REFUSED:
+            raise
+    size = client.retry(length)
+    return client.retry(lambda: tail(f"bytes={max(0, size - tail_bytes)}-{size - 1}"))
 
 
 def verify_remote(file: RemoteFile, identity: ArchiveIdentity) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -11,20 +13,29 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pyarrow.parquet as pq
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from ruamel.yaml import YAML
 
 from pipeline.__main__ import main
 from pipeline.core import schema
+from pipeline.core.errors import TransferError
 from pipeline.core.params import Runtime
 from pipeline.snapshot.receipt import ArchiveIdentity, read_receipt
 from pipeline.snapshot.remote import kaggle
-from pipeline.snapshot.remote.retries import pause_seconds
-from tests.support.fake_kaggle import SECRET, FakeKaggle, Fault, FileContent
+from pipeline.snapshot.remote.client import Client
+from pipeline.snapshot.remote.ranges import open_remote
+from pipeline.snapshot.remote.retries import RetryPolicy, pause_seconds
+from tests.support.fake_kaggle import API, SECRET, STORAGE, FakeKaggle, Fault, FileContent
 from tests.support.project import ROOT, Project, environment
 
 TABLES = 7
@@ -106,13 +117,15 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return asked
 
 
-def prepare(root: Path, monkeypatch: pytest.MonkeyPatch, source: dict[str, Any] | None = None) -> None:
+def prepare(
+    root: Path, monkeypatch: pytest.MonkeyPatch, source: dict[str, Any] | None = None, clips: int = CLIPS
+) -> None:
     """Make a folder to work in, where Kaggle's snapshot is asked for, or another `source`."""
     shutil.copytree(ROOT / "configs", root / "configs")
     params = YAML(typ="safe").load(ROOT / "params.yaml")
     params["snapshot"] = "kaggle-common-voice"
     params["stratify"] |= {"tables": ["valid-train"]}
-    params["subsample"] |= {"clips": CLIPS}
+    params["subsample"] |= {"clips": clips}
     params["shards"] = {"clips": 16}
     YAML().dump(params, root / "params.yaml")
     YAML().dump(QUICK, root / "configs/runtime.yaml")
@@ -160,6 +173,23 @@ def work(
 
 
 @pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of the production names, which signs itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in (API, STORAGE)])
+    unsigned = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(1))
+    signed = unsigned.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    path = tmp_path_factory.mktemp("certificate") / "both.pem"
+    path.write_bytes(
+        key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain) + signed.public_bytes(encoding)
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
 def local(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The outputs from the same zip on local disk."""
     with pytest.MonkeyPatch.context() as patch:
@@ -198,15 +228,12 @@ def member_bytes(names: Callable[[str], bool]) -> int:
 # What travels
 
 
-@pytest.mark.more
-def test_the_outputs_are_those_of_the_same_zip_on_disk(work: Work, local: dict[str, bytes]) -> None:
-    assert work.run() == 0
-    assert work.outputs() == local
-
-
-def test_one_call_and_hardly_more_than_the_chosen_members(work: Work) -> None:
+def test_sample_travels_in_one_call_and_hardly_more_than_its_clips(work: Work, local: dict[str, bytes]) -> None:
     assert work.run("download", "stratify") == 0
+    asked = {"ownerSlug": "mozillaorg", "datasetSlug": "common-voice", "datasetVersionNumber": 2}
     assert len(work.fake.api_calls) == 1
+    assert work.fake.api_calls[0].items() >= asked.items()
+    assert "Authorization" not in work.fake.api_headers[0]
     assert len(work.fake.requests) == OPENED
     opened_bytes = work.fake.sent_bytes
     work.fake.reset()
@@ -214,6 +241,7 @@ def test_one_call_and_hardly_more_than_the_chosen_members(work: Work) -> None:
     assert len(work.fake.api_calls) == 1
     assert work.fake.requests[0] == "bytes=-1"
     assert work.fake.methods == ["GET"] * (1 + CLIPS)
+    assert work.outputs() == local
     chosen = {row["clip_id"] for row in pq.read_table(schema.SAMPLE).to_pylist()}
     clips = member_bytes(lambda name: name.split("/", 1)[-1].removeprefix("cv-").removesuffix(".mp3") in chosen)
     tables = member_bytes(lambda name: name.endswith(".csv"))
@@ -224,38 +252,24 @@ def test_one_call_and_hardly_more_than_the_chosen_members(work: Work) -> None:
     assert opened_bytes + work.fake.sent_bytes <= 1.05 * (directory + tables + clips)
 
 
-def test_what_is_asked_of_kaggle(work: Work) -> None:
-    assert work.run("download") == 0
-    asked = {"ownerSlug": "mozillaorg", "datasetSlug": "common-voice", "datasetVersionNumber": 2}
-    assert work.fake.api_calls[0].items() >= asked.items()
-    assert "Authorization" not in work.fake.api_headers[0]
-
-
 @pytest.mark.more
-def test_growing_fetches_only_what_is_new(work: Work, local: dict[str, bytes]) -> None:
+def test_sample_that_grows_fetches_only_what_is_new(work: Work, local: dict[str, bytes], opened: Path) -> None:
+    shutil.copytree(opened, "data")
     work.set(subsample__clips=25)
-    assert work.run() == 0
+    assert work.run("subsample") == 0
     work.fake.reset()
     work.set(subsample__clips=CLIPS)
     assert work.run("subsample") == 0
     assert len(work.fake.requests) == 1 + CLIPS - 25
     assert work.outputs() == local
-
-
-@pytest.mark.more
-def test_what_is_there_is_not_asked_for(work: Work) -> None:
-    assert work.run() == 0
     work.fake.reset()
     work.set(subsample__clips=10)
     assert work.run("subsample") == 0
     assert (work.fake.requests, work.fake.api_calls) == ([], [])
 
 
-# How it travels changes nothing
-
-
 @pytest.mark.parametrize("missing", ["nothing", pytest.param("ranges", marks=pytest.mark.more)])
-def test_whole_gives_the_same_bytes(
+def test_whole_archive_gives_the_same_bytes(
     work: Work, local: dict[str, bytes], opened: Path, missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work.fake.ranges = missing != "ranges"
@@ -270,6 +284,30 @@ def test_whole_gives_the_same_bytes(
     assert work.fake.requests == []
 
 
+def run_apart(**variables: str) -> tuple[int, str]:
+    """Run all stages in a process of their own; return its exit status, and what it wrote to stderr."""
+    code = f"from pipeline.__main__ import main; exit(any(main([stage]) for stage in {STAGES}))"
+    variables = environment(PYTHONPATH=os.pathsep.join([str(ROOT), *sys.path]), **variables)
+    done = subprocess.run([sys.executable, "-c", code], env=variables, text=True, capture_output=True, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.more
+def test_production_names_are_served_over_tls(
+    work: Work, local: dict[str, bytes], home: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeKaggle(work.fake.content, certificate=certificate)
+    without_settings(monkeypatch)
+    with fake.serving():
+        variables = fake.environment(home)
+        assert run_apart(**variables)[1] == ""
+        assert work.outputs() == local
+        assert set(fake.hosts) == {f"{API}:443", f"{STORAGE}:443"}
+        untrusted = run_apart(**{**variables, "REQUESTS_CA_BUNDLE": certifi.where(), "PIPELINE_RETRIES": "0"})
+        assert "certificate is not accepted" in untrusted[1]
+        assert "REQUESTS_CA_BUNDLE names no file" in run_apart(**{**variables, "REQUESTS_CA_BUNDLE": "/nowhere"})[1]
+
+
 # What goes wrong
 
 PASSING = {
@@ -280,18 +318,18 @@ PASSING = {
     "429": Fault("status", 429),
     "429 for 7 seconds": Fault("status", 429, {"Retry-After": "7"}),
     "500": Fault("status", 500),
-    "502": Fault("status", 502),
     "503": Fault("status", 503, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
     "expired": Fault("expired"),
     "html": Fault("html"),
     "ignore_range": Fault("ignore_range"),
     "no_length": Fault("no_length"),
     "etag": Fault("etag"),
+    "zeros": Fault("zeros"),
 }
 
 
 def no_secrets(work: Work, capfd: pytest.CaptureFixture[str]) -> str:
-    """Fail where a secret stands in anything that a run left or said; return what it said."""
+    """Fail where a secret is in anything that a run left or said; return what it said."""
     out, err = capfd.readouterr()
     for text in (out.encode(), err.encode(), *work.left_behind()):
         assert SECRET.encode() not in text
@@ -299,121 +337,87 @@ def no_secrets(work: Work, capfd: pytest.CaptureFixture[str]) -> str:
     return out + err
 
 
-def run_through_a_fault(
-    work: Work, local: dict[str, bytes], opened: Path, where: int, fault: Fault, capfd: pytest.CaptureFixture[str]
-) -> str:
-    """Run all stages while something is wrong, then once in peace unless it ended well; return what the first said.
-
-    What comes before the fault is the same in every test: where that is all of `download`, it is there already.
-    """
-    stages: tuple[str, ...] = STAGES
-    if where >= OPENED:
-        shutil.copytree(opened, "data")
-        where, stages = where - OPENED, STAGES[2:]
-    work.fake.faults[where] = fault
-    status = work.run(*stages, arguments=("--verbose",))
-    assert len(work.fake.requests) > where
-    said = no_secrets(work, capfd)
-    assert status in (0, 1)
-    assert ("Traceback" in said) == bool(status)  # which --verbose asks for
-    if status:
-        work.fake.reset()
-        assert work.run() == 0
-    assert work.outputs() == local
-    assert not schema.ARCHIVE.exists()  # nothing travelled whole
-    return said if status else ""
-
-
 @pytest.mark.more
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("fault", PASSING)
-def test_a_fault_at_any_request_ends_well_or_clearly(
+def test_passing_fault_at_any_request_changes_nothing(
     work: Work, local: dict[str, bytes], opened: Path, fault: str, seed: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    where = random.Random(f"{fault} {seed}").randrange(ALL)
-    assert not run_through_a_fault(work, local, opened, where, PASSING[fault], capfd)
-
-
-@pytest.mark.more
-@pytest.mark.parametrize("seed", range(5))
-def test_a_refused_connection_at_any_request_ends_well_or_clearly(
-    work: Work, local: dict[str, bytes], seed: int, capfd: pytest.CaptureFixture[str]
-) -> None:
-    where = random.Random(f"refused {seed}").randrange(ALL - 17)  # so that more than 16 are still to come
-
-    def go() -> None:
-        os.environ["http_proxy"] = "http://127.0.0.1:9"  # discard: nothing listens there
-        work.fake.expire()  # so that Kaggle is asked again, which nobody answers
-
-    work.fake.faults[where] = Fault("hook", hook=go)
-    healthy = os.environ["http_proxy"]
-    try:
-        assert work.run(arguments=("--verbose",)) == 1
-    finally:
-        os.environ["http_proxy"] = healthy
-    assert "proxy could not be reached" in no_secrets(work, capfd)
-    work.fake.reset()
-    assert work.run() == 0
+    """But for a changed body of the very first one, the index, which nothing guards without TLS."""
+    where = random.Random(f"{fault} {seed}").randrange(fault in ("flip", "zeros"), ALL)
+    stages: tuple[str, ...] = STAGES
+    if where >= OPENED:  # what comes before is the same in every test
+        shutil.copytree(opened, "data")
+        where, stages = where - OPENED, STAGES[2:]
+    work.fake.faults[where] = PASSING[fault]
+    assert work.run(*stages, arguments=("--verbose",)) == 0
+    assert len(work.fake.requests) > where
+    assert "Traceback" not in no_secrets(work, capfd)
     assert work.outputs() == local
-
-
-@pytest.mark.more
-def test_a_body_of_zeros_is_no_evidence_against_a_clip(
-    work: Work, local: dict[str, bytes], opened: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(opened, "data")
-    work.fake.always = Fault("zeros")
-    assert work.run("subsample") == 1
-    said = no_secrets(work, capfd)
-    assert "no local header" in said
-    assert "subsample.exclude" in said
-    assert not schema.REJECTED.exists()
-    work.fake.reset()
-    work.fake.faults = {number: Fault("zeros") for number in range(1, ALL, 7)}
-    assert work.run("subsample") == 0
-    assert work.outputs() == local
-
-
-def test_pauses_grow_and_are_as_long_as_the_server_asks(work: Work, opened: Path, pauses: list[float]) -> None:
-    shutil.copytree(opened, "data")
-    work.fake.faults = {0: Fault("status", 503, {"Retry-After": "7"})}
-    os.environ["PIPELINE_CONNECTIONS"] = "1"
-    try:
-        assert work.run("subsample") == 0
-        assert pauses == [7]
-        pauses.clear()
-        shutil.rmtree(schema.CLIPS)
-        work.fake.always = Fault("status", 503)
-        assert work.run("subsample") == 1
-    finally:
-        del os.environ["PIPELINE_CONNECTIONS"]
-    assert 0.25 <= pauses[0] <= 0.5 <= pauses[1] <= 1 <= pauses[2] <= 2
+    assert not schema.ARCHIVE.exists()  # nothing travelled whole
 
 
 LASTING = {
     "reset": "the connection",
     "stall": "no answer in time",
     "html": "got a web page",
-    "expired": "storage denies access",
+    "denied": "storage denies access",
+    "zeros": "no local header",
 }
 
 
 @pytest.mark.more
 @pytest.mark.parametrize("fault", LASTING)
-def test_a_fault_that_lasts_is_explained_and_the_next_run_goes_on(
+def test_lasting_fault_is_explained_and_the_next_run_goes_on(
     work: Work, local: dict[str, bytes], opened: Path, fault: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(opened, "data")
-    work.fake.always = Fault(fault) if fault != "expired" else Fault("status", 403)
+    work.fake.always = Fault("status", 403) if fault == "denied" else Fault(fault)
     assert work.run("subsample", arguments=("--verbose",)) == 1
     assert LASTING[fault] in no_secrets(work, capfd)
     assert len(work.fake.api_calls) <= 2
+    assert not schema.REJECTED.exists()
     work.fake.reset()
     assert work.run("subsample") == 0
     assert work.outputs() == local
 
 
-def test_an_expired_url_is_resolved_once_for_all_threads(work: Work, opened: Path) -> None:
+@pytest.mark.more
+def test_network_that_goes_away_is_explained_and_the_next_run_goes_on(
+    work: Work, local: dict[str, bytes], opened: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(opened, "data")
+
+    def go() -> None:
+        os.environ["http_proxy"] = "http://127.0.0.1:9"  # discard: nothing listens there
+        work.fake.expire()  # so that Kaggle is asked again, which nobody answers
+
+    work.fake.faults[10] = Fault("hook", hook=go)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("http_proxy", os.environ["http_proxy"])  # which is set again at the end
+        assert work.run("subsample", arguments=("--verbose",)) == 1
+    assert "proxy could not be reached" in no_secrets(work, capfd)
+    work.fake.reset()
+    assert work.run("subsample") == 0
+    assert work.outputs() == local
+
+
+def test_pauses_grow_and_are_as_long_as_the_server_asks(
+    work: Work, opened: Path, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(opened, "data")
+    monkeypatch.setenv("PIPELINE_CONNECTIONS", "1")
+    work.fake.faults = {0: Fault("status", 503, {"Retry-After": "7"})}
+    assert work.run("subsample") == 0
+    assert pauses == [7]
+    pauses.clear()
+    shutil.rmtree(schema.CLIPS)
+    work.fake.always = Fault("status", 503)
+    assert work.run("subsample") == 1
+    assert 0.25 <= pauses[0] <= 0.5 <= pauses[1] <= 1 <= pauses[2] <= 2
+
+
+def test_signed_url_that_expired_is_resolved_once_for_all_threads(work: Work, opened: Path) -> None:
     shutil.copytree(opened, "data")
     work.fake.faults[20] = Fault("expired")
     assert work.run("subsample") == 0
@@ -421,45 +425,114 @@ def test_an_expired_url_is_resolved_once_for_all_threads(work: Work, opened: Pat
     assert 1 + CLIPS < len(work.fake.requests) <= 1 + CLIPS + 16
 
 
-def test_what_cannot_be_reached_says_so(work: Work, capfd: pytest.CaptureFixture[str]) -> None:
-    os.environ["http_proxy"] = "http://127.0.0.1:9"  # discard: nothing listens there
-    assert work.run("download") == 1
-    assert "proxy could not be reached" in no_secrets(work, capfd)
-    prepare_http(work, "http://127.0.0.1:9/archive.zip")
-    os.environ["no_proxy"] = "127.0.0.1"
-    try:
-        assert work.run("download") == 1
-    finally:
-        del os.environ["no_proxy"]
-    assert "Connection refused" in no_secrets(work, capfd)
+# What Kaggle answers
 
 
-API = {
-    401: "wants credentials",
-    403: "no anonymous access",
-    404: "no such data set",
-    429: "too many requests",
-    500: "it may be down",
-}
+def resolved(retries: int = 0) -> str:
+    runtime = Runtime(connect_timeout_seconds=2, read_timeout_seconds=0.5)
+    return kaggle.resolve("mozillaorg/common-voice", 2, runtime, RetryPolicy(retries, lambda _: None))
 
 
-@pytest.mark.more
-@pytest.mark.parametrize("status", API)
-def test_what_kaggle_refuses_says_what_to_do(
-    work: Work, local: dict[str, bytes], status: int, capfd: pytest.CaptureFixture[str]
-) -> None:
+def refusal() -> str:
+    with pytest.raises(TransferError) as caught:
+        resolved()
+    assert SECRET not in str(caught.value)
+    assert TOKEN not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        (400, "doctor"),
+        (401, "wants credentials"),
+        (403, "no anonymous access, or there is no such data set"),
+        (404, "no such data set"),
+        (429, "too many requests"),
+        (500, "it may be down"),
+    ],
+)
+def test_kaggle_refusal_says_what_to_do(work: Work, status: int, remedy: str) -> None:
     work.fake.api_faults[-1] = Fault("status", status)
-    assert work.run("download", arguments=("--verbose",)) == 1
-    assert API[status] in no_secrets(work, capfd)
-    assert len(work.fake.api_calls) == (1 if status < 429 else 1 + QUICK["retries"])
+    assert remedy in refusal()
     work.fake.reset()
-    assert work.run() == 0
-    assert work.outputs() == local
+    assert SECRET in resolved()
 
 
-def test_credentials_are_used_and_never_shown(
-    work: Work, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+HTML = {"Content-Type": "text/html; charset=utf-8"}
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (Fault("status", 200, HTML, raw=b"<html>Please log in"), "a web page in place of the archive's address"),
+        (Fault("status", 200, JSON, raw=b'{"url": ""}'), r"answers 200 \(application/json\) without"),
+        (Fault("status", 200, JSON, raw=b"{"), "damaged JSON"),
+        (Fault("status", 200, {"Content-Type": "application/zip"}, raw=b"PK"), "sends the archive itself"),
+        (Fault("status", 204), "answers 204 without"),
+        (Fault("status", 302), "answers 302 without"),
+    ],
+)
+def test_kaggle_answer_without_a_redirect_is_named(work: Work, answer: Fault, message: str) -> None:
+    work.fake.api_faults[-1] = answer
+    assert re.search(message, refusal())
+    assert work.fake.requests == []
+
+
+OWN = "http://localhost/api/v1/moved/v1/datasets.DatasetApiService/DownloadDataset"
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_kaggle_redirect_within_its_hosts_keeps_method_and_credentials(
+    work: Work, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
+    work.fake.api_faults[0] = Fault("status", status, {"Location": OWN})
+    assert SECRET in resolved()
+    assert work.fake.api_calls[0] == work.fake.api_calls[1]
+    assert [headers["Authorization"] for headers in work.fake.api_headers] == [f"Bearer {TOKEN}"] * 2
+
+
+def test_kaggle_redirect_elsewhere_takes_no_credentials(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
+    for status in (302, 307):
+        work.fake.api_faults[len(work.fake.api_calls)] = Fault(
+            "status", status, {"Location": "https://other.test/a.zip"}
+        )
+        assert resolved() == "https://other.test/a.zip"
+    assert len(work.fake.api_calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "is_kaggles"),
+    [
+        ("https://www.kaggle.com/api", True),
+        ("https://kaggle.com/api", True),
+        ("http://www.kaggle.com/api", False),
+        ("https://notkaggle.com/api", False),
+        ("https://kaggle.com.evil.test/", False),
+        ("https://storage.googleapis.com/a", False),
+    ],
+)
+def test_kaggle_credentials_are_for_its_own_hosts(url: str, is_kaggles: bool) -> None:
+    assert kaggle._may_have_credentials(url, "https://api.kaggle.com/v1") is is_kaggles
+
+
+def test_kaggle_that_is_silent_is_asked_again(work: Work) -> None:
+    work.fake.api_faults[0] = Fault("stall")
+    assert SECRET in resolved(retries=1)
+    assert len(work.fake.api_calls) == 2
+
+
+# Credentials
+
+
+def test_credentials_are_used_with_kaggle_and_not_with_storage(
+    work: Work, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NETRC", str(home / "netrc"))
+    (home / "netrc").write_text(f"default login me password {TOKEN}\n")
     monkeypatch.setenv("KAGGLE_USERNAME", "someone")
     monkeypatch.setenv("KAGGLE_KEY", TOKEN)
     work.fake.api_faults[0] = Fault("status", 401)
@@ -467,25 +540,83 @@ def test_credentials_are_used_and_never_shown(
     assert "environment variables KAGGLE_USERNAME and KAGGLE_KEY" in no_secrets(work, capfd)
     assert work.run("download") == 0
     assert work.fake.api_headers[1]["Authorization"].startswith("Basic ")
-    no_secrets(work, capfd)
-
-
-def test_a_token_is_used_with_kaggle_and_not_with_storage(
-    work: Work, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
     monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
     assert work.run("download") == 0
-    assert work.fake.api_headers[0]["Authorization"] == f"Bearer {TOKEN}"
+    assert work.fake.api_headers[2]["Authorization"] == f"Bearer {TOKEN}"
     assert set(work.fake.authorizations) == {None}
     no_secrets(work, capfd)
 
 
-@pytest.mark.more
-def test_a_silent_kaggle_is_asked_again(work: Work, pauses: list[float]) -> None:
-    work.fake.api_faults[0] = Fault("stall")
+def test_netrc_is_for_archives_at_a_plain_url(work: Work, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETRC", str(home / "netrc"))
+    (home / "netrc").write_text("machine 127.0.0.1 login me password mine\n")
+    prepare_http(work, work.fake.url)
     assert work.run("download") == 0
-    assert len(work.fake.api_calls) == 2
-    assert len(pauses) == 1
+    assert set(work.fake.authorizations) == {"Basic bWU6bWluZQ=="}
+
+
+@pytest.mark.parametrize("place", ["environment", pytest.param("file", marks=pytest.mark.more)])
+@pytest.mark.parametrize("length", [37, 300])
+def test_token_is_in_no_message(
+    work: Work,
+    place: str,
+    length: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    token = TOKEN.ljust(length, "x")
+    if place == "file":
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        (tmp_path / "home/.kaggle").mkdir(parents=True)
+        (tmp_path / "home/.kaggle/access_token").write_text(token)
+    else:
+        monkeypatch.setenv("KAGGLE_API_TOKEN", token)
+    for status in (401, 403, 500):
+        work.fake.api_faults[-1] = Fault("status", status)
+        assert work.run("download", arguments=("--verbose",)) == 1
+        text = no_secrets(work, capfd)
+        assert ("too long" in text) == (place == "environment" and length > 255 and sys.version_info < (3, 14))
+
+
+def test_token_of_a_notebook_is_named_where_it_is_refused(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    monkeypatch.setenv("KAGGLE_DATA_PROXY_URL", "http://localhost")
+    monkeypatch.setenv("KAGGLE_API_V1_TOKEN", str(tmp_path / "token"))
+    work.fake.api_faults[-1] = Fault("status", 401)
+    assert "this Kaggle notebook (KAGGLE_API_V1_TOKEN). Restart" in refusal()
+
+
+def test_login_that_is_no_longer_renewed_is_named(work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home/.kaggle").mkdir(parents=True)
+    (tmp_path / "home/.kaggle/credentials.json").write_text(json.dumps({"refresh_token": TOKEN, "username": "me"}))
+    assert "no longer renews the login in ~/.kaggle/credentials.json" in refusal()  # the fake knows no such method
+    assert work.fake.api_calls == []
+
+
+def test_certificates_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+    with pytest.raises(TransferError, match="REQUESTS_CA_BUNDLE names no file"):
+        kaggle.answer(Runtime(), kaggle.HOSTS["Kaggle's storage"])
+    asking = Client("a.zip", lambda: "https://storage.test/a.zip", Runtime(), RetryPolicy(0))
+    with pytest.raises(TransferError, match="REQUESTS_CA_BUNDLE names no file"):
+        open_remote(asking)
+
+
+@pytest.mark.more
+def test_live_check_tells_no_secret(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.snapshot.remote.test_live import facts
+
+    told = "\n".join(facts(monkeypatch))
+    assert SECRET not in told
+    assert "storage: GET bytes=-1: 206" in told
+    assert "data descriptors: 0" in told
+    assert told.count("status 0") == len(STAGES)
+    assert work.fake.methods[0] == "HEAD"
 
 
 @pytest.mark.more
@@ -510,7 +641,7 @@ def test_dvc_keeps_no_secret_and_runs_nothing_for_another_way_to_travel(work: Wo
 
 @pytest.mark.more
 @pytest.mark.usefixtures("work")
-def test_the_lines_of_the_docs_lead_from_no_account_to_a_sample(fresh: Project) -> None:
+def test_docs_lead_from_no_account_to_a_sample(fresh: Project) -> None:
     lines = (ROOT / "docs/kaggle.md").read_text().split("```sh\n")[1].split("```")[0].splitlines()
     commands = [line.partition("#")[0].split() for line in lines if line.startswith(("dvc", "python"))]
     assert [command[:2] for command in commands] == [["python", "-m"], ["dvc", "exp"], ["python", "-m"], ["dvc", "exp"]]
@@ -525,7 +656,7 @@ def test_the_lines_of_the_docs_lead_from_no_account_to_a_sample(fresh: Project) 
 
 
 @pytest.mark.more
-def test_the_client_may_be_chatty_and_stdout_stays_ours(work: Work, tmp_path: Path) -> None:
+def test_client_may_be_chatty_and_stdout_stays_ours(work: Work, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pipeline", "download"],
         env=environment(
@@ -541,7 +672,7 @@ def test_the_client_may_be_chatty_and_stdout_stays_ours(work: Work, tmp_path: Pa
 
 
 @pytest.mark.more
-def test_the_stages_import_no_network_for_what_is_on_disk() -> None:
+def test_stages_import_no_network_for_what_is_on_disk() -> None:
     code = (
         "import sys, pipeline, pipeline.snapshot.stage, pipeline.clips.stage; "
         "sys.exit(any(name in sys.modules for name in ('kaggle', 'requests', 'urllib3')))"
@@ -549,7 +680,7 @@ def test_the_stages_import_no_network_for_what_is_on_disk() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def test_a_changed_archive_is_an_error_not_a_mixture(
+def test_archive_that_changed_is_an_error_not_a_mixture(
     work: Work, opened: Path, archive: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(opened, "data")
@@ -571,40 +702,34 @@ def test_a_changed_archive_is_an_error_not_a_mixture(
     assert not schema.CLIPS.exists()
 
 
-def test_without_an_etag_the_index_is_read_again(work: Work) -> None:
-    work.fake.etag, work.fake.md5 = None, False
-    assert work.run() == 0
-    assert len(work.fake.requests) == ALL + 1
-
-
 def prepare_http(work: Work, url: str, **more: str) -> None:
     path = work.root / "configs/snapshots/kaggle-common-voice.yaml"
     source = {"kind": "archive", "path": url, **more}
     YAML().dump({**YAML(typ="safe").load(path), "source": source}, path)
 
 
-def test_an_archive_at_a_url_goes_the_same_way(work: Work, local: dict[str, bytes]) -> None:
+def test_archive_at_a_plain_url_goes_the_same_way_with_a_warning(
+    work: Work, local: dict[str, bytes], caplog: pytest.LogCaptureFixture
+) -> None:
     prepare_http(work, work.fake.url)
     assert work.run() == 0
+    assert caplog.text.count("use https") == 1
     assert work.outputs() == local
     assert work.fake.api_calls == []
     assert work.fake.url not in schema.RECEIPT.read_text()
 
 
 @pytest.mark.parametrize("url", [f"http://me:{TOKEN}@host/a.zip", f"https://host/a.zip?X-Goog-Signature={TOKEN}"])
-def test_a_url_with_a_secret_is_refused_and_not_shown(work: Work, url: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_url_with_a_secret_is_refused_and_not_shown(work: Work, url: str, capfd: pytest.CaptureFixture[str]) -> None:
     prepare_http(work, url)
     assert work.run("download") == 2
     out, err = capfd.readouterr()
     assert TOKEN not in out + err
 
 
-# Killed, or out of room
-
-
 @pytest.mark.more
 @pytest.mark.parametrize(("transfer", "seed"), [("ranges", 0), ("ranges", 1), ("ranges", 2), ("whole", 0)])
-def test_a_run_killed_at_any_request_is_gone_on_with(
+def test_run_that_was_killed_at_any_request_is_continued(
     work: Work, local: dict[str, bytes], tmp_path: Path, transfer: str, seed: int
 ) -> None:
     where = random.Random(f"killed {seed}").randrange(ALL) if transfer == "ranges" else 0
@@ -620,16 +745,4 @@ def test_a_run_killed_at_any_request_is_gone_on_with(
     assert running[0].wait(60) == -signal.SIGKILL
     work.fake.reset()
     assert work.run() == 0
-    assert work.outputs() == local
-
-
-@pytest.mark.more
-def test_a_full_disk_is_explained(work: Work, local: dict[str, bytes], opened: Path, tmp_path: Path) -> None:
-    shutil.copytree(opened, "data")
-    variables = environment(PYTHONPATH=os.pathsep.join([str(ROOT), *sys.path]), **work.fake.environment(tmp_path))
-    limited = f"ulimit -f 20; exec {sys.executable} -m pipeline subsample"  # no file grows beyond 20 blocks
-    done = subprocess.run(["sh", "-c", limited], env=variables, text=True, capture_output=True, check=False)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert work.run("subsample") == 0
     assert work.outputs() == local

@@ -283,6 +283,14 @@ def test_server_without_ranges_is_named_with_the_size_of_the_whole(fake: FakeKag
         remote(fake)
 
 
+@pytest.mark.parametrize("status", [400, 416, 501])
+def test_server_without_suffix_ranges_is_asked_for_the_length_first(fake: FakeKaggle, status: int) -> None:
+    fake.always = Fault("no_suffix", status)
+    opened = remote(fake)
+    assert opened.tail == DATA[-TAIL_BYTES:]
+    assert fake.requests[-2:] == ["bytes=0-0", f"bytes={len(DATA) - TAIL_BYTES}-{len(DATA) - 1}"]
+
+
 def test_empty_file_is_no_archive(fake: FakeKaggle) -> None:
     fake.content = MemoryContent(b"")
     with pytest.raises(SnapshotError, match="expected a zip archive, got 0 bytes"):
