@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What a user's own uv is told must not change this environment.
 unexport UV_COMPILE_BYTECODE UV_CONSTRAINT UV_EXCLUDE_NEWER UV_NO_BINARY UV_OVERRIDE UV_PYTHON UV_SYSTEM_PYTHON VIRTUAL_ENV
 
-.PHONY: repro test test-more check bench notebooks chaos lock clean
+.PHONY: repro test test-more live check bench notebooks chaos lock clean
 
 repro: $(READY)
 	dvc repro
@@ -21,6 +21,10 @@ test: $(READY)
 # many examples.
 test-more: $(READY)
 	pytest --numprocesses auto -m "more or hypothesis" --hypothesis-profile=many
+
+# Twenty clips from the real Kaggle, about 110 MB, and what only a network can tell: docs/kaggle.md.
+live: $(READY)
+	pytest -m live tests/snapshot/remote/test_live.py
 
 check: $(READY)
 	ruff check
