@@ -1,7 +1,7 @@
-"""An open snapshot: the verified bytes of its members, whatever its source.
+"""An open snapshot: the verified bytes of its members, from any kind of source.
 
-Opening it for the first time gives its index and its identity as well. Opening it again verifies, before anything is
-read, that it is the one that was opened before.
+Opening it for the first time returns its index and its identity as well. Opening it again verifies, before anything is
+read, that it has not changed.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ class OpenedSnapshot:
     Attributes
     ----------
     snapshot
-        Gives the bytes of its members.
+        Reads its members.
     members
         Its index (`schema.MEMBERS`).
     identity
-        What recognises it when it is opened again.
+        Recognises it when it is opened again.
     """
 
     snapshot: Snapshot
@@ -83,12 +83,12 @@ class OpenedSnapshot:
 
 
 def open_snapshot(description: Description, runtime: Runtime) -> OpenedSnapshot:
-    """Open a snapshot where its description says that it lies, and read its index.
+    """Open the snapshot that a description points to, and read its index.
 
     Raises
     ------
     SnapshotError
-        It is not there, is none, or cannot be reached.
+        It is missing, is no archive, or cannot be reached.
     """
     match description.source:
         case DirectorySource(path=path):
@@ -114,23 +114,22 @@ def open_snapshot(description: Description, runtime: Runtime) -> OpenedSnapshot:
 def reopen_snapshot(description: Description, runtime: Runtime, receipt: Receipt) -> Snapshot:
     """Open a snapshot that was opened before, and verify that it is still the same one.
 
-    A file's length and central directory are compared (pieces of a tar, which has none), a folder's list of files, and
-    of a remote archive what the server says of it, by one small request; its central directory only where that does not
-    identify it.
+    Compared are the length and central directory of a file (pieces of a tar), the list of files in a folder, and the
+    headers of a remote archive, by one small request; its central directory only where they do not identify it.
 
     Raises
     ------
     SnapshotChanged
         It is another one.
     SnapshotError
-        It is not there, or cannot be reached.
+        It is missing, or cannot be reached.
     """
     identity = receipt.identity
     match description.source:
         case DirectorySource(path=path):
             folder = FolderSnapshot(Path(path))
-            if (found := _listing(folder.members())) != identity:
-                raise SnapshotChanged(path, str(identity), str(found))
+            if (listing := _listing(folder.members())) != identity:
+                raise SnapshotChanged(path, str(identity), str(listing))
             return folder
         case ArchiveSource(url=None, path=path):
             return _reopen_file(LocalFile(Path(path)), identity)
@@ -155,14 +154,14 @@ class ArchiveSnapshot:
         return read_member(self._file, member)
 
     def prefetch(self, members: Iterable[Member]) -> None:
-        """Each is read at its place."""
+        """Do nothing: each member is read at its place."""
 
     def close(self) -> None:
-        """Nothing is in flight."""
+        """Do nothing: nothing is in flight."""
 
 
 class FolderSnapshot:
-    """A snapshot in a folder, with its clips in folders once or twice as deep as the tables say."""
+    """A snapshot in a folder, whose clips lie as deep as the tables say, or a folder deeper."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -170,7 +169,7 @@ class FolderSnapshot:
             raise SnapshotError(f"{root}: no such folder. The snapshot should be there.")
 
     def members(self) -> pa.Table:
-        """Return what lies in the folder, sorted by name."""
+        """Return the files of the folder, sorted by name."""
         try:
             files = sorted(_walk(self._root))
         except OSError as error:
@@ -180,7 +179,7 @@ class FolderSnapshot:
         return pa.table({field: columns.get(field, nothing) for field in schema.MEMBERS.names}, schema=schema.MEMBERS)
 
     def read(self, member: Member) -> bytes:
-        """Return a file's bytes, as many as were listed."""
+        """Return a file's bytes, whose length is as listed."""
         path = self._root / member.name
         try:
             if path.exists() and not path.is_file():
@@ -193,15 +192,15 @@ class FolderSnapshot:
         return data
 
     def prefetch(self, members: Iterable[Member]) -> None:
-        """Each is a file."""
+        """Do nothing: each member is a file."""
 
     def close(self) -> None:
-        """Nothing is in flight."""
+        """Do nothing: nothing is in flight."""
 
 
 @dataclass(frozen=True)
 class _LocalCopy:
-    """A remote archive that was downloaded whole, and what the server said of it."""
+    """A remote archive that was downloaded whole, and the server's headers."""
 
     file: LocalFile
     headers: ServerIdentity

@@ -1,4 +1,4 @@
-"""Snapshots, whatever their source: the same clips, known again, never read from outside."""
+"""Snapshots of every kind of source: the same clips, recognised again, never read from outside."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def clips_of(found: OpenedSnapshot) -> dict[str, bytes]:
     return {row["key"]: found.snapshot.read(Member(**{k: v for k, v in row.items() if k != "key"})) for row in rows}
 
 
-def test_folders_doubled_and_single_hold_the_same_clips(doubled: Path, single: Path) -> None:
+def test_folder_doubled_or_single_holds_the_same_clips(doubled: Path, single: Path) -> None:
     clips = clips_of(opened(directory(doubled)))
     assert len(clips) > 400
     assert clips == clips_of(opened(directory(single)))
@@ -89,13 +89,13 @@ def test_folders_doubled_and_single_hold_the_same_clips(doubled: Path, single: P
     assert listed[0] == listed[1]
 
 
-def test_a_folder_and_an_archive_list_the_same_members(doubled: Path) -> None:
+def test_folder_and_archive_list_the_same_members(doubled: Path) -> None:
     names = [opened(source).members["name"].to_pylist() for source in (archive(DEMO), directory(doubled))]
     assert sorted(names[0]) == names[1]
 
 
 @pytest.mark.parametrize("kind", ["archive", "directory"])
-def test_what_was_opened_is_known_again(kind: str, doubled: Path) -> None:
+def test_snapshot_is_recognised_when_opened_again(kind: str, doubled: Path) -> None:
     source = archive(DEMO) if kind == "archive" else directory(doubled)
     found = opened(source)
     again = reopened(source, found.identity)
@@ -104,7 +104,7 @@ def test_what_was_opened_is_known_again(kind: str, doubled: Path) -> None:
     again.close()
 
 
-def test_a_changed_folder_is_another_one(doubled: Path, tmp_path: Path) -> None:
+def test_folder_that_changed_is_another_one(doubled: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(doubled, tmp_path / "copy")
     found = opened(directory(copy))
     member = next(Member(**row) for row in found.members.to_pylist() if row["name"].endswith(".mp3"))
@@ -118,7 +118,7 @@ def test_a_changed_folder_is_another_one(doubled: Path, tmp_path: Path) -> None:
         found.snapshot.read(member)
 
 
-def test_a_changed_archive_is_another_one(tmp_path: Path) -> None:
+def test_archive_that_changed_is_another_one(tmp_path: Path) -> None:
     data = bytearray(DEMO.read_bytes())
     identity = opened(archive(DEMO)).identity
     assert isinstance(identity, ArchiveIdentity)
@@ -128,21 +128,21 @@ def test_a_changed_archive_is_another_one(tmp_path: Path) -> None:
         reopened(archive(tmp_path / "changed.zip"), identity)
 
 
-def test_a_folder_in_place_of_an_archive_is_another_one(doubled: Path) -> None:
+def test_folder_in_place_of_an_archive_is_another_one(doubled: Path) -> None:
     with pytest.raises(SnapshotChanged):
         reopened(directory(doubled), opened(archive(DEMO)).identity)
     with pytest.raises(SnapshotChanged, match="an archive"):
         reopened(archive(DEMO), opened(directory(doubled)).identity)
 
 
-def test_a_pinned_archive_is_the_one_or_none() -> None:
+def test_archive_has_the_pinned_checksum() -> None:
     digest = hashlib.sha256(DEMO.read_bytes()).hexdigest()
     assert opened(archive(DEMO, digest)).members.num_rows > 400
     with pytest.raises(SnapshotChanged, match="pinned SHA-256"):
         opened(archive(DEMO, "0" * 64))
 
 
-def test_what_is_not_there_says_so(tmp_path: Path) -> None:
+def test_snapshot_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match="no such folder"):
         opened(directory(tmp_path / "nothing"))
     for sha256 in (None, "0" * 64):
@@ -151,13 +151,13 @@ def test_what_is_not_there_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sha256", [None, "0" * 64])
-def test_a_pipe_in_place_of_an_archive_is_not_waited_for(tmp_path: Path, sha256: str | None) -> None:
+def test_archive_that_is_a_pipe_is_not_waited_for(tmp_path: Path, sha256: str | None) -> None:
     os.mkfifo(tmp_path / "pipe.zip")
     with pytest.raises(SnapshotError, match="no regular file"):
         opened(archive(tmp_path / "pipe.zip", sha256))
 
 
-def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+def test_folder_with_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "cv-valid-dev.csv").write_text("x")
     found = opened(directory(tmp_path))
     (member,) = (Member(**row) for row in found.members.to_pylist())
@@ -169,20 +169,20 @@ def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
         opened(directory(tmp_path))
 
 
-def test_a_folder_that_holds_itself_is_listed_once(tmp_path: Path) -> None:
+def test_folder_that_holds_itself_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "again").symlink_to(tmp_path)
     with pytest.raises(SnapshotError, match="was listed already"):
         opened(directory(tmp_path))
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="its file systems refuse such names")
-def test_a_file_name_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+def test_folder_with_a_name_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp3")).write_bytes(b"")
     with pytest.raises(SnapshotError, match=r"not UTF-8: b'caf.xe9\.mp3'"):
         opened(directory(tmp_path))
 
 
-def test_an_identity_says_nothing_of_the_place(doubled: Path, tmp_path: Path) -> None:
+def test_identity_does_not_depend_on_the_place(doubled: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(doubled, tmp_path / "elsewhere")
     assert opened(directory(copy)).identity == opened(directory(doubled)).identity
     shutil.copy(DEMO, tmp_path / "other.zip")

@@ -1,4 +1,4 @@
-"""Requests for parts of one remote file, by any of many threads; what is wrong with an answer, in our own words.
+"""Requests for parts of one remote file, from many threads, and the errors that their answers mean.
 
 The file's URL may be a secret, so it appears in no error, log line or ``repr``. Ranges are section 14 of RFC 9110;
 numbers in the comments are its sections.
@@ -69,9 +69,9 @@ class Client:
     Parameters
     ----------
     name
-        What a person calls the file; appears in errors, so it holds no secret.
+        Of the file, in messages; no secret.
     locate
-        Returns the URL at which the file lies now.
+        Returns the file's current URL.
     runtime
         Connections and timeouts.
     policy
@@ -152,10 +152,9 @@ class Client:
             yield response
 
     def chunks(self, response: requests.Response) -> Iterator[bytes]:
-        """Yield a body in pieces; raise `Transient` where it ends early.
+        """Yield a body in pieces; raise `Transient` if it ends early.
 
-        So it does where 64 KiB take longer than `read_timeout_seconds`, which for the library is the time between two
-        bytes.
+        Each 64 KiB have to arrive within `read_timeout_seconds`, which the library applies to each byte.
         """
         deadline, left = time.monotonic() + self._timeout[1], CHUNK_BYTES
         try:
@@ -223,7 +222,7 @@ def content_range(response: requests.Response) -> tuple[int, int, int]:
     Raises
     ------
     Transient
-        It is no part, or the server does not say which: it may not serve parts (14.2).
+        It is no part, or does not say which: the server may not serve parts (14.2).
     """
     found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     first, last, total = map(int, found.groups()) if found else (0, -1, 0)

@@ -53,7 +53,7 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         return float(value)  # of any number of digits: infinite at worst
     try:
         return max(0.0, (email.utils.parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError, OverflowError, IndexError):  # whatever its parser raises
+    except (ValueError, TypeError, OverflowError, IndexError):  # which its parser raises
         return None
 
 

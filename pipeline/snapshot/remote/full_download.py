@@ -1,7 +1,7 @@
 """Download a remote archive whole: resume, verify, rename. After that the source is a local archive.
 
-It lies in ``data/archive/``, where all experiments find it, and is no output of DVC. Beside it lies what the server
-said of it, so that the receipt is the same however the archive is read.
+The copy is in ``data/archive/``, shared by all experiments, and is no output of DVC. The server's headers are saved
+beside it, so that the receipt does not depend on how the archive is read.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ log = logging.getLogger(__name__)
 
 
 def is_downloaded(path: Path) -> bool:
-    """Return whether a whole copy lies at `path`."""
+    """Return whether there is a whole copy at `path`."""
     return path.is_file() and _saved_headers(path) is not None
 
 
 def download_whole(client: Client, path: Path, sha256: str | None = None) -> tuple[LocalFile, ServerIdentity]:
-    """Return the whole copy at `path`, downloaded unless it is there, and what the server said of it.
+    """Return the whole copy at `path`, downloading it unless it is there, and the server's headers.
 
     A broken download is resumed, by the next run as well; other processes wait for it. The copy is renamed once it is
     verified: by `sha256`, by the MD5 that the server gives, or by the CRC-32 of its members (of a tar, by gzip's own).
@@ -87,7 +87,7 @@ def _download(client: Client, path: Path, sha256: str | None) -> None:
 
 
 def _receive(client: Client, path: Path) -> None:
-    """Fill the part, from where it ends."""
+    """Fill the partial file, retrying as long as it grows."""
     part = _part(path)
     largest = _size(part)
     with progress("archive", None, "B", largest) as bar:
@@ -104,7 +104,7 @@ def _receive(client: Client, path: Path) -> None:
 
 
 def _resume(client: Client, path: Path, bar: Progress) -> None:
-    """Append what is missing to the part."""
+    """Append what is missing to the partial file, in one request."""
     part, begun = _part(path), _saved_headers(path)
     if begun is None:
         _discard(path)
@@ -141,7 +141,7 @@ def _resume(client: Client, path: Path, bar: Progress) -> None:
 
 
 def _announced(response: requests.Response) -> tuple[int, ServerIdentity]:
-    """Return where a body starts, and what the server says of the whole file."""
+    """Return where a body starts, and the identity of the whole file."""
     length = response.headers.get("Content-Length", "")
     if response.status_code == 200 and length.isdecimal() and len(length) < 19:
         return 0, ServerIdentity.of(response.headers, int(length))
@@ -193,7 +193,7 @@ def _save_headers(path: Path, headers: ServerIdentity) -> None:
 
 
 def _saved_headers(path: Path) -> ServerIdentity | None:
-    """Return what the server said of the archive that lies at `path`, or is being downloaded; None where unknown."""
+    """Return the headers of the archive at `path`, or of its partial file; None where unknown."""
     try:
         return msgspec.json.decode(path.with_name(f"{path.name}.json").read_bytes(), type=ServerIdentity)
     except (ValueError, RecursionError, OSError):

@@ -1,10 +1,9 @@
-"""What a server says of a remote file that recognises it when it is opened again: no URL, and nothing secret."""
+"""The identity of a remote file, from the headers of an answer: no URL, and nothing secret."""
 
 from __future__ import annotations
 
 import re
 from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
@@ -30,23 +29,20 @@ class ServerIdentity:
     def of(cls, headers: Mapping[str, str], size_bytes: int) -> ServerIdentity:
         """Read it from the headers of an answer."""
         found = _GOOGLE_MD5.search(headers.get("x-goog-hash", ""))
-        try:
-            md5 = b64decode(found[1]).hex() if found else None
-        except Base64Error:
-            md5 = None
+        md5 = b64decode(found[1]).hex() if found else None
         return cls(size_bytes, _printable(headers.get("ETag")), md5, _printable(headers.get("Last-Modified")))
 
     @classmethod
     def recorded(cls, identity: ArchiveIdentity) -> ServerIdentity:
-        """Return what a server said of an archive when it was opened before."""
+        """Return the headers' part of an archive's identity."""
         return cls(identity.size_bytes, identity.etag, identity.md5, identity.last_modified)
 
     def within(self, identity: OfArchive) -> OfArchive:
-        """Return an archive's identity together with this."""
+        """Return an archive's identity with this added."""
         return replace(identity, etag=self.etag, md5=self.md5, last_modified=self.last_modified)
 
     def admits(self, other: ServerIdentity) -> bool:
-        """Tell whether `other` may be the same file: equal MD5s say so; without them, all that both say is the same."""
+        """Return whether `other` may be the same file: by MD5, or if nothing that both have differs."""
         if self.size_bytes != other.size_bytes:
             return False
         if self.md5 is not None and other.md5 is not None:
@@ -55,7 +51,7 @@ class ServerIdentity:
         return all(None in pair or pair[0] == pair[1] for pair in pairs)
 
     def is_of(self, other: ServerIdentity) -> bool:
-        """Tell whether `other` is certainly the same file, by MD5 or strong ETag: a date and a length don't say so."""
+        """Return whether `other` is certainly the same file, by MD5 or strong ETag."""
         by_md5 = self.md5 is not None and self.md5 == other.md5
         by_etag = self.etag is not None and self.etag == other.etag and not self.etag.startswith("W/")
         return self.admits(other) and (by_md5 or by_etag)

@@ -12,7 +12,7 @@ from pipeline.snapshot.remote.client import Client, Refused, content_range
 from pipeline.snapshot.remote.identity import ServerIdentity
 from pipeline.snapshot.remote.retries import Transient
 
-_SUFFIX_REFUSED = frozenset({400, 416, 501})  # what servers answer that know no `bytes=-N`
+_SUFFIX_REFUSED = frozenset({400, 416, 501})  # by servers that know no `bytes=-N`
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class RemoteFile:
     Attributes
     ----------
     client
-        Sends the requests; its `retry` is for whatever reads.
+        Sends the requests; readers retry by its `retry`.
     identity
-        What the server said of it when it was opened; an answer that says something else is an error.
+        From the headers of the answer that opened it; an answer with another one is an error.
     tail
-        Its last bytes, which came with that.
+        Its last bytes, from the same answer.
     """
 
     client: Client
@@ -35,7 +35,7 @@ class RemoteFile:
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Its name in messages."""
         return self.client.name
 
     @property
@@ -51,7 +51,7 @@ class RemoteFile:
         Transient
             Another attempt may help.
         SnapshotChanged
-            It is not the file any more that was opened.
+            It is no longer the file that was opened.
         TransferError
             It cannot be reached.
         """
@@ -76,7 +76,7 @@ class RemoteFile:
 
 
 def open_remote(client: Client, tail_bytes: int = TAIL_BYTES) -> RemoteFile:
-    """Open a remote file by one request, for its last `tail_bytes`; by three where the server knows no such request.
+    """Open a remote file by one request, for its last `tail_bytes`; by three where the server knows no such range.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def open_remote(client: Client, tail_bytes: int = TAIL_BYTES) -> RemoteFile:
 def verify_remote(file: RemoteFile, identity: ArchiveIdentity) -> None:
     """Raise `SnapshotChanged` unless a remote file is the archive that was opened before.
 
-    What the server says of it is enough where that identifies it; otherwise its central directory is read.
+    Its headers are enough where they identify it; otherwise its central directory is read.
     """
     if not ServerIdentity.recorded(identity).is_of(file.identity):
         file.client.retry(lambda: verify_unchanged(file, identity))
@@ -149,7 +149,7 @@ class RemoteSnapshot:
         return self._file.client.retry(attempt, member.name)
 
     def prefetch(self, members: Iterable[Member]) -> None:
-        """Each is fetched for itself."""
+        """Do nothing: each member is one request."""
 
     def close(self) -> None:
         """Give up all waiting."""

@@ -16,7 +16,7 @@ _SECONDS = 6 * 3600  # that a signed URL is good for; then it is signed again
 def sign(url: str) -> str:
     """Return an http(s) URL of the object at `url`, such as ``s3://bucket/archive.zip``: a secret, good for hours.
 
-    Nothing is asked of the store for it: a wrong key is found out with the first request.
+    The store is not asked for it: a wrong key shows in the first request.
 
     Raises
     ------

@@ -50,7 +50,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
         yield store
 
 
-def test_the_sample_is_that_of_the_archive_on_disk(store: ObjectStore, fresh: Project, staged_once: Project) -> None:
+def test_store_gives_the_sample_of_the_archive_on_disk(store: ObjectStore, fresh: Project, staged_once: Project) -> None:
     fresh.set(shards__clips=32)
     fresh.edit("configs/snapshots/demo.yaml", source={"kind": "archive", "path": URL})
     fresh.stage("download", "stratify", "subsample", "waveforms")
@@ -74,7 +74,7 @@ def test_store_opening_takes_two_requests_and_reopening_one(store: ObjectStore) 
 
 
 @pytest.mark.usefixtures("store")
-def test_another_archive_in_its_place_is_known_by_its_etag() -> None:
+def test_store_with_another_archive_is_noticed_by_the_etag() -> None:
     opened = open_snapshot(described(), RUNTIME)
     assert isinstance(opened.identity, ArchiveIdentity)
     assert opened.identity.etag == f'"{hashlib.md5(DEMO.read_bytes()).hexdigest()}"'
@@ -86,7 +86,7 @@ def test_another_archive_in_its_place_is_known_by_its_etag() -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_a_pinned_archive_is_copied_whole_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_with_a_pinned_archive_is_copied_whole_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     right = hashlib.sha256(DEMO.read_bytes()).hexdigest()
     open_snapshot(described(sha256=right), RUNTIME)
@@ -108,13 +108,13 @@ def refusal(path: str = URL) -> str:
 
 
 @pytest.mark.usefixtures("store")
-def test_what_is_not_there_says_so() -> None:
+def test_store_without_the_object_is_named() -> None:
     assert "is not there (404 Not Found)" in refusal("s3://nobodys-bucket/archive.zip")
     assert "is not there (404 Not Found)" in refusal(f"s3://{BUCKET}/archives/other.zip")
 
 
 @pytest.mark.usefixtures("store")
-def test_no_credentials_name_the_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_without_credentials_names_the_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "BOTO_CONFIG"):
@@ -124,7 +124,7 @@ def test_no_credentials_name_the_variables(tmp_path: Path, monkeypatch: pytest.M
     assert "AWS_PROFILE" in said
 
 
-def test_a_store_that_has_gone_is_one_message(store: ObjectStore) -> None:
+def test_store_that_has_gone_is_one_message(store: ObjectStore) -> None:
     store.server.stop()
     assert "Connection refused" in refusal()
     store.comes_back()
@@ -149,19 +149,19 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKaggle]:
 
 
 @pytest.mark.usefixtures("google")
-def test_whatever_library_signs_a_url_is_enough() -> None:
+def test_store_of_any_library_that_signs_is_enough() -> None:
     opened = open_snapshot(described("gs://shelf/archive.zip"), RUNTIME)
     assert opened.members.num_rows == len(zipfile.ZipFile(DEMO).namelist())
 
 
 @pytest.mark.parametrize("status", [301, 400, 403])
-def test_credentials_or_a_region_that_are_wrong_say_what_to_set(status: int, google: FakeKaggle) -> None:
+def test_store_with_wrong_credentials_or_region_says_what_to_set(status: int, google: FakeKaggle) -> None:
     google.always = Fault("status", status=status)
     said = refusal("gs://shelf/archive.zip")
     assert str(status) in said
     assert "AWS_DEFAULT_REGION to the region of the bucket" in said
 
 
-def test_a_store_that_signs_nothing_says_so() -> None:
+def test_store_that_signs_nothing_is_named() -> None:
     fsspec.register_implementation("gs", MemoryFileSystem, clobber=True)
     assert refusal("gs://shelf/a.zip").startswith("gs://shelf/a.zip: no URL can be signed for it")
