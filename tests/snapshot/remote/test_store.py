@@ -50,7 +50,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
         yield store
 
 
-def test_store_gives_the_sample_of_the_archive_on_disk(store: ObjectStore, fresh: Project, staged_once: Project) -> None:
+def test_store_gives_the_sample_of_the_local_archive(store: ObjectStore, fresh: Project, staged_once: Project) -> None:
     fresh.set(shards__clips=32)
     fresh.edit("configs/snapshots/demo.yaml", source={"kind": "archive", "path": URL})
     fresh.stage("download", "stratify", "subsample", "waveforms")
@@ -86,7 +86,7 @@ def test_store_with_another_archive_is_noticed_by_the_etag() -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_store_with_a_pinned_archive_is_copied_whole_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_with_a_pinned_archive_is_downloaded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     right = hashlib.sha256(DEMO.read_bytes()).hexdigest()
     open_snapshot(described(sha256=right), RUNTIME)
