@@ -24,7 +24,9 @@ Source = ArchiveSource | DirectorySource
 
 
 def described(source: Source) -> Description:
-    return Description(title="t", license="CC0-1.0", citation="c", format="kaggle-v1", source=source)
+    return Description(
+        title="t", license="CC0-1.0", citation="c", format="kaggle-v1", audio=("{name}.mp3",), source=source
+    )
 
 
 def opened(source: Source) -> OpenedSnapshot:

@@ -236,7 +236,9 @@ def test_tar_is_verified_by_the_checksum_of_gzip(fake: FakeKaggle, tar: Path) ->
 @pytest.mark.usefixtures("tar")
 def test_tar_at_a_url_is_read_from_its_copy(fake: FakeKaggle) -> None:
     source = ArchiveSource(kind="archive", path=fake.url)
-    description = Description(title="t", license="l", citation="c", format="mozilla-tsv", source=source)
+    description = Description(
+        title="t", license="l", citation="c", format="mozilla-tsv", source=source, audio=("{name}.mp3",)
+    )
     found = open_snapshot(description, RUNTIME)
     (row,) = found.members.to_pylist()
     receipt = Receipt("mine", "mozilla-tsv", source.identity(), 1, found.identity)

@@ -29,7 +29,9 @@ RUNTIME = Runtime(retries=1, connect_timeout_seconds=2, read_timeout_seconds=2)
 
 def described(path: str = URL, sha256: str | None = None) -> Description:
     source = ArchiveSource(kind="archive", path=path, sha256=sha256)
-    return Description(title="t", license="CC0-1.0", citation="c", format="kaggle-v1", source=source)
+    return Description(
+        title="t", license="CC0-1.0", citation="c", format="kaggle-v1", source=source, audio=("{name}.mp3",)
+    )
 
 
 def receipt_of(opened: OpenedSnapshot) -> Receipt:
