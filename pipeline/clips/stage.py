@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,8 +12,9 @@ import pyarrow as pa
 
 from pipeline.clips.candidates import Candidates, Goal
 from pipeline.clips.check import Check
-from pipeline.clips.writer import ClipShardWriter, Rejection, Tally, wanted_seal
-from pipeline.core import atomic, schema
+from pipeline.clips.rejected import write_rejected
+from pipeline.clips.writer import ClipShardWriter, Tally, wanted_seal
+from pipeline.core import schema
 from pipeline.core.errors import SampleError
 from pipeline.core.params import Subsample, load_params, load_runtime
 from pipeline.core.progress import progress
@@ -67,7 +66,7 @@ def run() -> str:
     if not goal.reached():
         raise _too_few(wanted, order, tally)
     clips.publish()
-    atomic.write_text(schema.REJECTED, _as_csv(tally.rejected))
+    write_rejected(tally.rejected)
     write_table(schema.SAMPLE, _sample(order, tally.accepted))
     accepted = amount(len(tally.accepted), "clip")
     return f"{accepted}, {goal.hours_so_far:.2f} hours; {len(tally.rejected)} rejected ({tally.reasons()})"
@@ -120,12 +119,6 @@ def _sample(order: pa.Table, accepted: list[int]) -> pa.Table:
     sizes = {row["values"]: row["counts"] for row in order["stratum"].value_counts().to_pylist()}
     weights = shares.weights(chosen["stratum"].to_pylist(), sizes)
     return chosen.append_column("weight", pa.array(weights)).cast(schema.SAMPLE_SCHEMA)
-
-
-def _as_csv(rows: list[Rejection]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([schema.REJECTED_COLUMNS, *rows])
-    return buffer.getvalue()
 
 
 def _warn_of_unknown(exclude: tuple[str, ...], order: pa.Table) -> None:

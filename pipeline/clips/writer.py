@@ -13,13 +13,14 @@ from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import pyarrow as pa
 
 from pipeline.clips.candidates import Candidate, Candidates, Goal
 from pipeline.clips.check import Check, Verdict
 from pipeline.clips.examine import Examiner, Fetch, expected
+from pipeline.clips.rejected import Rejection
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, SampleError
 from pipeline.core.params import Params
@@ -32,15 +33,6 @@ from pipeline.snapshot.description import Description
 
 _ROW_GROUP_CLIPS = 64
 _KNOWN_UNREAD = frozenset({Reason.EXCLUDED, Reason.MISSING, Reason.EMPTY})  # whatever the bytes
-
-
-class Rejection(NamedTuple):
-    """A rejected clip: a row of ``data/rejected.csv``."""
-
-    rank: int
-    clip_id: str
-    reason: str
-    detail: str
 
 
 @dataclass(frozen=True, kw_only=True)

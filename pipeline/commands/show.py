@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.clips import reader
+from pipeline.clips.rejected import read_rejected
 from pipeline.commands import drawing
 from pipeline.core import atomic, schema
 from pipeline.core.errors import SampleError
 from pipeline.core.terminal import printable
-from pipeline.report.material import read_rejected
 from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
 
 _FIRST_VALUES = 8

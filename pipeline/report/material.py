@@ -7,7 +7,6 @@ names the file.
 from __future__ import annotations
 
 import csv
-import io
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from pipeline.clips import reader
+from pipeline.clips.rejected import read_rejected
 from pipeline.core import schema
 from pipeline.core.errors import ShardError, TableError
-from pipeline.core.schema import Reason
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Seal, Shard
@@ -183,43 +182,6 @@ def read_population(tables_named: Iterable[str], columns: Sequence[str], snapsho
 
         clips = read_clips(named, format_name=snapshot_format)  # says in which line the fault is
         return pa.Table.from_pandas(clips, wanted, preserve_index=False)
-
-
-def read_rejected(path: Path = schema.REJECTED) -> pa.Table:
-    """Read ``data/rejected.csv``: `schema.REJECTED_COLUMNS`, all of them strings.
-
-    Raises
-    ------
-    TableError
-        It is not what `subsample` writes: the line.
-    """
-    again = f"get it again with: dvc checkout {path}, or make it again with: dvc repro"
-    require_file(path)
-    data = path.read_bytes()
-    rows: list[tuple[str, ...]] = []
-    line = 1
-    try:
-        reader = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
-        for row in reader:
-            line = reader.line_num
-            rows.append(_rejected_row(row) if rows else tuple(row))
-    except UnicodeDecodeError as error:
-        raise TableError(
-            str(path), data.count(b"\n", 0, error.start) + 1, f"is not UTF-8 ({error.reason}); {again}"
-        ) from None
-    except (ValueError, csv.Error) as error:
-        raise TableError(str(path), line, f"{error}; {again}") from None
-    if not rows or rows[0] != schema.REJECTED_COLUMNS:
-        raise TableError(str(path), 1, f"expected the header {','.join(schema.REJECTED_COLUMNS)}; {again}")
-    columns = pa.schema([(name, pa.string()) for name in schema.REJECTED_COLUMNS])
-    return pa.Table.from_pylist([dict(zip(columns.names, row, strict=True)) for row in rows[1:]], columns)
-
-
-def _rejected_row(row: list[str]) -> tuple[str, ...]:
-    if len(row) != len(schema.REJECTED_COLUMNS):
-        raise ValueError(f"expected {len(schema.REJECTED_COLUMNS)} fields, got {len(row)}")
-    Reason(row[schema.REJECTED_COLUMNS.index("reason")])
-    return tuple(row)
 
 
 def _read_table(form: formats.Format, table: str, path: Path, wanted: pa.Schema) -> pa.Table:

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from pipeline.clips.candidates import Candidate, Candidates, Goal
 from pipeline.clips.check import Check, Verdict
 from pipeline.clips.examine import Examiner
-from pipeline.clips.writer import ClipShardWriter, ClipsSeal, Rejection, Tally
+from pipeline.clips.rejected import Rejection
+from pipeline.clips.writer import ClipShardWriter, ClipsSeal, Tally
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, SampleError
 from pipeline.core.schema import Reason

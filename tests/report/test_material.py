@@ -111,38 +111,6 @@ def test_a_damaged_table_is_an_error_that_names_file_and_line(folder: Path, dama
         material.read_population(["a"], COLUMNS, "kaggle-v1")
 
 
-HEADER = b"rank,clip_id,reason,detail\n"
-
-
-@pytest.mark.parametrize(
-    ("damaged", "line"),
-    [
-        (b"", 1),
-        (b"rank,clip_id\n", 1),
-        (HEADER + b"1,a/b,missing\n", 2),
-        (HEADER + b"1,a/b,missing,x\n2,a/c,boredom,x\n", 3),
-        (HEADER + b'1,a/b,missing,"x\n', 1),  # the quote is never closed
-        (HEADER + b"1,a/b,missing,\xff\n", 2),
-    ],
-)
-def test_a_damaged_list_of_rejected_clips_is_an_error_that_names_the_line(
-    tmp_path: Path, damaged: bytes, line: int
-) -> None:
-    path = tmp_path / "rejected.csv"
-    path.write_bytes(damaged)
-    with pytest.raises(TableError, match=f"rejected.csv, line {line}: "):
-        material.read_rejected(path)
-
-
-def test_details_are_read_as_they_were_written(tmp_path: Path) -> None:
-    path = tmp_path / "rejected.csv"
-    path.write_bytes(HEADER + b'1,a/b,missing,"NA, and ""more"""\n7,null,too_long,\n')
-    assert material.read_rejected(path).select(["clip_id", "detail"]).to_pylist() == [
-        {"clip_id": "a/b", "detail": 'NA, and "more"'},
-        {"clip_id": "null", "detail": ""},
-    ]
-
-
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.clips.candidates import Candidates
+from pipeline.clips.rejected import rejected_csv
 from pipeline.clips.writer import ClipsSeal, clips_fingerprint
 from pipeline.commands.verify.outputs import FOLDERS_OF_SHARDS, Problem, shards_of
 from pipeline.core import schema
@@ -149,9 +148,7 @@ def _check_clips(
         yield Problem(outputs["sample"], f"lists other clips than {outputs['clips']} has; run: dvc repro")
     path = outputs.get("rejected")
     if path is not None and path.is_file():
-        buffer = io.StringIO()
-        csv.writer(buffer, lineterminator="\n").writerows([schema.REJECTED_COLUMNS, *rejections])
-        if path.read_bytes() != buffer.getvalue().encode():
+        if path.read_bytes() != rejected_csv(rejections).encode():
             listed = f"the {len(rejections)} clips that the seals in {outputs['clips']} say were rejected"
             yield Problem(path, f"is not the list of {listed}; {GET_AGAIN}")
 

@@ -1,0 +1,42 @@
+"""The list of rejected clips is read as it was written, and a damaged one is an error that names the line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.clips.rejected import Rejection, read_rejected, write_rejected
+from pipeline.core.errors import TableError
+
+HEADER = b"rank,clip_id,reason,detail\n"
+
+
+def test_rejected_clips_are_read_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "rejected.csv"
+    write_rejected([Rejection(1, "a/b", "missing", 'NA, and "more"'), Rejection(7, "null", "too_long", "")], path)
+    assert path.read_bytes() == HEADER + b'1,a/b,missing,"NA, and ""more"""\n7,null,too_long,\n'
+    assert read_rejected(path).select(["clip_id", "detail"]).to_pylist() == [
+        {"clip_id": "a/b", "detail": 'NA, and "more"'},
+        {"clip_id": "null", "detail": ""},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "line"),
+    [
+        (b"", 1),
+        (b"rank,clip_id\n", 1),
+        (HEADER + b"1,a/b,missing\n", 2),
+        (HEADER + b"1,a/b,missing,x\n2,a/c,boredom,x\n", 3),
+        (HEADER + b'1,a/b,missing,"x\n', 1),  # the quote is never closed
+        (HEADER + b"1,a/b,missing,\xff\n", 2),
+    ],
+)
+def test_rejected_clips_that_are_damaged_are_an_error_that_names_the_line(
+    tmp_path: Path, damaged: bytes, line: int
+) -> None:
+    path = tmp_path / "rejected.csv"
+    path.write_bytes(damaged)
+    with pytest.raises(TableError, match=f"rejected.csv, line {line}: "):
+        read_rejected(path)
