@@ -28,7 +28,7 @@ import soundfile
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the package is not installed, it lies here
 
-from pipeline.clips.check import Check  # noqa: E402
+from pipeline.clips.examine import Check  # noqa: E402
 from pipeline.clips.writer import ClipsSeal  # noqa: E402
 from pipeline.core import schema  # noqa: E402
 from pipeline.core.params import load_params  # noqa: E402

@@ -1,135 +1,131 @@
-"""Down the ranking: fetch clips side by side, check each, and stop when there are enough."""
+"""Down the ranking: fetch and check clips side by side, and stop when there are enough good ones."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import ClassVar
 
-from pipeline.clips.candidates import Candidate, Goal
-from pipeline.clips.check import Check, Verdict
+from pipeline.audio import decode, mp3
+from pipeline.clips.plan import Candidate, Goal
 from pipeline.core.errors import Rejected
-from pipeline.snapshot.archive import Member
-from pipeline.snapshot.formats import BYTES_PER_SECOND
+from pipeline.core.schema import Reason
+from pipeline.snapshot.sources import Snapshot
 
 _MOST_IN_FLIGHT = 64
-_SPARE = 0.05  # of the clips that are expected to be fetched
-
-Fetch = Callable[[Member], bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a candidate: a good clip with its bytes and duration, or a rejected one."""
+
+    candidate: Candidate
+    data: bytes = b""
+    nanoseconds: int = 0  # an integer, so that sums do not depend on their order
+    rejected: Rejected | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """What makes a clip a good one: whole, an MP3, and of a duration within `seconds`.
+
+    `REVISION` is that of these rules, of `Candidate.member_to_fetch` and of `pipeline.audio.mp3.walk`: it is raised
+    when they accept or reject other clips than before, and every clip is judged again.
+    """
+
+    seconds: tuple[float, float]
+
+    REVISION: ClassVar[int] = 1
+
+    def fetch(self, candidate: Candidate, snapshot: Snapshot) -> Verdict:
+        """Fetch a clip and judge it; runs in a thread."""
+        try:
+            data = snapshot.read(candidate.member_to_fetch(self.seconds))
+        except Rejected as rejected:
+            return Verdict(candidate, rejected=rejected)
+        return self.judge(candidate, data)
+
+    def judge(self, candidate: Candidate, data: bytes) -> Verdict:
+        """Walk the frames of a clip, and decode it where they leave doubt."""
+        low, high = self.seconds
+        try:
+            declared = mp3.walk(data)
+            samples = declared.num_samples
+            if samples is None:
+                samples = len(decode.decode(data)[0])
+                if not declared.declares(samples):
+                    raise Rejected(Reason.UNDECODABLE, f"{declared.num_frames} frames decode to {samples} samples")
+            seconds = samples / declared.sample_rate
+            if seconds < low:
+                raise Rejected(Reason.TOO_SHORT, f"{seconds:.3f} s; at least {low:g} s are asked for")
+            if seconds > high:
+                raise Rejected(Reason.TOO_LONG, f"{seconds:.3f} s; at most {high:g} s are asked for")
+        except Rejected as rejected:
+            return Verdict(candidate, rejected=rejected)
+        return Verdict(candidate, data, samples * 1_000_000_000 // declared.sample_rate)
+
+
+@dataclass(frozen=True)
 class Examiner:
     """Examines candidates, fetching them side by side.
 
-    Parameters
+    Attributes
     ----------
     check
         What makes a clip a good one.
     recall
         Returns the verdict on a candidate that is known from an earlier run, or None.
-    fetch
-        Returns a member's bytes, verified, or raises `Rejected`.
+    snapshot
+        What to fetch from; None where `recall` knows every candidate.
     pool
-        Threads to fetch with.
+        Threads to fetch and check with.
+    on_fetched
+        Is called for each clip that was fetched, with 1 and its bytes.
     """
 
-    def __init__(
-        self, check: Check, recall: Callable[[Candidate], Verdict | None], fetch: Fetch, pool: Executor
-    ) -> None:
-        self._check = check
-        self._recall = recall
-        self._fetch = fetch
-        self._pool = pool
+    check: Check
+    recall: Callable[[Candidate], Verdict | None]
+    snapshot: Snapshot | None
+    pool: Executor
+    on_fetched: Callable[[int, int], None]
 
     def run(self, candidates: Iterator[Candidate], goal: Goal, most: int) -> Iterator[Verdict]:
-        """Yield verdicts in the order of the ranking until `most` clips are good or the goal is reached.
+        """Yield verdicts in the order of the ranking until `most` clips are good or the goal is met.
 
-        What is in flight counts as good, and as long as its size suggests, until more is known, so that no request is
-        redundant (but for clips of less than 64 kbit/s, which last longer than estimated).
+        Requests in flight are counted as good clips of their estimated length, so none is wasted (except where clips
+        have less than 64 kbit/s, and last longer than estimated).
         """
-        in_flight: deque[tuple[Candidate, Future[bytes] | Verdict]] = deque()
-        good = nanoseconds = likely = likely_nanoseconds = 0
-        while good < most and not goal.reached(good, nanoseconds):
-            enough = good + likely >= most or goal.reached(good + likely, nanoseconds + likely_nanoseconds)
-            candidate = None if enough or len(in_flight) >= _MOST_IN_FLIGHT else next(candidates, None)
+        in_flight: deque[tuple[Verdict | Future[Verdict], int | None]] = deque()  # with how long a good one may last
+        good = nanoseconds = 0
+        while good < most and not goal.is_met_with(good, nanoseconds):
+            likely = [guess for _, guess in in_flight if guess is not None]
+            probably_good, probably_nanoseconds = good + len(likely), nanoseconds + sum(likely)
+            is_enough = probably_good >= most or goal.is_met_with(probably_good, probably_nanoseconds)
+            candidate = None if is_enough or len(in_flight) >= _MOST_IN_FLIGHT else next(candidates, None)
             if candidate is not None:
-                outcome = self._start(candidate)
-                in_flight.append((candidate, outcome))
-                if not _is_rejected(outcome):
-                    likely, likely_nanoseconds = likely + 1, likely_nanoseconds + _expected(candidate)
-            elif in_flight:
-                candidate, outcome = in_flight.popleft()
-                verdict = self._finish(candidate, outcome)
-                if not _is_rejected(outcome):
-                    likely, likely_nanoseconds = likely - 1, likely_nanoseconds - _expected(candidate)
-                if verdict.rejected is None:
-                    good, nanoseconds = good + 1, nanoseconds + verdict.nanoseconds
-                yield verdict
-            else:
+                in_flight.append(self._start(candidate))
+                continue
+            if not in_flight:
                 return
+            outcome, _ = in_flight.popleft()
+            if isinstance(outcome, Verdict):
+                verdict = outcome
+            else:
+                verdict = outcome.result()
+                self.on_fetched(1, len(verdict.data))
+            if verdict.rejected is None:
+                good, nanoseconds = good + 1, nanoseconds + verdict.nanoseconds
+            yield verdict
 
-    def _start(self, candidate: Candidate) -> Future[bytes] | Verdict:
+    def _start(self, candidate: Candidate) -> tuple[Verdict | Future[Verdict], int | None]:
+        """Return the verdict on a candidate, or the future one, and how long the clip may last if it is good."""
         try:
-            member = self._check.member_to_fetch(candidate)
+            candidate.member_to_fetch(self.check.seconds)
         except Rejected as rejected:
-            return Verdict(candidate, rejected=rejected)
-        return self._recall(candidate) or self._pool.submit(self._fetch, member)
-
-    def _finish(self, candidate: Candidate, outcome: Future[bytes] | Verdict) -> Verdict:
-        if isinstance(outcome, Verdict):
-            return outcome
-        try:
-            data = outcome.result()
-        except Rejected as rejected:
-            return Verdict(candidate, rejected=rejected)
-        return self._check.judge(candidate, data)
-
-
-def expected(
-    candidates: Iterator[Candidate],
-    goal: Goal,
-    check: Check,
-    rejected: Callable[[Candidate], Rejected | None],
-    has: Callable[[Candidate], bool],
-) -> Iterator[Member]:
-    """Yield the members that are likely to be fetched until the goal is reached, and spare ones for those that are bad.
-
-    Parameters
-    ----------
-    candidates
-        In the order of the ranking.
-    goal
-        At which the examination stops; it is left as it is.
-    check
-        What makes a clip a good one.
-    rejected, has
-        What is known of a candidate from earlier runs: why it was rejected, and whether its MP3 is there.
-    """
-    so_far, spare = replace(goal), 0.0
-    for candidate in candidates:
-        if so_far.reached() and spare < 1:
-            return
-        try:
-            member = check.member_to_fetch(candidate)
-        except Rejected:
-            continue
-        if rejected(candidate):
-            continue
-        is_new = not has(candidate)
-        if is_new:
-            yield member
-        if so_far.reached():
-            spare -= 1
-        else:
-            so_far.add(1, _expected(candidate))
-            spare += _SPARE * is_new
-
-
-def _is_rejected(outcome: Future[bytes] | Verdict) -> bool:
-    return isinstance(outcome, Verdict) and outcome.rejected is not None
-
-
-def _expected(candidate: Candidate) -> int:
-    size_bytes = candidate.member.size_bytes if candidate.member else 0
-    return size_bytes * 1_000_000_000 // BYTES_PER_SECOND
+            return Verdict(candidate, rejected=rejected), None
+        if verdict := self.recall(candidate):
+            return verdict, None if verdict.rejected else verdict.nanoseconds
+        assert self.snapshot is not None, candidate.clip_id
+        return self.pool.submit(self.check.fetch, candidate, self.snapshot), candidate.guess_nanoseconds()

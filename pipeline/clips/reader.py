@@ -1,4 +1,4 @@
-"""The MP3s of the sample, byte for byte as the archive holds them, read from the shards in ``data/clips``."""
+"""Read ``data/clips``: the MP3s of the sample, byte for byte as in the archive."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.core import schema
-from pipeline.core.errors import GET_AGAIN, ShardError
+from pipeline.core.errors import ShardError
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.sealed import Seal, Shard
 
 
 def read_mp3s(wanted: Iterable[tuple[str, str]], folder: Path = schema.CLIPS) -> Iterator[bytes]:
-    """Yield the MP3 of each clip; one row group is in memory, and none is read twice for clips in rank order.
+    """Yield the MP3 of each clip, holding one row group in memory; none is read twice for clips in rank order.
 
     Parameters
     ----------
     wanted
-        Clip id and SHA-256 of each, as the waveforms have them, in the order of the ranking.
+        Clip id and SHA-256 of each, as the waveforms have them, in rank order.
 
     Raises
     ------
@@ -49,19 +48,6 @@ def read_mp3s(wanted: Iterable[tuple[str, str]], folder: Path = schema.CLIPS) ->
 
 
 def mp3_bytes(path: Path) -> int:
-    """Return how many bytes the MP3s of a shard have together, holding one row group in memory.
-
-    Its footer is verified. Its pages are not: `waveforms` has done that, and after a wrong length none can be read.
-
-    Raises
-    ------
-    ShardError
-        It is damaged.
-    """
+    """Return how many bytes the MP3s of a shard have together, holding one row group in memory."""
     shard = Shard(path, Seal)
-    try:
-        with pq.ParquetFile(path, metadata=shard.metadata, pre_buffer=False) as file:
-            groups = (file.read_row_group(group, columns=["mp3"], use_threads=False) for group in shard.groups)
-            return sum(pc.sum(pc.binary_length(group["mp3"])).as_py() or 0 for group in groups)
-    except (OSError, pa.ArrowException) as error:
-        raise ShardError(f"{path}: cannot be read ({error}); {GET_AGAIN}") from None
+    return sum(pc.sum(pc.binary_length(shard.read(group, ["mp3"])["mp3"])).as_py() or 0 for group in shard.groups)

@@ -1,7 +1,7 @@
-"""The chosen MP3s in shards, and a reason for each clip that was rejected.
+"""The good clips in shards, each sealed with the clips that were rejected among its ranks.
 
-A shard of an earlier run that is still right is kept. Where one is not, the clips that are still wanted are copied from
-it instead of being fetched again.
+A shard of an earlier run that is still right is kept. Where one is not, its clips are copied instead of being fetched
+again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -17,9 +16,8 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from pipeline.clips.candidates import Candidate, Candidates, Goal
-from pipeline.clips.check import Check, Verdict
-from pipeline.clips.examine import Examiner, Fetch, expected
+from pipeline.clips.examine import Check, Examiner, Verdict
+from pipeline.clips.plan import Candidate, Candidates, Goal
 from pipeline.clips.rejected import Rejection
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, SampleError
@@ -28,45 +26,24 @@ from pipeline.core.schema import Reason
 from pipeline.shards import sealed
 from pipeline.shards.folder import ShardFolder, existing_shards, open_shards, whole_shards
 from pipeline.shards.sealed import Seal, Shard
-from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import Description
+from pipeline.snapshot.sources import Snapshot
 
 _ROW_GROUP_CLIPS = 64
-_KNOWN_UNREAD = frozenset({Reason.EXCLUDED, Reason.MISSING, Reason.EMPTY})  # whatever the bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipsSeal(Seal):
-    """What a shard of MP3s says of itself.
+    """The seal of a shard of MP3s."""
 
-    Attributes
-    ----------
-    revision
-        Of the rules by which its clips were checked (`pipeline.clips.check.Check.REVISION`).
-    pyarrow
-        The version that wrote it.
-    source
-        The identity of the snapshot.
-    seconds
-        Shortest and longest duration that was accepted.
-    ranks
-        The first and the last rank that it covers.
-    nanoseconds
-        How long each of its clips lasts.
-    rejected
-        The clips that were rejected among these ranks.
-    entries
-        What the index said of each of those.
-    """
-
-    revision: int
-    pyarrow: str = pa.__version__
-    source: dict[str, Any]
-    seconds: tuple[float, float]
-    ranks: tuple[int, int] = (0, -1)
-    nanoseconds: tuple[int, ...] = ()
-    rejected: tuple[Rejection, ...] = ()
-    entries: tuple[list[Any], ...] = ()
+    revision: int  # of the rules by which its clips were checked (`pipeline.clips.examine.Check`)
+    pyarrow: str = pa.__version__  # which wrote it
+    source: dict[str, Any]  # the identity of the snapshot
+    seconds: tuple[float, float]  # shortest and longest duration that was accepted
+    ranks: tuple[int, int] = (0, -1)  # the first and the last that it covers
+    nanoseconds: tuple[int, ...] = ()  # the duration of each of its clips
+    rejected: tuple[Rejection, ...] = ()  # the clips that were rejected among these ranks
+    entries: tuple[list[Any], ...] = ()  # the row of the snapshot's index of each of those
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
@@ -96,11 +73,11 @@ def wanted_seal(params: Params, description: Description, source: dict[str, Any]
 
 def clips_fingerprint(seal: ClipsSeal, examined: Sequence[Candidate]) -> str:
     """Return the fingerprint of a shard that was made of these places of the ranking."""
-    return sealed.fingerprint([seal.facts(), [candidate.facts() for candidate in examined]])
+    return sealed.fingerprint([seal.facts(), [candidate.fingerprint_facts() for candidate in examined]])
 
 
 @dataclass
-class Tally:
+class Counts:
     """What became of the clips that were examined, in the order of the ranking."""
 
     max_rejected: float
@@ -116,62 +93,89 @@ class Tally:
 
     def reasons(self) -> str:
         """Return how many were rejected for which reason, in words."""
-        counts = Counter(rejection.reason for rejection in self.rejected)
-        return ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items())) or "none"
+        return _reasons(self.rejected) or "none"
 
     def verify(self, accepted: int, more: Iterable[Rejection] = ()) -> None:
-        """Raise `SampleError` where more are rejected than `max_rejected` allows beside so many that are accepted."""
+        """Raise `SampleError` where more are rejected than `max_rejected` allows beside `accepted` good ones."""
         rejected = [each for each in (*self.rejected, *more) if each.reason != Reason.EXCLUDED]
         examined = accepted + len(rejected)
         if len(rejected) > self.max_rejected * examined:
-            counts = Counter(each.reason for each in rejected)
             last = rejected[-1]
             raise SampleError(
-                f"at least {len(rejected)} of {examined} clips are rejected, more than the share that "
-                f"subsample.max_rejected = {self.max_rejected:g} allows: "
-                f"{', '.join(f'{reason} {count}' for reason, count in sorted(counts.items()))}.\n"
+                f"at least {len(rejected)} of {examined} clips are rejected, more than "
+                f"subsample.max_rejected = {self.max_rejected:g} allows: {_reasons(rejected)}.\n"
                 f"The last one was {last.clip_id} at rank {last.rank}: {last.reason}, {last.detail}.\n"
                 "If the snapshot is like that, allow more in params.yaml; otherwise get it again."
             )
 
 
-class Earlier:
-    """Clips that earlier runs fetched from the same snapshot, out of the shards that they left."""
+class PreviousRuns:
+    """The clips that previous runs fetched from the same snapshot, and what they rejected.
 
-    def __init__(self, seals: Mapping[Path, ClipsSeal], wanted: ClipsSeal, check: Check) -> None:
+    Parameters
+    ----------
+    seals
+        Of the shards that they left.
+    wanted
+        The seal of this run.
+    check
+        What makes a clip a good one.
+    is_local
+        Whether the snapshot lies on this machine. Then a clip that was rejected for bytes that the index does not
+        vouch for is not known, but read again: the archive may have been damaged, and be whole now.
+    """
+
+    def __init__(
+        self, seals: Mapping[Path, ClipsSeal], wanted: ClipsSeal, check: Check, *, is_local: bool = False
+    ) -> None:
         self._check = check
-        self._place: dict[str, tuple[Path, int]] = {}
+        self._is_local = is_local
+        self._stored: dict[str, tuple[Path, int, int]] = {}  # shard, row group and duration of each clip
         self._rejected: dict[str, tuple[list[Any], Rejected]] = {}
+        self._load = lru_cache(maxsize=2)(_read_mp3s)
         for path, seal in seals.items():
             if seal.source != wanted.source:
                 continue
-            self._place.update(_places(path))
+            shard, nanoseconds = Shard(path, Seal), iter(seal.nanoseconds)
+            for group in shard.groups:
+                for clip_id in shard.read(group, ["clip_id"])["clip_id"].to_pylist():
+                    self._stored[clip_id] = path, group, next(nanoseconds)
             if seal.facts() == wanted.facts():
-                for rejection, entry in zip(seal.rejected, seal.entries, strict=True):
-                    self._rejected[rejection.clip_id] = entry, Rejected(Reason(rejection.reason), rejection.detail)
-        self._load = lru_cache(maxsize=2)(_read_mp3s)
+                for rejection, row in zip(seal.rejected, seal.entries, strict=True):
+                    self._rejected[rejection.clip_id] = row, Rejected(Reason(rejection.reason), rejection.detail)
 
     def recall(self, candidate: Candidate) -> Verdict | None:
         """Return what became of a candidate before, or None where it has to be fetched."""
         if rejected := self.rejected(candidate):
             return Verdict(candidate, rejected=rejected)
-        place, member = self._place.get(candidate.clip_id), candidate.member
-        if place is None or member is None:
+        if candidate.member is None or candidate.clip_id not in self._stored:
             return None
-        data = self._load(*place).get(candidate.clip_id)  # a shard of this run may be in the place of that one now
-        if data is None or len(data) != member.size_bytes or member.crc32 not in (None, zlib.crc32(data)):
+        path, group, _ = self._stored[candidate.clip_id]
+        data = self._load(path, group).get(candidate.clip_id)  # this run may have replaced the shard
+        if data is None or len(data) != candidate.member.size_bytes:
+            return None
+        if candidate.member.crc32 not in (None, zlib.crc32(data)):
             return None
         return self._check.judge(candidate, data)
 
-    def has(self, candidate: Candidate) -> bool:
-        """Tell whether the MP3 of a candidate is there, without looking at it."""
-        return candidate.clip_id in self._place
-
     def rejected(self, candidate: Candidate) -> Rejected | None:
-        """Return why a candidate was rejected before, if it was and the index still says the same of it."""
-        entry, rejected = self._rejected.get(candidate.clip_id, ([], None))
-        is_known = rejected is not None and rejected.reason is not Reason.EXCLUDED and entry == candidate.entry()
-        return rejected if is_known else None
+        """Return why a candidate was rejected before, if it was and the index still has the same row for it."""
+        row, rejected = self._rejected.get(candidate.clip_id, ([], None))
+        if rejected is None or rejected.reason is Reason.EXCLUDED or row != candidate.index_row():
+            return None
+        return None if self._is_local and is_doubtful(candidate, rejected.reason) else rejected
+
+    def stored_nanoseconds(self, candidate: Candidate) -> int | None:
+        """Return the duration of a candidate whose MP3 is stored, without looking at it."""
+        stored = self._stored.get(candidate.clip_id)
+        return stored[2] if stored else None
+
+
+def is_doubtful(candidate: Candidate, reason: str) -> bool:
+    """Return whether a clip was rejected for bytes that the snapshot's index does not vouch for."""
+    if candidate.member is None or reason in {Reason.EXCLUDED, Reason.EMPTY}:
+        return False
+    return reason == Reason.CHECKSUM or candidate.member.crc32 is None
 
 
 class ClipShardWriter:
@@ -188,108 +192,105 @@ class ClipShardWriter:
     seal
         What all shards of this run have in common.
     local
-        Whether the snapshot lies on this machine. There a clip that was rejected for bytes that the index does not
-        vouch for is judged again by each run: the archive may have been damaged, and be whole now.
+        The snapshot, where it lies on this machine.
     """
 
     def __init__(
-        self, candidates: Candidates, check: Check, shard_clips: int, seal: ClipsSeal, *, local: bool = False
+        self,
+        candidates: Candidates,
+        check: Check,
+        shard_clips: int,
+        seal: ClipsSeal,
+        local: Snapshot | None = None,
     ) -> None:
-        self._local = local
         self._candidates = candidates
         self._check = check
         self._shard_clips = shard_clips
         self._seal = seal
+        self._local = local
         self._folder = ShardFolder(schema.CLIPS)
         whole = whole_shards(open_shards(existing_shards(schema.CLIPS), ClipsSeal))
         self._seals = {path: shard.seal for path, shard in whole.items()}
         self._count = 0
-        self._rank = 0  # the first that no shard of this run covers yet
-
-    def fill(self, goal: Goal, tally: Tally, fetch: Fetch, pool: Executor) -> Iterator[int]:
-        """Find or make shard after shard until the goal is reached; yield how many clips each of them holds."""
-        examination = Examiner(self._check, self._recall, fetch, pool)
-        while not goal.reached() and self._rank < len(self._candidates):
-            seal = self._find(self._rank, goal, fetch)
-            if seal is None:
-                verdicts = examination.run(self._candidates.since(self._rank), goal, self._shard_clips)
-                seal = self._write(self._folder.new(self._count), verdicts, goal, tally)
-            tally.add(seal)
-            goal.add(len(seal.nanoseconds), sum(seal.nanoseconds))
-            tally.verify(goal.clips or len(tally.accepted))
-            yield len(seal.nanoseconds)
-            self._count, self._rank = self._count + 1, seal.ranks[1] + 1
-
-    def expected(self, goal: Goal) -> Iterator[Member]:
-        """Yield the members that `fill` is likely to fetch from now on."""
-        earlier = self._earlier
-        return expected(self._candidates.since(self._rank), goal, self._check, earlier.rejected, earlier.has)
-
-    def publish(self) -> None:
-        """Give the shards that `fill` found and made their final names."""
-        self._folder.publish(self._count)
+        self.rank = 0  # the first that no shard of this run covers yet
 
     @cached_property
-    def _earlier(self) -> Earlier:
-        return Earlier(self._seals, self._seal, self._check)
+    def previous(self) -> PreviousRuns:
+        """The clips of the shards that lie there."""
+        return PreviousRuns(self._seals, self._seal, self._check, is_local=self._local is not None)
 
-    def _recall(self, candidate: Candidate) -> Verdict | None:
-        verdict = self._earlier.recall(candidate)
-        if verdict is not None and verdict.rejected is not None and self._is_read_again(candidate, verdict.rejected):
-            return None
-        return verdict
+    @property
+    def may_lose_clips(self) -> bool:
+        """Whether clips of previous runs may have to be fetched again.
 
-    def _is_read_again(self, candidate: Candidate, rejected: Rejected) -> bool:
-        """Tell whether a rejection rests on bytes of a disk that are not those of the index, or may not be."""
-        if not self._local or candidate.member is None or rejected.reason in _KNOWN_UNREAD:
-            return False
-        return rejected.reason is Reason.CHECKSUM or candidate.member.crc32 is None
+        A run of other rules may judge them otherwise, and shards that a killed run left may be replaced before all
+        that they hold is copied.
+        """
+        return any(
+            path.parent != self._folder.folder or seal.revision != self._seal.revision
+            for path, seal in self._seals.items()
+        )
 
-    def _is_still_rejected(self, rejection: Rejection, candidate: Candidate, fetch: Fetch) -> bool:
-        before = Rejected(Reason(rejection.reason), rejection.detail)
-        if not self._is_read_again(candidate, before):
-            return True
-        try:
-            found = self._check.judge(candidate, fetch(self._check.member_to_fetch(candidate))).rejected
-        except Rejected as rejected:
-            found = rejected
-        return found is not None and str(found) == str(before)
+    def fill(self, goal: Goal, counts: Counts, examiner: Examiner | None = None) -> Iterator[int]:
+        """Yield the clips of shard after shard, kept or made, until the goal is met.
 
-    def _find(self, rank: int, goal: Goal, fetch: Fetch) -> ClipsSeal | None:
+        Without an `examiner` it ends at the first shard that has to be made.
+        """
+        while not goal.is_met and self.rank < len(self._candidates):
+            seal = self._find(goal)
+            if seal is None and examiner is None:
+                return
+            if seal is None:
+                assert examiner is not None
+                verdicts = examiner.run(self._candidates.since(self.rank), goal, self._shard_clips)
+                seal = self._write(self._folder.new(self._count), verdicts, goal, counts)
+            counts.add(seal)
+            goal.add(len(seal.nanoseconds), sum(seal.nanoseconds))
+            counts.verify(goal.clips or len(counts.accepted))
+            yield len(seal.nanoseconds)
+            self._count, self.rank = self._count + 1, seal.ranks[1] + 1
+
+    def publish(self) -> None:
+        """Give the shards that `fill` kept and made their final names."""
+        self._folder.publish(self._count)
+
+    def _find(self, goal: Goal) -> ClipsSeal | None:
         """Return the seal of the next shard if it is there, whole, and what would be made now."""
 
         def right(path: Path) -> ClipsSeal | None:
             seal = self._seals.get(path)
-            if seal is None:
+            if seal is None or seal.ranks[0] != self.rank or seal.ranks[1] >= len(self._candidates):
                 return None
-            first, last = seal.ranks
-            if first != rank or last >= len(self._candidates) or not self._ends_right(seal, goal):
+            # Does it stop where it should: full, at the goal, or at the end of the ranking?
+            *before_last, last = seal.nanoseconds or [0]
+            count = len(seal.nanoseconds)
+            if count > self._shard_clips or goal.is_met_with(count - 1, sum(before_last)):
                 return None
-            candidates = self._candidates.between(first, last + 1)
-            entries = [candidates[rejection.rank - first].entry() for rejection in seal.rejected]
+            is_at_goal = goal.is_met_with(count, sum(before_last) + last)
+            if not (is_at_goal or count == self._shard_clips or seal.ranks[1] == len(self._candidates) - 1):
+                return None
+            candidates = self._candidates.between(self.rank, seal.ranks[1] + 1)
+            rejected = [candidates[rejection.rank - self.rank] for rejection in seal.rejected]
             is_right = (
-                seal.fingerprint == self._fingerprint(candidates)
-                and list(seal.entries) == entries
-                and all(self._is_still_rejected(each, candidates[each.rank - first], fetch) for each in seal.rejected)
+                seal.fingerprint == clips_fingerprint(self._seal, candidates)
+                and list(seal.entries) == [candidate.index_row() for candidate in rejected]
+                and all(map(self._is_still_rejected, rejected, seal.rejected))
             )
             return self._seals.pop(path) if is_right else None
 
         return self._folder.find(self._count, right)
 
-    def _ends_right(self, seal: ClipsSeal, goal: Goal) -> bool:
-        """Tell whether a shard stops just where it should: full, at the goal, or at the end of the ranking."""
-        *before_last, last = seal.nanoseconds or [0]
-        count = len(seal.nanoseconds)
-        if count > self._shard_clips or goal.reached(count - 1, sum(before_last)):
-            return False
-        at_goal = goal.reached(count, sum(before_last) + last)
-        return at_goal or count == self._shard_clips or seal.ranks[1] == len(self._candidates) - 1
+    def _is_still_rejected(self, candidate: Candidate, rejection: Rejection) -> bool:
+        if self._local is None or not is_doubtful(candidate, rejection.reason):
+            return True
+        again = self._check.fetch(candidate, self._local).rejected
+        return again is not None and (again.reason, again.detail) == (rejection.reason, rejection.detail)
 
-    def _write(self, path: Path, verdicts: Iterable[Verdict], goal: Goal, tally: Tally) -> ClipsSeal:
+    def _write(self, path: Path, verdicts: Iterable[Verdict], goal: Goal, counts: Counts) -> ClipsSeal:
         """Write the good clips among `verdicts` as one shard; return its seal.
 
-        The seal has the ranks that the shard covers and what was rejected among them, with their entries of the
-        index, so that shards can be told right or wrong, and reused, one by one.
+        The seal has the ranks that the shard covers and the rejected clips among them, with their rows of the index,
+        so that each shard can be verified, and kept, by itself.
         """
         examined: list[Candidate] = []
         nanoseconds: list[int] = []
@@ -303,8 +304,8 @@ class ClipShardWriter:
                 if verdict.rejected is not None:
                     reason, detail = verdict.rejected.reason.value, verdict.rejected.detail
                     rejected.append(Rejection(candidate.rank, candidate.clip_id, reason, detail))
-                    entries.append(candidate.entry())
-                    tally.verify(goal.clips or len(self._candidates), rejected)
+                    entries.append(candidate.index_row())
+                    counts.verify(goal.clips or len(self._candidates), rejected)
                     continue
                 nanoseconds.append(verdict.nanoseconds)
                 rows.append({**candidate.row, "mp3": verdict.data})
@@ -315,7 +316,7 @@ class ClipShardWriter:
                 writer.write(pa.Table.from_pylist(rows, schema=schema.CLIPS_SCHEMA))
             seal = replace(
                 self._seal,
-                fingerprint=self._fingerprint(examined),
+                fingerprint=clips_fingerprint(self._seal, examined),
                 ranks=(examined[0].rank, examined[-1].rank),
                 nanoseconds=tuple(nanoseconds),
                 rejected=tuple(rejected),
@@ -324,16 +325,10 @@ class ClipShardWriter:
             writer.seal(seal)
         return seal
 
-    def _fingerprint(self, examined: list[Candidate]) -> str:
-        return clips_fingerprint(self._seal, examined)
 
-
-def _places(path: Path) -> Iterator[tuple[str, tuple[Path, int]]]:
-    """Yield the clips of a shard, each with the row group that it is in."""
-    shard = Shard(path, Seal)
-    for group in shard.groups:
-        for clip_id in shard.read(group, ["clip_id"])["clip_id"].to_pylist():
-            yield clip_id, (path, group)
+def _reasons(rejected: Iterable[Rejection]) -> str:
+    counts = Counter(rejection.reason for rejection in rejected)
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
 
 
 def _read_mp3s(path: Path, group: int) -> dict[str, bytes]:

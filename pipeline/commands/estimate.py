@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.clips.candidates import Candidate, Candidates, Goal
-from pipeline.clips.check import Check
-from pipeline.clips.writer import ClipsSeal, Earlier, wanted_seal
+from pipeline.clips.examine import Check
+from pipeline.clips.plan import Candidate, Candidates, Goal
+from pipeline.clips.writer import ClipsSeal, PreviousRuns, wanted_seal
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, ShardError, SnapshotError
 from pipeline.core.params import Params, load_params
@@ -87,23 +87,23 @@ def _walk(params: Params, receipt: Receipt, order: Order) -> Estimate:
     seconds = estimated.fillna(estimated.mean()).tolist()  # NaN if no duration is known
     candidates = Candidates(order.ranking, index, wanted.exclude, format_name)
     check = Check(wanted.seconds)
-    earlier = Earlier(_seals(), wanted_seal(params, describe(params.snapshot), receipt.source_identity()), check)
+    earlier = PreviousRuns(_seals(), wanted_seal(params, describe(params.snapshot), receipt.source_identity()), check)
     found = Estimate(order.rows, dict(Counter(order.ranking["stratum"].to_pylist())), Goal.of(wanted))
     for candidate, duration in zip(candidates.since(0), seconds, strict=True):
-        if found.goal.reached():
+        if found.goal.is_met:
             break
         _count(found, candidate, duration, check, earlier)
     return found
 
 
-def _count(found: Estimate, candidate: Candidate, seconds: float, check: Check, earlier: Earlier) -> None:
+def _count(found: Estimate, candidate: Candidate, seconds: float, check: Check, earlier: PreviousRuns) -> None:
     try:
-        member = check.member_to_fetch(candidate)
+        member = candidate.member_to_fetch(check.seconds)
     except Rejected:
         return
     if earlier.rejected(candidate):
         return
-    if earlier.has(candidate):
+    if earlier.stored_nanoseconds(candidate) is not None:
         found.there += 1
     else:
         found.to_fetch += 1
@@ -137,7 +137,7 @@ def _lines(params: Params, found: Estimate, *, remote: bool) -> Iterable[tuple[s
     yield "eligible", f"{eligible:,} of {found.rows:,} clips, in {len(found.sizes)} strata"
     guess = ", if all have 64 kbit/s: this snapshot has no table of durations" if found.guessed else ""
     yield "sample", f"{accepted:,} clips, about {found.goal.hours_so_far:.2f} hours{guess}"
-    if not found.goal.reached():
+    if not found.goal.is_met:
         yield "", "fewer than params.yaml asks for: that is all there is, and subsample will fail"
     yield "there", f"{found.there:,} clips"
     how = "in as many requests" if remote else "from this disk"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import zlib
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -18,11 +19,10 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.clips.candidates import Candidate, Candidates, Goal
-from pipeline.clips.check import Check, Verdict
-from pipeline.clips.examine import Examiner
+from pipeline.clips.examine import Check, Examiner, Verdict
+from pipeline.clips.plan import Candidate, Candidates, Goal, members_to_prefetch
 from pipeline.clips.rejected import Rejection
-from pipeline.clips.writer import ClipShardWriter, ClipsSeal, Tally
+from pipeline.clips.writer import ClipShardWriter, ClipsSeal, Counts
 from pipeline.core import schema
 from pipeline.core.errors import Rejected, SampleError
 from pipeline.core.schema import Reason
@@ -50,7 +50,7 @@ def member_name(clip_id: str) -> str:
 
 
 class Archive:
-    """Clips by their ids, an index of them, and a list of those that were fetched."""
+    """Clips by their ids, an index of them, and a snapshot that lists which were fetched."""
 
     def __init__(self, clips: list[bytes | None], *, checksums: bool = True) -> None:
         self.checksums = checksums
@@ -75,7 +75,7 @@ class Archive:
         index = formats.index_clips(pa.Table.from_pylist(members, schema=schema.MEMBERS))
         return Candidates(pa.Table.from_pylist(rows, schema=schema.RANKING_SCHEMA), index, exclude)
 
-    def fetch(self, member: Member) -> bytes:
+    def read(self, member: Member) -> bytes:
         clip_id = member.name.removeprefix("cv-valid-test/cv-").removesuffix(".mp3")
         self.fetched.append(clip_id)
         if clip_id in self.damaged:
@@ -84,22 +84,31 @@ class Archive:
         assert data is not None
         return data
 
+    def prefetch(self, members: Iterable[Member]) -> None:
+        """Each is in memory."""
+
+    def close(self) -> None:
+        """Nothing is in flight."""
+
 
 class Here(ThreadPoolExecutor):
-    """A pool that does at once, right here, what it is given."""
+    """A pool that runs what it is given at once, in the caller's thread."""
 
     def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        try:
-            future.set_result(function(*arguments, **options))
-        except Rejected as rejected:
-            future.set_exception(rejected)
+        future.set_result(function(*arguments, **options))
         return future
 
 
-def examine(archive: Archive, goal: Goal, most: int, exclude: tuple[str, ...] = ()) -> list[Verdict]:
-    examination = Examiner(CHECK, lambda _: None, archive.fetch, Here())
-    return list(examination.run(archive.candidates(exclude).since(0), goal, most))
+def examine(
+    archive: Archive, goal: Goal, most: int = 9, exclude: tuple[str, ...] = (), recall: Any = lambda _: None
+) -> list[Verdict]:
+    examiner = Examiner(CHECK, recall, archive, Here(), lambda *_: None)
+    return list(examiner.run(archive.candidates(exclude).since(0), goal, most))
+
+
+def ids(*ranks: int) -> list[str]:
+    return [f"valid-test/sample-{rank:06}" for rank in ranks]
 
 
 def good_ranks(verdicts: list[Verdict]) -> list[int]:
@@ -109,7 +118,7 @@ def good_ranks(verdicts: list[Verdict]) -> list[int]:
 # Candidates
 
 
-def test_each_place_of_the_ranking_finds_its_member() -> None:
+def test_candidates_have_the_member_of_each_place_of_the_ranking() -> None:
     archive = Archive([GOOD[0], None, *GOOD[1:]])
     candidates = archive.candidates(exclude=("valid-test/sample-000003",))
     rows = candidates.between(0, len(candidates))
@@ -121,63 +130,67 @@ def test_each_place_of_the_ranking_finds_its_member() -> None:
     assert [row.rank for row in candidates.between(2, 4)] == [2, 3]
 
 
-def test_a_candidate_s_facts_are_all_that_its_row_depends_on() -> None:
-    one = Archive([GOOD[0]]).candidates().between(0, 1)[0].facts()
-    others = [
-        Archive([GOOD[1]]).candidates().between(0, 1)[0].facts(),
-        Archive([None]).candidates().between(0, 1)[0].facts(),
-        Archive([GOOD[0]]).candidates(("valid-test/sample-000000",)).between(0, 1)[0].facts(),
-    ]
-    assert one not in others
-    assert Archive([GOOD[0]]).candidates().between(0, 1)[0].facts() == one
+def test_candidates_differ_in_their_facts_where_a_stored_row_would() -> None:
+    one, again, other, missing = (
+        Archive([data]).candidates().between(0, 1)[0].fingerprint_facts() for data in (GOOD[0], GOOD[0], GOOD[1], None)
+    )
+    excluded = Archive([GOOD[0]]).candidates(("valid-test/sample-000000",)).between(0, 1)[0].fingerprint_facts()
+    assert one == again
+    assert one not in (other, missing, excluded)
 
 
 # Checks
 
 
 @pytest.mark.parametrize("reason", list(BAD))
-def test_a_bad_clip_is_refused_with_its_reason(reason: Reason) -> None:
-    (verdict,) = examine(Archive([BAD[reason]]), Goal(1, None), 9)
+def test_check_rejects_a_bad_clip_with_its_reason(reason: Reason) -> None:
+    (verdict,) = examine(Archive([BAD[reason]]), Goal(1, None))
     assert verdict.rejected is not None
     assert verdict.rejected.reason == reason
     assert verdict.data == b""
 
 
-def test_what_needs_no_fetching_is_not_fetched() -> None:
-    archive = Archive([None, b"", GOOD[0], bytes(40_000_000)])
-    verdicts = examine(archive, Goal(9, None), 9, exclude=("valid-test/sample-000002",))
-    reasons = [verdict.rejected.reason for verdict in verdicts if verdict.rejected]
-    assert reasons == [Reason.MISSING, Reason.EMPTY, Reason.EXCLUDED, Reason.TOO_LONG]
-    assert archive.fetched == []
-
-
-def test_a_duration_is_the_decoded_one() -> None:
-    (verdict,) = examine(Archive([GOOD[2]]), Goal(1, None), 9)
+def test_check_measures_the_decoded_duration() -> None:
+    (verdict,) = examine(Archive([GOOD[2]]), Goal(1, None))
     samples = len(soundfile.read(io.BytesIO(GOOD[2]))[0])
     assert verdict.nanoseconds == samples * 1_000_000_000 // 16000
-
-
-def test_an_error_other_than_a_refusal_is_not_swallowed() -> None:
-    def broken(member: Member) -> bytes:
-        raise OSError(f"no line to {member.name}")
-
-    with ThreadPoolExecutor(2) as pool, pytest.raises(OSError, match="no line to"):
-        list(
-            Examiner(CHECK, lambda _: None, broken, pool).run(Archive([*GOOD]).candidates().since(0), Goal(2, None), 9)
-        )
 
 
 # Examiner
 
 
+def test_examiner_fetches_neither_what_is_known_nor_what_the_index_rules_out() -> None:
+    archive = Archive([None, b"", GOOD[0], bytes(40_000_000), *GOOD])
+
+    def recall(candidate: Candidate) -> Verdict | None:
+        return Verdict(candidate, GOOD[0], 1) if candidate.rank % 2 else None
+
+    verdicts = examine(archive, Goal(9, None), exclude=("valid-test/sample-000002",), recall=recall)
+    reasons = [verdict.rejected.reason for verdict in verdicts if verdict.rejected]
+    assert reasons == [Reason.MISSING, Reason.EMPTY, Reason.EXCLUDED, Reason.TOO_LONG]
+    assert good_ranks(verdicts) == [4, 5, 6, 7, 8]
+    assert archive.fetched == ids(4, 6, 8)
+
+
+def test_examiner_raises_an_error_other_than_a_rejection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Archive, member: Member) -> bytes:
+        raise OSError(f"no line to {member.name}")
+
+    monkeypatch.setattr(Archive, "read", broken)
+    with ThreadPoolExecutor(2) as pool:
+        examiner = Examiner(CHECK, lambda _: None, Archive([]), pool, lambda *_: None)
+        with pytest.raises(OSError, match="no line to"):
+            list(examiner.run(Archive([*GOOD]).candidates().since(0), Goal(2, None), 9))
+
+
 @given(st.lists(st.booleans(), max_size=40), st.integers(1, 40), st.integers(1, 40), st.booleans())
-def test_the_first_good_ones_are_taken_and_nothing_is_fetched_in_vain(
+def test_examiner_takes_the_first_good_clips_and_fetches_none_in_vain(
     goods: list[bool], wanted: int, most: int, threads: bool
 ) -> None:
     archive = Archive([GOOD[number % 5] if good else BAD[Reason.NOT_MP3] for number, good in enumerate(goods)])
     with ThreadPoolExecutor(4) if threads else Here() as pool:
-        examination = Examiner(CHECK, lambda _: None, archive.fetch, pool)
-        verdicts = list(examination.run(archive.candidates().since(0), Goal(wanted, None), most))
+        examiner = Examiner(CHECK, lambda _: None, archive, pool, lambda *_: None)
+        verdicts = list(examiner.run(archive.candidates().since(0), Goal(wanted, None), most))
     expected = [rank for rank, good in enumerate(goods) if good][: min(wanted, most)]
     assert good_ranks(verdicts) == expected
     assert [verdict.candidate.rank for verdict in verdicts] == list(range(len(verdicts)))
@@ -189,33 +202,19 @@ def test_the_first_good_ones_are_taken_and_nothing_is_fetched_in_vain(
 
 
 @given(st.lists(st.integers(0, 5), max_size=30), st.floats(0.1, 30))
-def test_hours_are_reached_with_the_fewest_clips(numbers: list[int], seconds: float) -> None:
+def test_examiner_reaches_hours_with_the_fewest_clips_and_fetches_none_in_vain(
+    numbers: list[int], seconds: float
+) -> None:
+    rate = min(len(data) / (0.8 + number / 10) for number, data in enumerate(GOOD))
     clips = [[*GOOD, BAD[Reason.NOT_MP3]][number] for number in numbers]
-    verdicts = examine(Archive([*clips]), Goal(None, round(seconds * 1e9)), 1000)
+    archive = Archive([*clips])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.clips.plan.BYTES_PER_SECOND", int(rate))  # no clip lasts longer than estimated
+        verdicts = examine(archive, Goal(None, round(seconds * 1e9)), 1000)
     durations = [verdict.nanoseconds for verdict in verdicts]
     assert sum(durations[:-1]) < round(seconds * 1e9)
     assert sum(durations) >= round(seconds * 1e9) or len(verdicts) == len(clips)
-
-
-def test_what_is_in_flight_counts_towards_the_hours_so_that_nothing_is_fetched_in_vain(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    rate = min(len(data) / (0.8 + number / 10) for number, data in enumerate(GOOD))
-    monkeypatch.setattr("pipeline.clips.examine.BYTES_PER_SECOND", int(rate))  # no clip lasts longer than estimated
-    archive = Archive([*GOOD] * 6)
-    verdicts = examine(archive, Goal(None, 6_000_000_000), 1000)
-    assert len(archive.fetched) == len(verdicts) == 7
-
-
-def test_what_is_known_is_not_fetched() -> None:
-    archive = Archive([*GOOD])
-
-    def recall(candidate: Candidate) -> Verdict | None:
-        return Verdict(candidate, GOOD[0], 1) if candidate.rank % 2 else None
-
-    verdicts = list(Examiner(CHECK, recall, archive.fetch, Here()).run(archive.candidates().since(0), Goal(9, None), 9))
-    assert good_ranks(verdicts) == [0, 1, 2, 3, 4]
-    assert archive.fetched == [f"valid-test/sample-{number:06}" for number in (0, 2, 4)]
+    assert len(archive.fetched) == len(verdicts)
 
 
 # Shards
@@ -237,15 +236,21 @@ def fill(
     local: bool = False,
     nanoseconds: int | None = None,
     exclude: tuple[str, ...] = (),
-) -> Tally:
+) -> Counts:
     """Do what `subsample` does; the goal is `nanoseconds` where they are given."""
     seal = ClipsSeal(**asdict(seals.seal()), revision=Check.REVISION, source=SOURCE, seconds=seconds)
-    shards = ClipShardWriter(archive.candidates(exclude), Check(seconds), shard_clips, seal, local=local)
-    tally = Tally(max_rejected)
+    candidates, check = archive.candidates(exclude), Check(seconds)
+    shards = ClipShardWriter(candidates, check, shard_clips, seal, archive if local else None)
+    counts, goal = Counts(max_rejected), Goal(None if nanoseconds else clips, nanoseconds)
     archive.fetched.clear()
-    list(shards.fill(Goal(None if nanoseconds else clips, nanoseconds), tally, archive.fetch, Here()))
+    list(shards.fill(goal, counts))
+    previous = shards.previous
+    rest = candidates.since(shards.rank)
+    missing = list(members_to_prefetch(rest, goal, seconds, previous.rejected, previous.stored_nanoseconds))
+    list(shards.fill(goal, counts, Examiner(check, previous.recall, archive, Here(), lambda *_: None)))
+    assert local or missing or shards.may_lose_clips or not archive.fetched, "a snapshot that was not opened was read"
     shards.publish()
-    return tally
+    return counts
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -259,23 +264,19 @@ def ranks(folder: Path) -> list[list[int]]:
 MIXED = [GOOD[0], BAD[Reason.EMPTY], GOOD[1], GOOD[2], None, BAD[Reason.TRUNCATED], GOOD[3], GOOD[4], GOOD[0], GOOD[1]]
 
 
-def test_shards_are_full_but_for_the_last_and_nothing_vanishes(folder: Path) -> None:
-    tally = fill(Archive([*MIXED]), 7, 3)
+def test_shards_are_full_except_the_last_and_hold_the_mp3s_untouched(folder: Path) -> None:
+    counts = fill(Archive([*MIXED]), 7, 3)
     assert ranks(folder) == [[0, 2, 3], [6, 7, 8], [9]]
-    assert tally.accepted == [0, 2, 3, 6, 7, 8, 9]
-    assert [(rank, reason) for rank, _, reason, _ in tally.rejected] == [(1, "empty"), (4, "missing"), (5, "truncated")]
-    assert tally.reasons() == "empty 1, missing 1, truncated 1"
-
-
-def test_the_mp3s_are_untouched(folder: Path) -> None:
-    fill(Archive([*MIXED]), 7, 3)
+    assert counts.accepted == [0, 2, 3, 6, 7, 8, 9]
+    rejected = [(rank, reason) for rank, _, reason, _ in counts.rejected]
+    assert rejected == [(1, "empty"), (4, "missing"), (5, "truncated")]
+    assert counts.reasons() == "empty 1, missing 1, truncated 1"
     stored = [data for path in sorted(folder.iterdir()) for data in pq.read_table(path)["mp3"].to_pylist()]
     assert stored == [MIXED[rank] for rank in (0, 2, 3, 6, 7, 8, 9)]
 
 
-@pytest.mark.more
 @given(st.lists(st.tuples(st.integers(1, 7), st.integers(1, 5)), max_size=3), st.integers(1, 7), st.integers(1, 5))
-def test_whatever_was_asked_for_before_the_bytes_are_the_same(
+def test_shards_have_the_same_bytes_whatever_was_asked_for_before(
     tmp_path_factory: pytest.TempPathFactory, before: list[tuple[int, int]], clips: int, shard_clips: int
 ) -> None:
     """Laws 1 and 6, and what was fetched once is not fetched again."""
@@ -287,25 +288,25 @@ def test_whatever_was_asked_for_before_the_bytes_are_the_same(
         for earlier in before:
             fill(Archive([*MIXED]), *earlier)
         archive = Archive([*MIXED])
-        tally = fill(archive, clips, shard_clips)
+        counts = fill(archive, clips, shard_clips)
         assert contents(schema.CLIPS) == bytes_expected
-        assert (tally.accepted, tally.rejected) == (expected.accepted, expected.rejected)
+        assert (counts.accepted, counts.rejected) == (expected.accepted, expected.rejected)
         if before:
             assert "valid-test/sample-000000" not in archive.fetched
 
 
-def test_a_full_shard_stays_the_same_file_when_the_sample_grows(folder: Path) -> None:
+def test_shards_that_are_full_stay_the_same_files_when_the_sample_grows(folder: Path) -> None:
     fill(Archive([*MIXED]), 4, 3)
     first = (folder / "part-00000.parquet").stat().st_ino
     archive = Archive([*MIXED])
     fill(archive, 7, 3)
     assert (folder / "part-00000.parquet").stat().st_ino == first
-    assert archive.fetched == [f"valid-test/sample-{rank:06}" for rank in (7, 8, 9)]
+    assert archive.fetched == ids(7, 8, 9)
 
 
 @pytest.mark.parametrize(("clips", "nanoseconds"), [(7, None), (99, None), (0, 6_000_000_000)])
-def test_a_last_shard_that_is_right_stays_the_same_file(folder: Path, clips: int, nanoseconds: int | None) -> None:
-    """It ends at the goal, of clips or of hours, or at the end of the ranking."""
+def test_shards_that_are_right_stay_the_same_files(folder: Path, clips: int, nanoseconds: int | None) -> None:
+    """The last one ends at the goal, of clips or of hours, or at the end of the ranking."""
     fill(Archive([*MIXED]), clips, 4, nanoseconds=nanoseconds)
     before = {path.name: path.stat().st_ino for path in folder.iterdir()}
     assert len(before) == 2
@@ -313,30 +314,25 @@ def test_a_last_shard_that_is_right_stays_the_same_file(folder: Path, clips: int
     assert {path.name: path.stat().st_ino for path in folder.iterdir()} == before
 
 
-def test_other_durations_are_judged_anew_without_fetching(folder: Path) -> None:
+def test_clips_are_judged_anew_by_other_durations_without_being_fetched(folder: Path) -> None:
     archive = Archive([*MIXED])
     fill(archive, 7, 3)
-    tally = fill(archive, 5, 3, seconds=(0.85, 20))
-    assert tally.accepted == [2, 3, 6, 7, 9]
-    assert not set(archive.fetched) & {f"valid-test/sample-{rank:06}" for rank in (0, 2, 3, 6, 7, 8, 9)}
+    assert fill(archive, 5, 3, seconds=(0.85, 20)).accepted == [2, 3, 6, 7, 9]
+    assert not set(archive.fetched) & set(ids(0, 2, 3, 6, 7, 8, 9))
     assert ranks(folder) == [[2, 3, 6], [7, 9]]
-
-
-def test_what_was_refused_for_its_duration_is_judged_anew(folder: Path) -> None:
-    fill(Archive([*MIXED]), 5, 3, seconds=(0.85, 20))
-    assert fill(Archive([*MIXED]), 7, 3).accepted == [0, 2, 3, 6, 7, 8, 9]
+    assert fill(archive, 7, 3).accepted == [0, 2, 3, 6, 7, 8, 9]
     assert ranks(folder) == [[0, 2, 3], [6, 7, 8], [9]]
 
 
-def test_a_clip_that_the_archive_has_anew_is_fetched_anew(folder: Path) -> None:
+def test_clips_that_the_archive_has_anew_are_fetched_anew(folder: Path) -> None:
     fill(Archive([*GOOD]), 5, 3)
-    archive = Archive([GOOD[4], *GOOD[1:]])
-    fill(archive, 5, 3)
-    assert archive.fetched == ["valid-test/sample-000000"]
+    archive = Archive([GOOD[4], *GOOD[1:], GOOD[0]])
+    fill(archive, 6, 3)
+    assert archive.fetched == ids(0, 5)
     assert pq.read_table(folder / "part-00000.parquet")["mp3"][0].as_py() == GOOD[4]
 
 
-def test_what_waits_may_be_replaced_before_all_of_it_is_recalled(folder: Path) -> None:
+def test_clips_of_a_killed_run_may_be_replaced_before_all_of_them_are_copied(folder: Path) -> None:
     """A run was killed, and the next one makes smaller shards, in the places of those that it takes clips from."""
     fill(Archive([*MIXED]), 7, 1)
     expected = contents(folder)
@@ -349,7 +345,25 @@ def test_what_waits_may_be_replaced_before_all_of_it_is_recalled(folder: Path) -
     assert contents(folder) == expected
 
 
-def test_too_many_bad_ones_are_an_error_and_change_nothing(folder: Path) -> None:
+def test_clips_of_other_rules_are_judged_again_with_the_snapshot_open(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(Archive([*GOOD]), 4, 9)
+    judge = Check.judge
+
+    def stricter(self: Check, candidate: Candidate, data: bytes) -> Verdict:
+        is_good = candidate.rank != 1
+        return judge(self, candidate, data if is_good else b"")
+
+    monkeypatch.setattr(Check, "REVISION", Check.REVISION + 1)
+    monkeypatch.setattr(Check, "judge", stricter)
+    archive = Archive([*GOOD])
+    assert fill(archive, 4, 9).accepted == [0, 2, 3, 4]
+    assert archive.fetched == ids(4)
+    assert folder.exists()
+
+
+def test_counts_of_too_many_rejected_are_an_error_and_change_nothing(folder: Path) -> None:
     fill(Archive([*GOOD]), 5, 3)
     before = contents(folder)
     with pytest.raises(SampleError, match=r"at least 2 of 9 clips are rejected.*max_rejected = 0\.2") as caught:
@@ -358,44 +372,44 @@ def test_too_many_bad_ones_are_an_error_and_change_nothing(folder: Path) -> None
     assert contents(folder) == before
 
 
-def test_excluded_ones_do_not_count_as_bad() -> None:
-    tally = Tally(0.0, accepted=[0], rejected=[Rejection(1, "valid-test/sample-000001", "excluded", "")])
-    tally.verify(1)
-    tally.rejected.append(Rejection(2, "valid-test/sample-000002", "empty", ""))
+def test_counts_of_rejected_leave_out_the_excluded() -> None:
+    counts = Counts(0.0, accepted=[0], rejected=[Rejection(1, "valid-test/sample-000001", "excluded", "")])
+    counts.verify(1)
+    counts.rejected.append(Rejection(2, "valid-test/sample-000002", "empty", ""))
     with pytest.raises(SampleError, match="1 of 2"):
-        tally.verify(1)
+        counts.verify(1)
 
 
 @pytest.mark.parametrize("shard_clips", [2, 3, 9])
-def test_a_clip_that_was_damaged_on_this_disk_and_is_whole_again_is_drawn(folder: Path, shard_clips: int) -> None:
+def test_clips_that_were_damaged_on_this_disk_are_drawn_once_they_are_whole(folder: Path, shard_clips: int) -> None:
     whole = Archive([*GOOD])
     fill(whole, 4, shard_clips, local=True)
     expected = contents(folder)
     shutil.rmtree(folder)
     damaged = Archive([*GOOD])
     damaged.damaged = {"valid-test/sample-000001"}
-    assert [each.rank for each in fill(damaged, 4, shard_clips, local=True).rejected] == [1]
-    assert damaged.fetched.count("valid-test/sample-000001") == 1
-    assert [each.rank for each in fill(damaged, 4, shard_clips, local=True).rejected] == [1]
+    for _ in range(2):
+        assert [each.rank for each in fill(damaged, 4, shard_clips, local=True).rejected] == [1]
+        assert damaged.fetched.count("valid-test/sample-000001") == 1
     assert damaged.fetched == ["valid-test/sample-000001"]
     assert fill(whole, 4, shard_clips, local=True).rejected == []
     assert contents(folder) == expected
 
 
-def test_what_is_left_out_of_a_folder_is_not_read(folder: Path) -> None:
-    """A folder has no checksums, so that what was rejected is read again; but not to leave it out."""
-    archive = Archive([*GOOD], checksums=False)
-    for _ in range(2):
-        tally = fill(archive, 4, 9, local=True, exclude=("valid-test/sample-000001",))
-        assert [each.reason for each in tally.rejected] == ["excluded"]
-        assert "valid-test/sample-000001" not in archive.fetched
-    assert folder.exists()
-
-
-def test_what_two_connections_agreed_on_is_not_asked_for_again(folder: Path) -> None:
+def test_clips_that_were_damaged_elsewhere_are_not_asked_for_again(folder: Path) -> None:
     damaged = Archive([*GOOD])
     damaged.damaged = {"valid-test/sample-000001"}
-    fill(damaged, 4, 9)
+    for fetched in (ids(0, 1, 2, 3, 4), []):
+        fill(damaged, 4, 9)
+        assert damaged.fetched == fetched
     assert folder.exists()
-    fill(damaged, 4, 9)
-    assert damaged.fetched == []
+
+
+def test_clips_that_are_left_out_of_a_folder_are_not_read(folder: Path) -> None:
+    """A folder has no checksums, so that what was rejected is read again; except to leave it out."""
+    archive = Archive([*GOOD], checksums=False)
+    for _ in range(2):
+        counts = fill(archive, 4, 9, local=True, exclude=("valid-test/sample-000001",))
+        assert [each.reason for each in counts.rejected] == ["excluded"]
+        assert "valid-test/sample-000001" not in archive.fetched
+    assert folder.exists()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.clips.check import Check
+from pipeline.clips.examine import Check
 from pipeline.core import schema
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards.derive import derive

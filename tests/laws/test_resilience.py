@@ -26,8 +26,8 @@ import pytest
 
 from pipeline import open_waveforms
 from pipeline.audio import decode, mp3
-from pipeline.clips.candidates import Candidate
-from pipeline.clips.check import Check
+from pipeline.clips.examine import Check
+from pipeline.clips.plan import Candidate
 from pipeline.core import schema
 from pipeline.core.schema import Reason
 from pipeline.waveforms.shard import WaveformRecipe

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.clips.candidates import Candidates
+from pipeline.clips.plan import Candidates
 from pipeline.clips.rejected import rejected_csv
 from pipeline.clips.writer import ClipsSeal, clips_fingerprint
 from pipeline.commands.verify.outputs import FOLDERS_OF_SHARDS, Problem, shards_of
@@ -147,10 +147,9 @@ def _check_clips(
     if sample is not None and sample["rank"].to_pylist() != [rank for rank in examined if rank not in rejected]:
         yield Problem(outputs["sample"], f"lists other clips than {outputs['clips']} has; run: dvc repro")
     path = outputs.get("rejected")
-    if path is not None and path.is_file():
-        if path.read_bytes() != rejected_csv(rejections).encode():
-            listed = f"the {len(rejections)} clips that the seals in {outputs['clips']} say were rejected"
-            yield Problem(path, f"is not the list of {listed}; {GET_AGAIN}")
+    if path is not None and path.is_file() and path.read_bytes() != rejected_csv(rejections).encode():
+        listed = f"the {len(rejections)} clips that the seals in {outputs['clips']} say were rejected"
+        yield Problem(path, f"is not the list of {listed}; {GET_AGAIN}")
 
 
 def _check_drawn(

@@ -1,25 +1,24 @@
-"""The ranking joined with the snapshot's index: candidates in order, and the goal at which their examination stops."""
+"""What to fetch: the ranking joined with the snapshot's index, and the goal at which the walk down it ends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core import schema
+from pipeline.core.errors import Rejected
 from pipeline.core.params import Subsample
+from pipeline.core.schema import Reason
 from pipeline.snapshot.archive import Member
-from pipeline.snapshot.formats import clip_keys
+from pipeline.snapshot.formats import BYTES_PER_SECOND, clip_keys
 
 _CHUNK = 256  # rows of the ranking taken at a time
-_MOST_ON_THE_WAY = 64
 _MOST_BYTES_PER_SECOND = 40_000  # 320 kbit/s, the most that layer III has
 _ROOM_FOR_TAGS = 16 << 20
-
-Fetch = Callable[[Member], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +39,37 @@ class Candidate:
         """The clip in that place."""
         return str(self.row["clip_id"])
 
-    def entry(self) -> list[Any]:
-        """Return all that the index says of the clip; nothing where it is not there."""
+    def index_row(self) -> list[Any]:
+        """Return the clip's row of the snapshot's index; empty where it has none."""
         return list(astuple(self.member)) if self.member else []
 
-    def facts(self) -> list[Any]:
-        """Return all that a stored row of it depends on."""
+    def fingerprint_facts(self) -> list[Any]:
+        """Return everything that a stored row of the clip depends on."""
         member = (self.member.size_bytes, self.member.crc32) if self.member else ()
         return [*self.row.values(), *member, self.excluded]
+
+    def member_to_fetch(self, seconds: tuple[float, float]) -> Member:
+        """Return the member to fetch, or raise `Rejected` where the clip can be rejected without its bytes.
+
+        Parameters
+        ----------
+        seconds
+            Shortest and longest duration of a good clip.
+        """
+        if self.excluded:
+            raise Rejected(Reason.EXCLUDED, "named in subsample.exclude")
+        if self.member is None:
+            raise Rejected(Reason.MISSING, "named in the table, but not in the archive")
+        size_bytes = self.member.size_bytes
+        if size_bytes == 0:
+            raise Rejected(Reason.EMPTY, "a file of 0 bytes")
+        if size_bytes > seconds[1] * _MOST_BYTES_PER_SECOND + _ROOM_FOR_TAGS:
+            raise Rejected(Reason.TOO_LONG, f"{size_bytes} bytes are more than any MP3 of {seconds[1]:g} s has")
+        return self.member
+
+    def guess_nanoseconds(self) -> int:
+        """Return how long the clip probably lasts, by its size."""
+        return self.member.size_bytes * 1_000_000_000 // BYTES_PER_SECOND if self.member else 0
 
 
 class Candidates:
@@ -60,7 +82,7 @@ class Candidates:
     clips
         `schema.MEMBERS` with a ``key``, as `pipeline.snapshot.formats.index_clips` returns it.
     exclude
-        Clip ids that are rejected whatever their bytes.
+        Clip ids that are rejected unread.
     format_name
         Of the snapshot, a key of `pipeline.snapshot.formats.FORMATS`.
     """
@@ -117,8 +139,51 @@ class Goal:
         self.clips_so_far += clips
         self.nanoseconds_so_far += nanoseconds
 
-    def reached(self, more_clips: int = 0, more_nanoseconds: int = 0) -> bool:
-        """Tell whether what there is, and so much more, is enough."""
+    @property
+    def is_met(self) -> bool:
+        """Whether there is enough."""
+        return self.is_met_with(0, 0)
+
+    def is_met_with(self, clips: int, nanoseconds: int) -> bool:
+        """Return whether there is enough once these clips are added."""
         if self.nanoseconds is not None:
-            return self.nanoseconds_so_far + more_nanoseconds >= self.nanoseconds
-        return self.clips is not None and self.clips_so_far + more_clips >= self.clips
+            return self.nanoseconds_so_far + nanoseconds >= self.nanoseconds
+        return self.clips is not None and self.clips_so_far + clips >= self.clips
+
+
+def members_to_prefetch(
+    candidates: Iterable[Candidate],
+    goal: Goal,
+    seconds: tuple[float, float],
+    rejected: Callable[[Candidate], Rejected | None],
+    stored_nanoseconds: Callable[[Candidate], int | None],
+) -> Iterator[Member]:
+    """Yield the members that will probably be fetched until the goal is met; none where all clips are here already.
+
+    Parameters
+    ----------
+    candidates
+        In the order of the ranking.
+    goal
+        Left as it is.
+    seconds
+        Shortest and longest duration of a good clip.
+    rejected, stored_nanoseconds
+        Return why a previous run rejected a clip, and how long one lasts that a previous run stored.
+    """
+    so_far = replace(goal)
+    for candidate in candidates:
+        if so_far.is_met:
+            return
+        try:
+            member = candidate.member_to_fetch(seconds)
+        except Rejected:
+            continue
+        nanoseconds = stored_nanoseconds(candidate)
+        is_too_short_or_long = nanoseconds is not None and not seconds[0] <= nanoseconds / 1e9 <= seconds[1]
+        if is_too_short_or_long or rejected(candidate):
+            continue
+        if nanoseconds is None:
+            nanoseconds = candidate.guess_nanoseconds()
+            yield member
+        so_far.add(1, nanoseconds)
