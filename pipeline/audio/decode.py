@@ -127,13 +127,6 @@ def to_pcm16(waveform: Float32) -> tuple[Int16, int]:
     return nearest.astype(np.int16), clipped
 
 
-def from_pcm16(pcm: Int16) -> Float32:
-    """Return 16 bit values as float32 in −1…1."""
-    waveform = pcm.astype(np.float32)
-    waveform *= np.float32(1 / PCM16_SCALE)  # exact, as it is a power of two, and quicker than to divide
-    return waveform
-
-
 def to_flac(pcm: Int16, sample_rate: int) -> bytes:
     """Return 16 bit values as a FLAC file."""
     buffer = io.BytesIO()

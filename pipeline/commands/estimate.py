@@ -25,9 +25,7 @@ from pipeline.shards.sealed import Shard
 from pipeline.snapshot import formats, tables
 from pipeline.snapshot.description import ArchiveSource, describe
 from pipeline.snapshot.receipt import Receipt, read_members, read_receipt
-
-# For one second of 16 kHz speech, measured on the snapshot's own clips.
-_WAVEFORM_BYTES_PER_SECOND = {"pcm16": 17_500, "float32": 64_000, "flac": 14_800}
+from pipeline.waveforms.encodings import ENCODINGS
 
 
 @dataclass
@@ -132,7 +130,7 @@ def _seals() -> dict[Any, ClipsSeal]:
 def _lines(params: Params, found: Estimate, *, remote: bool) -> Iterable[tuple[str, str]]:
     encoding, rate = params.waveforms.encoding, params.waveforms.sample_rate
     seconds = found.goal.nanoseconds_so_far / 1e9
-    waveform_bytes = seconds * _WAVEFORM_BYTES_PER_SECOND[encoding] * rate / 16_000
+    waveform_bytes = seconds * ENCODINGS[encoding].BYTES_PER_SECOND * rate / 16_000
     eligible, accepted = sum(found.sizes.values()), found.accepted.total()
     yield "eligible", f"{eligible:,} of {found.rows:,} clips, in {len(found.sizes)} strata"
     guess = ", if all have 64 kbit/s: this snapshot has no table of durations" if found.guessed else ""

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import pairwise, zip_longest
+from itertools import zip_longest
+from numbers import Number
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, overload
 
@@ -25,6 +26,7 @@ from pipeline.core.errors import ShardError
 from pipeline.shards.folder import remote_shard_paths, shard_paths
 from pipeline.shards.recipe import DerivedSeal, is_made_from
 from pipeline.shards.sealed import Shard, require_in_order
+from pipeline.waveforms.encodings import AUDIO_NAMES, waveforms_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_] | pd.Series[bool]
 
 _CONNECTIONS = 16  # of opening a folder elsewhere
-_AUDIO_NAMES = frozenset(field.name for field in schema.AUDIO_COLUMNS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,14 +194,12 @@ class Waveforms:
         TypeError
             A condition is something else, such as a function, or has another type than the column.
         """
-        from pipeline.waveforms.conditions import meets  # noqa: PLC0415  who streams waveforms needs no pandas
-
         frame = self._store.metadata
         keep = np.ones(len(self), dtype=bool)
         for column, value in values.items():
             if column not in frame:
                 raise KeyError(f"there is no column {column}; there are {', '.join(frame.columns)}")
-            keep &= meets(frame[column].iloc[self._rows], value)
+            keep &= _meets(frame[column].iloc[self._rows], value)
         return Waveforms(self._store, self._rows[keep])
 
     def batches(self, clips: int) -> Iterator[Waveforms]:
@@ -252,7 +251,7 @@ class _Store:
         self._shards = shards
         self._groups = [(shard, group) for shard in shards for group in shard.groups]
         self._starts = np.cumsum([0, *(rows for shard in shards for rows in shard.rows_of_groups)])
-        names = [name for name in shards[0].columns.names if name in _AUDIO_NAMES]
+        names = [name for name in shards[0].columns.names if name in AUDIO_NAMES]
         if not names:
             raise ShardError(f"{shards[0].path}: holds no audio; waveforms are in {schema.WAVEFORMS}")
         (self._audio_name,) = names
@@ -317,15 +316,25 @@ class _Store:
         return int(np.searchsorted(self._starts, row, side="right")) - 1
 
 
-def waveforms_of(column: pa.Array) -> list[npt.NDArray[np.float32]]:
-    """Return the audio of each row, float32 in −1…1, whatever it is stored as."""
-    if pa.types.is_struct(column.type):
-        from pipeline.audio import decode  # noqa: PLC0415  the decoder is loaded only where there is something to decode
+def _meets(cells: pd.Series, condition: Any) -> npt.NDArray[np.bool_]:
+    """Return in which rows a column of the metadata meets a condition of `Waveforms.where`."""
+    import pandas as pd  # noqa: PLC0415  who streams waveforms needs no pandas
 
-        return [decode.from_flac(flac) for flac in column.field("bytes").to_pylist()]
-    samples = column.values.to_numpy()
-    if samples.dtype == np.int16:
-        samples = samples.astype(np.float32)
-        samples *= np.float32(1 / (1 << 15))  # exact, as it is a power of two, and quicker than to divide
-    offsets = column.offsets.to_numpy()
-    return [samples[start:stop] for start, stop in pairwise(offsets)]
+    is_list = isinstance(condition, list | tuple | set | frozenset | pd.Series | pd.Index)
+    is_list = is_list or (isinstance(condition, np.ndarray) and condition.ndim == 1)
+    is_numeric = pd.api.types.is_numeric_dtype(cells)
+    values = list(condition) if is_list else [condition]
+    present = []
+    for value in values:
+        if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):  # as pandas writes None
+            continue
+        kind = type(value).__name__
+        if not isinstance(value, str | Number | np.generic):
+            raise TypeError(
+                f"{cells.name}: a condition is a value, a list of values, or None for a missing value; got a {kind}"
+            )
+        if isinstance(value, str) == is_numeric:
+            raise TypeError(f"{cells.name}: holds {'numbers' if is_numeric else 'text'}; got the {kind} {value!r}")
+        present.append(value)
+    is_missing_listed = len(present) < len(values)
+    return (cells.isin(present) | (cells.isna() & is_missing_listed)).to_numpy(dtype=bool)

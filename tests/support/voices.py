@@ -64,5 +64,5 @@ def demo_voices(count: int) -> tuple[Float32, ...]:
                 pcm, _ = decode.to_pcm16(decode.load(archive.read(next(names)), 16_000).waveform)
             except Rejected:
                 continue  # planted
-            voices.append(decode.from_pcm16(pcm))
+            voices.append(pcm.astype(np.float32) / np.float32(32768))
     return tuple(voices)

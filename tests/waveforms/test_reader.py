@@ -25,6 +25,7 @@ from pipeline.core.errors import ShardError
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards.derive import derive, make_shard
 from pipeline.shards.recipe import Recipe
+from pipeline.waveforms.encodings import waveforms_schema
 from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.project import ROOT, Project
 
@@ -66,7 +67,7 @@ def test_importing_the_package_loads_no_decoder_and_no_client() -> None:
 
 
 def test_a_clip_has_every_column_and_its_waveform(clips: Waveforms, frame: pd.DataFrame) -> None:
-    columns = [*schema.waveforms_schema("pcm16").names]
+    columns = [*waveforms_schema("pcm16").names]
     assert sorted(field.name for field in fields(Clip)) == sorted(columns)
     for number in (0, 31, 32, 119, -1):
         clip, row = clips[number], frame.iloc[number]

@@ -20,6 +20,7 @@ from pipeline.core import schema
 from pipeline.core.errors import ShardError
 from pipeline.shards import sealed
 from pipeline.shards.derive import make_shard
+from pipeline.waveforms.encodings import ENCODINGS, waveforms_schema
 from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.project import Project
 from tests.support.seals import seal
@@ -114,11 +115,11 @@ def test_its_facts_are_those_of_the_clip(unusual: Path, tmp_path: Path) -> None:
     assert (frame["rms_dbfs"] < frame["peak_dbfs"]).all()
 
 
-@pytest.mark.parametrize("encoding", list(schema.AUDIO_COLUMNS))
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_columns_are_those_of_the_schema_in_small_row_groups(clips: Path, tmp_path: Path, encoding: str) -> None:
     path = made(clips, tmp_path, encoding)
     footer = pq.read_metadata(path)
-    expected = schema.waveforms_schema(encoding)
+    expected = waveforms_schema(encoding)
     assert pq.read_schema(path).remove_metadata().equals(expected)
     assert {footer.row_group(group).num_rows for group in range(footer.num_row_groups)} == {16}
 
@@ -152,7 +153,7 @@ def test_flac_says_what_hugging_face_datasets_looks_for(clips: Path, tmp_path: P
     assert pq.read_table(path)["audio"][0].as_py()["path"].endswith(".flac")
 
 
-@pytest.mark.parametrize("encoding", list(schema.AUDIO_COLUMNS))
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_the_same_clips_give_the_same_bytes(clips: Path, tmp_path: Path, encoding: str) -> None:
     first = made(clips, tmp_path, encoding).read_bytes()
     assert made(clips, tmp_path, encoding).read_bytes() == first

@@ -20,11 +20,10 @@ from ruamel.yaml import YAML
 from pipeline.audio import decode
 from pipeline.commands.publish.columns import feature_columns
 from pipeline.commands.publish.material import Material
-from pipeline.core import schema
 from pipeline.core.progress import progress
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
-from pipeline.waveforms.reader import waveforms_of
+from pipeline.waveforms.encodings import ENCODINGS, waveforms_of, waveforms_schema
 
 CLIPS, FEATURES = "data", "features"  # folders of the two configurations
 _FILE_CLIPS = 5_000  # in one file, of about 250 MB: the Hub asks for less than 500
@@ -47,9 +46,7 @@ def file_names(split: str, clips: int) -> list[str]:
 def write(folder: Path, material: Material) -> None:
     """Write the Parquet files and the card; a row group is in memory."""
     described = pa.schema([column.field for column in feature_columns()])
-    configurations = [
-        (CLIPS, material.waveforms, _with_features(schema.waveforms_schema("flac"), material.sample_rate))
-    ]
+    configurations = [(CLIPS, material.waveforms, _with_features(waveforms_schema("flac"), material.sample_rate))]
     if material.features:
         configurations.append((FEATURES, material.features, _with_features(described)))
     with progress("published", material.clips * len(configurations), "clips") as bar:
@@ -88,10 +85,8 @@ def _with_flac(rows: pa.Table) -> pa.Table:
     rate = rows["sample_rate"].to_pylist()
     waveforms = waveforms_of(rows["waveform"].combine_chunks())
     flacs = [decode.to_flac(decode.to_pcm16(samples)[0], hz) for samples, hz in zip(waveforms, rate, strict=True)]
-    paths = [f"{clip_id}.flac" for clip_id in rows["clip_id"].to_pylist()]
-    field = schema.AUDIO_COLUMNS["flac"]
-    arrays = [pa.array(flacs, pa.binary()), pa.array(paths, pa.string())]
-    return rows.set_column(place, field, pa.StructArray.from_arrays(arrays, fields=list(field.type)))
+    flac = ENCODINGS["flac"]
+    return rows.set_column(place, flac.FIELD, flac.pack(flacs, rows["clip_id"].to_pylist()))
 
 
 def _features(columns: pa.Schema, sample_rate: int | None) -> dict[str, dict[str, Any]]:

@@ -17,8 +17,9 @@ from pipeline.commands.publish.columns import feature_columns, waveform_columns
 from pipeline.commands.publish.croissant import Records
 from pipeline.commands.publish.material import Material
 from pipeline.commands.verify.recorded import SUMS, read_sums
-from pipeline.core import atomic, schema
+from pipeline.core import atomic
 from pipeline.core.terminal import amount
+from pipeline.waveforms.encodings import waveforms_schema
 
 Place = Literal["huggingface", "kaggle"]
 
@@ -76,7 +77,7 @@ def publish(place: Place, folder: Path, *, owner: str | None = None, force: bool
     except OSError as error:
         raise FolderUnusable(folder, error) from None
     if place == "huggingface":
-        columns = schema.waveforms_schema("flac")
+        columns = waveforms_schema("flac")
         files = ("data/*.parquet", "features/*.parquet")
         repository = f"{owner or 'OWNER'}/{material.slug}"
         how = f"Upload it with: hf upload --repo-type dataset {repository} {shlex.quote(str(folder))} ."

@@ -12,7 +12,7 @@ import scipy
 from pipeline.shards.recipe import Recipe
 from pipeline.views.features import columns
 from pipeline.views.features.measure import measure
-from pipeline.waveforms.reader import waveforms_of
+from pipeline.waveforms.encodings import waveforms_of
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipeline.shards.recipe import Recipe
 from pipeline.views.normalisation import word_error_rates
 from pipeline.views.transcripts.engines import ENGINES, Model
-from pipeline.waveforms.reader import waveforms_of
+from pipeline.waveforms.encodings import waveforms_of
 
 _WORD = pa.struct([("word", pa.string()), ("start", pa.float32()), ("end", pa.float32())])  # seconds
 _COLUMNS = pa.schema(

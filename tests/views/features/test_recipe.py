@@ -15,6 +15,7 @@ from pipeline.engines.local import LocalProcesses
 from pipeline.shards.derive import derive
 from pipeline.views.features.columns import COLUMNS
 from pipeline.views.features.recipe import FeatureRecipe, FlacFeatureRecipe
+from pipeline.waveforms.encodings import ENCODINGS
 from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.project import Project
 from tests.support.waveforms import waveforms_of
@@ -72,7 +73,7 @@ def test_features_of_flac_are_those_of_pcm16(staged_once: Project, tmp_path: Pat
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("encoding", schema.AUDIO_COLUMNS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_the_stage_takes_every_encoding(staged: Project, encoding: str) -> None:
     staged.set(subsample__clips=10, waveforms__encoding=encoding)
     staged.stage("subsample", "waveforms", "features")
