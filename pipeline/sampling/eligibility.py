@@ -1,4 +1,4 @@
-"""Which rows may be drawn, and how many rows each filter took. Pure."""
+"""Filters: the rows that are eligible, and how many rows each filter removed. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def eligible(
     min_net_votes: int | None = None,
     seconds: tuple[float, float] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return the rows that may be drawn, and how many rows each filter took.
+    """Return the eligible rows, and how many rows each filter removed.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def eligible(
     require
         Columns in which a value must be present.
     where
-        For each of these columns, the values that may be drawn; None stands for a missing value.
+        For each of these columns, the eligible values; None stands for a missing value.
     min_up_votes, max_down_votes, min_net_votes
         Bounds, inclusive; net votes are up votes less down votes.
     seconds
@@ -44,9 +44,9 @@ def eligible(
     -------
     rows : pandas.DataFrame
         In their order.
-    taken : dict
-        For each filter in use, in the order in which they are applied, the number of rows that it took of those
-        that the filters before it had left.
+    removed : dict
+        For each filter in use, in the order of application, the number of rows that passed the filters before it
+        and not this one.
     """
     net_votes = clips["up_votes"] - clips["down_votes"]
     filters = {f"require.{column}": clips[column].notna() for column in require}
@@ -60,16 +60,16 @@ def eligible(
     if seconds is not None and "estimated_seconds" in clips:
         estimated = clips["estimated_seconds"]
         filters["estimated_seconds"] = estimated.between(*seconds) | estimated.isna()
-    stays = pd.Series(True, index=clips.index)
-    taken = {}
+    is_eligible = pd.Series(True, index=clips.index)
+    removed = {}
     for name, passes in filters.items():
-        taken[name] = int((stays & ~passes).sum())
-        stays &= passes
-    return clips[stays], taken
+        removed[name] = int((is_eligible & ~passes).sum())
+        is_eligible &= passes
+    return clips[is_eligible], removed
 
 
 def unknown_values(clips: pd.DataFrame, where: Where) -> list[str]:
-    """Return a line for each value of `where` that no row has: what it is, and the values there are, with counts."""
+    """Return a line for each value of `where` that no row has, with the values there are and their counts."""
     problems = []
     for column, values in where.items():
         counts = {_spelled(value): count for value, count in clips[column].value_counts(dropna=False).items()}
@@ -80,11 +80,6 @@ def unknown_values(clips: pd.DataFrame, where: Where) -> list[str]:
                 hint = f" (did you mean {close[0]}?)" if close else ""
                 problems.append(f"stratify.where.{column}: no row has {name}{hint}; there are {_counted(counts)}")
     return problems
-
-
-def levels(clips: pd.DataFrame, strata: Sequence[str]) -> dict[str, int]:
-    """Return how many different values each of the columns has, a missing one counting as a value."""
-    return {column: int(clips[column].nunique(dropna=False)) for column in strata}
 
 
 def _is_one_of(cells: pd.Series, values: Sequence[str | int | None]) -> pd.Series:

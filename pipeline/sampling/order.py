@@ -1,4 +1,4 @@
-"""The ranking that params.yaml asks for, made of the tables of the snapshot that `download` opened."""
+"""The ranking that params.yaml asks for, from the tables of the snapshot."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Order:
     ranking
         `schema.RANKING_SCHEMA`, in rank order.
     rows
-        Of the tables that it was made of.
+        Rows of the tables.
     apart
         Eligible clips that are left out because their sentence and their speaker belong to different splits.
     """
@@ -45,7 +45,7 @@ def make_order(wanted: Stratify) -> Order:
     Raises
     ------
     ParameterError
-        No row has a value that ``stratify.where`` lists: names all of these, and the values there are.
+        No row has a value that ``stratify.where`` lists; names all of these, and the values there are.
     SampleError
         No clip is eligible; the message says how many rows each filter took.
     """
@@ -57,7 +57,9 @@ def make_order(wanted: Stratify) -> Order:
     if wanted.estimated_seconds is not None:
         members = formats.index_clips(read_members(), format_name)
         clips["estimated_seconds"] = tables.estimated_seconds(clips["clip_id"], members, format_name)
-    _warn_of_many_levels(clips, wanted)
+    for column in wanted.strata:
+        if (levels := clips[column].nunique(dropna=False)) >= _MANY_LEVELS:
+            log.warning("stratify.strata: %s has %d levels; most strata will hold a clip or two", column, levels)
     eligible = _eligible(clips, wanted)
     ranked = ranking.rank(
         eligible, strata=wanted.strata, allocation=wanted.allocation, seed=wanted.seed, splits=wanted.splits
@@ -86,9 +88,3 @@ def _eligible(clips: pd.DataFrame, wanted: Stratify) -> pd.DataFrame:
             "Loosen them in params.yaml, under stratify."
         )
     return eligible
-
-
-def _warn_of_many_levels(clips: pd.DataFrame, wanted: Stratify) -> None:
-    for column, levels in eligibility.levels(clips, wanted.strata).items():
-        if levels >= _MANY_LEVELS:
-            log.warning("stratify.strata: %s has %d levels; most strata will hold a clip or two", column, levels)

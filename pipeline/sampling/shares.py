@@ -1,4 +1,4 @@
-"""How many clips of a sample each stratum should have, exactly, and how far a sample is from that. Pure."""
+"""The exact share of each stratum in a sample of any size, and how far a sample is from it. Pure."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Shares:
     A stratum of N clips weighs w = N**power. Shares rise together, each in proportion to its weight, until a stratum
     has no clips left; what it can no longer take goes to the others, in proportion to their weights:
     f(n) = min(N, c(n)·w) with the level c(n) at which all shares add up to n. For a proportional allocation that is
-    n·N / ΣN at every n. This is water-filling: c(n) is the level of the water, and a stratum a vessel w wide that holds
-    N. All of it is exact; the weights are rounded to 12 decimals.
+    n·N / ΣN at every n. This is water-filling: c(n) is the water level, and a stratum a vessel of width w that holds N.
+    All of it is exact; the weights are rounded to 12 decimals.
 
     Parameters
     ----------
@@ -51,12 +51,12 @@ class Shares:
         self._ends = [int(gone + level * weight) for level, gone, weight in self._segments]
 
     def of(self, place: int, clips: int) -> Fraction:
-        """Return the share of the stratum at `place` in `sizes`, of a sample of so many clips."""
+        """Return the share of the stratum at `place` in a sample of `clips` clips."""
         _, gone, weight = self._segments[bisect_left(self._ends, clips)]
         return min(Fraction(self.sizes[place]), Fraction((clips - gone) * self.weights[place], weight))
 
     def exhausted(self, clips: int) -> list[int]:
-        """Return the places of the strata of which a sample of so many clips takes every clip."""
+        """Return the places of the strata that a sample of `clips` clips contains completely."""
         return [place for place, size in enumerate(self.sizes) if self.of(place, clips) >= size]
 
     def reached(self, place: int, parts: npt.NDArray[np.int64], unit: int) -> tuple[npt.NDArray[np.object_], int]:

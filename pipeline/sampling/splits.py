@@ -1,6 +1,6 @@
-"""Train, dev, test: which split each clip belongs to, so that neither a sentence nor a speaker is in two.
+"""Train, dev, test: the split of each clip, so that neither a sentence nor a speaker is in two.
 
-Strata, votes and the size of the sample are never looked at, so that none of them can move a clip to another split.
+Strata, votes and the size of the sample play no part, so that none of them can move a clip to another split.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def hashes(values: Iterable[str], *, seed: int, purpose: str) -> npt.NDArray[np.
 def assign(clips: pd.DataFrame, fractions: Mapping[str, float], *, seed: int) -> pd.Series[str]:
     """Return the split of each clip: no sentence and no speaker occurs in two (law 8).
 
-    Where no speaker is known, a salted hash of the normalised sentence decides, and nothing else: the clip keeps its
-    split whatever other rows there are. Where speakers are known, clips that share a sentence or a speaker form a
+    Where no speaker is known, a salted hash of the normalised sentence decides, and nothing else: other rows do not
+    move a clip to another split. Where speakers are known, clips that share a sentence or a speaker form a
     group, and its first sentence (by code points) decides for all of it. Where the largest group does not fit into
     the smallest split (sentences and speakers usually chain into one), sentence and speaker are hashed apart, and a
     clip for which they disagree belongs to no split; to keep the asked fractions p among those that remain, each of

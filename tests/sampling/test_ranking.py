@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pipeline.core import schema
 from pipeline.core.errors import SampleError
-from pipeline.sampling.eligibility import eligible, levels
+from pipeline.sampling.eligibility import eligible
 from pipeline.sampling.ranking import rank, strata_of
 from pipeline.sampling.shares import Shares, largest_deviation, weights
 from pipeline.snapshot import tables
@@ -279,7 +279,6 @@ def test_the_name_of_a_stratum_can_be_read() -> None:
         "gender=Österreich, age=50%25",
     ]
     assert set(strata_of(clips, [])) == {"all"}
-    assert levels(clips, ["gender", "age"]) == {"gender": 4, "age": 5}
 
 
 # Filters.
