@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the package is not installed, it lies here
 
 from pipeline.snapshot.archive import LocalFile, Member  # noqa: E402
-from pipeline.snapshot.tar_snapshot import TarSnapshot, kept_at, read_tar  # noqa: E402
+from pipeline.snapshot.tar_snapshot import TarSnapshot, index_path, read_tar  # noqa: E402
 
 CLIP_BYTES = 24_000
 FOLDER = "cv-corpus-17.0-2024-03-15/en/clips"
@@ -65,13 +65,13 @@ def make(path: Path, members: int, size_bytes: int) -> Path:
 
 def index(path: Path) -> None:
     """Make the pass."""
-    kept_at(path).unlink(missing_ok=True)
-    read_tar(LocalFile(path), kept_at(path))
+    index_path(path).unlink(missing_ok=True)
+    read_tar(LocalFile(path), index_path(path))
 
 
 def read(path: Path, count: int | None) -> None:
     """Read clips that are drawn, or all of them, as subsample does."""
-    found = read_tar(LocalFile(path), kept_at(path))
+    found = read_tar(LocalFile(path), index_path(path))
     places = list(range(found.members.num_rows))
     drawn = places if count is None else random.Random(7).sample(places, count)
     members = [Member(**row) for row in found.members.take(drawn).to_pylist()]

@@ -1,4 +1,4 @@
-"""A gzip file (RFC 1952) on disk, read once from its start to its end, or at any place by seek points.
+"""A gzip file (RFC 1952) on disk, read once from its start to its end, or at any offset by seek points.
 
 ISA-L reads it through, as zlib does, and faster. indexed_gzip makes the seek points; it takes a file that ends within a
 deflate block for a whole one, and ignores what follows the last gzip member. The two run side by side, in two threads.
@@ -23,9 +23,7 @@ from pipeline.core.errors import SnapshotError
 MAGIC = b"\x1f\x8b"  # 2.3.1
 _GZIP = zlib.MAX_WBITS | 16  # one member is read, and verified
 _PIECE_BYTES = 1 << 18  # of the file
-_MOST_AT_ONCE = 1 << 20  # bytes of what it holds
-# MP3s are made no smaller by gzip, tables a quarter. More than this is a bomb, and would need room for its seek points.
-_MOST_TIMES, _ROOM_BYTES = 16, 64 << 20
+_MOST_AT_ONCE = 1 << 20  # of its content
 _STEP_BYTES = 32 << 20  # after which the making of seek points can be given up
 # Each seek point takes 32 KiB, and each read begins at one: with 2000 of them, 100 reads take a fortieth of a pass.
 _POINTS, _LEAST_SPACING = 2000, 1 << 18
@@ -33,27 +31,25 @@ _BUFFER_BYTES = 1 << 18
 
 
 def inflated(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
-    """Yield all that a gzip file holds, verified by the CRC-32 and the length that each of its members ends with.
+    """Yield the content of a gzip file, verified by the CRC-32 and the length at the end of each of its members.
 
     Parameters
     ----------
     path
         The file.
     advance
-        Is told how many bytes of it were read.
+        Is called with the number of bytes of the file that were read.
 
     Raises
     ------
     SnapshotError
-        It is truncated or damaged, something follows its end, or it holds absurdly much for its size.
+        It is truncated or damaged, or something follows its end.
     """
     library = _isal(path)
-    taken = given = 0
     stream = library.decompressobj(_GZIP)
     with path.open("rb") as file:
         while data := file.read(_PIECE_BYTES):
             advance(len(data))
-            taken += len(data)
             while data:
                 if stream.eof:
                     data = data.lstrip(b"\0")  # padding, which gzip reads over
@@ -65,18 +61,13 @@ def inflated(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
                 except library.error as error:
                     raise _unfit(path, str(error)) from None
                 data = stream.unused_data or stream.unconsumed_tail
-                given += len(piece)
-                if given > _MOST_TIMES * taken + _ROOM_BYTES:
-                    raise SnapshotError(
-                        f"{path}: holds more than {_MOST_TIMES} times its size; no archive of clips does"
-                    )
                 yield piece
     if not stream.eof:
         raise _unfit(path, "it ends too early")
 
 
 class SeekPoints:
-    """Seek points of a gzip file in the making, in a thread of their own."""
+    """Makes the seek points of a gzip file, in a thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -120,8 +111,8 @@ class SeekPoints:
         return buffer.getvalue()
 
 
-class Gunzipped:
-    """What a gzip file holds, at any place, by its seek points; for many threads.
+class SeekableGzip:
+    """The content of a gzip file at any offset, by its seek points; for many threads.
 
     Parameters
     ----------
@@ -159,7 +150,7 @@ class Gunzipped:
         except (OSError, ValueError) as error:
             raise _unfit(self._path, str(error)) from None
         if len(data) != length:
-            raise _unfit(self._path, f"expected {length} bytes at offset {offset} of what it holds, got {len(data)}")
+            raise _unfit(self._path, f"expected {length} bytes at offset {offset} of its content, got {len(data)}")
         return data
 
     def close(self) -> None:
@@ -169,7 +160,7 @@ class Gunzipped:
 
 
 def _indexed_gzip(path: Path) -> ModuleType:
-    """Import what makes seek points, which only those need who have such an archive."""
+    """Import what makes seek points, which only a gzipped archive needs."""
     with _installed(path):
         import indexed_gzip  # noqa: PLC0415
     return indexed_gzip  # type: ignore[no-any-return]
@@ -187,7 +178,7 @@ def _installed(path: Path) -> Iterator[None]:
         yield
     except ImportError:
         raise SnapshotError(
-            f"{path}: to read clips out of a gzip file takes two packages that are not installed, the extra tar: "
+            f"{path}: reading clips from a gzip file takes two packages that are not installed, the extra tar: "
             "pip install 'indexed-gzip>=1.10' 'isal>=1.7'"
         ) from None
 

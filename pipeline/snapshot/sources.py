@@ -32,7 +32,7 @@ from pipeline.snapshot.description import (
     shown,
 )
 from pipeline.snapshot.receipt import ArchiveIdentity, FolderIdentity, Identity, Receipt, TarIdentity
-from pipeline.snapshot.tar_snapshot import TarSnapshot, kept_at, read_tar, verify_tar
+from pipeline.snapshot.tar_snapshot import TarSnapshot, index_path, read_tar, verify_tar
 
 if TYPE_CHECKING:
     from pipeline.snapshot.remote.identity import ServerIdentity
@@ -210,7 +210,7 @@ def _open_file(file: LocalFile, sha256: str | None) -> OpenedSnapshot:
     if sha256 is not None and (got := file.sha256()) != sha256:
         raise SnapshotChanged(file.name, f"the pinned SHA-256 {sha256}", got)
     if is_tar(file.name):
-        tar = read_tar(file, kept_at(file.path))
+        tar = read_tar(file, index_path(file.path))
         return OpenedSnapshot(TarSnapshot(file, tar.identity), tar.members, tar.identity)
     index = read_index(file)
     return OpenedSnapshot(ArchiveSnapshot(file), index.members, index.identity)

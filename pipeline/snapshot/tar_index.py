@@ -17,10 +17,9 @@ import pyarrow.compute as pc
 
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotError
-from pipeline.snapshot.archive import require_inside, twice
+from pipeline.snapshot.archive import duplicate_member, require_inside
 
-_LARGEST_HEADERS = 1 << 16  # bytes before the data of one member: pax records, long names, maps of sparse files
-_NEEDED = (".mp3", ".csv", ".tsv")  # clips and tables; a link or a device of such a name is not passed over
+_NEEDED = (".mp3", ".csv", ".tsv")  # clips and tables; a link of such a name is not passed over
 _ROWS = 1 << 14
 
 
@@ -32,18 +31,14 @@ class Stream(io.RawIOBase):
         self._source = source
         self._data = memoryview(b"")
         self._at = 0
-        self.header = b""  # what was read last of one
-        self.header_bytes = 0
+        self.header = b""  # the last block of headers that was read
 
     def tell(self) -> int:
-        """Return how many bytes were read."""
+        """Return the number of bytes that were read."""
         return self._at
 
     def read(self, size: int = -1) -> bytes:
         """Return the next `size` bytes of a header, fewer at the end."""
-        self.header_bytes += size
-        if size < 0 or self.header_bytes > _LARGEST_HEADERS:
-            raise SnapshotError(f"{self._name}: the header of a member has more than {_LARGEST_HEADERS} bytes")
         self.header = b"".join(self._up_to(size))
         return self.header
 
@@ -60,7 +55,7 @@ class Stream(io.RawIOBase):
             pass
 
     def rest(self) -> Iterator[bytes]:
-        """Yield all that is left."""
+        """Yield everything to the end."""
         yield bytes(self._data)
         yield from self._source
 
@@ -84,9 +79,8 @@ def list_members(name: str, source: Iterator[bytes]) -> tuple[pa.Table, str]:
     Raises
     ------
     SnapshotError
-        It is no tar archive, truncated or damaged, or has members that no well-meaning archive has: names that are
-        absolute, empty, not UTF-8 or lead out of it, names that stand twice, and clips or tables that are links,
-        devices or sparse.
+        It is no tar archive, truncated or damaged, or has members whose names are absolute, empty, not UTF-8,
+        duplicate or lead out of it, or clips or tables that are links, devices or sparse files.
     """
     stream = Stream(name, source)
     listing = hashlib.sha256()
@@ -101,12 +95,19 @@ def list_members(name: str, source: Iterator[bytes]) -> tuple[pa.Table, str]:
         rows.clear()
 
     for info in _entries(name, stream):
-        if not _is_plain(info):
+        if not info.isreg() or info.issparse():
             if info.name.endswith(_NEEDED) and not info.isdir():
-                remedy = "Unpack the archive, and set kind: directory."
-                raise SnapshotError(f"{name}: {info.name!r} is no plain file in it but {_kind(info)}. {remedy}")
+                raise SnapshotError(
+                    f"{name}: {info.name!r} is a link, a device or a sparse file in it. "
+                    "Unpack the archive, and set kind: directory."
+                )
             continue
-        _require_name(name, info.name)
+        try:
+            info.name.encode()
+        except UnicodeEncodeError:
+            shown = info.name.encode(errors="surrogateescape")
+            raise SnapshotError(f"{name}: a member's name is not UTF-8: {shown!r}") from None
+        require_inside(name, info.name)
         offset, crc = stream.tell(), 0
         for piece in stream.pieces(info.size):
             crc = zlib.crc32(piece, crc)
@@ -119,19 +120,18 @@ def list_members(name: str, source: Iterator[bytes]) -> tuple[pa.Table, str]:
     counts = members["name"].value_counts()
     more = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(more):
-        raise twice(name, more[0]["values"].as_py(), more[0]["counts"].as_py())
+        raise duplicate_member(name, more[0]["values"].as_py(), more[0]["counts"].as_py())
     return members, listing.hexdigest()
 
 
 def _entries(name: str, stream: Stream) -> Iterator[tarfile.TarInfo]:
-    """Yield the headers, each with the stream at its data; see that the archive ends as one does."""
+    """Yield the headers, each with the stream at its data; make sure that the archive is whole to its end."""
     try:
         archive = tarfile.TarFile(fileobj=stream, mode="r", encoding="utf-8", errors="surrogateescape")
         while (info := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps them all
             yield info
             stream.skip(archive.offset - stream.tell())
-            stream.header_bytes = 0
     except (tarfile.TarError, ValueError, OverflowError, IndexError) as error:  # of numbers in headers, too
         raise _unfit(name, str(error)) from None
     # tarfile takes a header that it cannot read for the end; the end is a block of zeros, and nothing follows it.
@@ -139,25 +139,6 @@ def _entries(name: str, stream: Stream) -> Iterator[tarfile.TarInfo]:
         raise _unfit(name, f"no header of a member, and no end, at byte {stream.tell() - len(stream.header)}")
     if any(piece.strip(b"\0") for piece in stream.rest()):
         raise _unfit(name, "something follows its end")
-
-
-def _is_plain(info: tarfile.TarInfo) -> bool:
-    return info.isreg() and not info.issparse()
-
-
-def _kind(info: tarfile.TarInfo) -> str:
-    if info.issparse():
-        return "a sparse one"
-    return f"a link to {info.linkname!r}" if info.islnk() or info.issym() else "a device or a pipe"
-
-
-def _require_name(archive: str, name: str) -> None:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        shown = name.encode(errors="surrogateescape")
-        raise SnapshotError(f"{archive}: a member's name is not UTF-8: {shown!r}") from None
-    require_inside(archive, name)
 
 
 def _unfit(name: str, problem: str) -> SnapshotError:

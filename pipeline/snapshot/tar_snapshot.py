@@ -1,6 +1,6 @@
-"""A snapshot in a tar archive on disk, gzipped or not: its index, made by one pass and kept, and its members' bytes.
+"""A snapshot in a tar archive on disk, gzipped or not: its index, which one pass makes, and its members' bytes.
 
-A tar has no index and, but for its headers, no checksums: every read is verified by the CRC-32 that the pass found.
+A tar has no index and, except in its headers, no checksums: every read is verified by the CRC-32 of that pass.
 Nothing is ever unpacked to a path that the archive names.
 """
 
@@ -31,7 +31,7 @@ from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.core.params import archive_folder
 from pipeline.core.progress import progress
 from pipeline.snapshot.archive import LocalFile, Member
-from pipeline.snapshot.gunzip import MAGIC, Gunzipped, SeekPoints, inflated
+from pipeline.snapshot.gunzip import MAGIC, SeekableGzip, SeekPoints, inflated
 from pipeline.snapshot.receipt import TarIdentity
 from pipeline.snapshot.tar_index import Stream, list_members
 
@@ -44,14 +44,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TarIndex:
-    """What one pass over an archive finds.
+    """The index of an archive, made by one pass over it.
 
     Attributes
     ----------
     members
         `schema.MEMBERS`, in the order of the archive.
     identity
-        What recognises it.
+        By which it is recognised.
     points
         The seek points of a gzip file; empty for a bare tar, which needs none.
     """
@@ -61,13 +61,13 @@ class TarIndex:
     points: bytes
 
 
-def kept_at(path: Path) -> Path:
-    """Return where the index of the archive at `path` is kept, for all of DVC's experiments."""
+def index_path(path: Path) -> Path:
+    """Return the path of the index of the archive at `path`, one for all of DVC's experiments."""
     return archive_folder() / f"{path.name}.index"
 
 
-def read_tar(file: LocalFile, kept: Path) -> TarIndex:
-    """Return an archive's index: the one that lies at `kept` if it is of these bytes, or else by one pass, and keep it.
+def read_tar(file: LocalFile, cache: Path) -> TarIndex:
+    """Return an archive's index: the one at `cache` if it is of these bytes, else a new one, which is saved there.
 
     Raises
     ------
@@ -75,12 +75,12 @@ def read_tar(file: LocalFile, kept: Path) -> TarIndex:
         It is no archive that can be used (`pipeline.snapshot.tar_index.list_members`).
     """
     size_bytes, sample = file.size_bytes, _sample(file)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.wait_for_lock(kept, "making it"):
-        index = _kept(kept)
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with atomic.wait_for_lock(cache, "making it"):
+        index = _load_index(cache)
         if index is None or (index.identity.size_bytes, index.identity.sample_sha256) != (size_bytes, sample):
-            index = _pass(file, size_bytes, sample)
-            _keep(kept, index)
+            index = _scan(file, size_bytes, sample)
+            _save_index(cache, index)
     return index
 
 
@@ -107,51 +107,51 @@ class TarSnapshot:
         self._file = file
         self._identity = identity
         self._lock = threading.Lock()
-        self._opened: Gunzipped | LocalFile | None = None
-        self._gathered: _Gathered | None = None
+        self._opened: SeekableGzip | LocalFile | None = None
+        self._prefetched: _Prefetched | None = None
 
     def prefetch(self, members: Iterable[Member]) -> None:
-        """Read members in one pass, in the order in which they lie, if to read each for itself takes longer."""
+        """Read members in one pass, in the archive's order, where reading them one by one would inflate more bytes."""
         opened = self._open()
         if isinstance(opened, LocalFile):
             return
         numbers = (number for member in members for number in (member.offset or 0, member.size_bytes))
         places = np.unique(np.fromiter(numbers, np.int64).reshape(-1, 2), axis=0)
         if len(places) and opened.cost(places[:, 0], places[:, 1]) > int(places[-1].sum()):
-            self._gathered = _Gathered(self._file, places[:, 0], places[:, 1])
+            self._prefetched = _Prefetched(self._file, places[:, 0], places[:, 1])
 
     def read(self, member: Member) -> bytes:
-        """Return a member's bytes, whose length and CRC-32 are those that the pass found."""
+        """Return a member's bytes, whose length and CRC-32 are those of the index."""
         assert member.offset is not None
-        data = self._gathered.read(member) if self._gathered else None
+        data = self._prefetched.read(member) if self._prefetched else None
         if data is None:
             data = self._open().read(member.offset, member.size_bytes)
         if (crc := zlib.crc32(data)) != member.crc32:
             raise SnapshotChanged(f"{self._file.name}: {member.name}", f"CRC-32 {member.crc32:08x}", f"{crc:08x}")
         return data
 
-    def _open(self) -> Gunzipped | LocalFile:
+    def _open(self) -> SeekableGzip | LocalFile:
         with self._lock:
             if self._opened is None:
                 if not _is_gzip(self._file):
                     self._opened = self._file
                 else:
-                    index = read_tar(self._file, kept_at(self._file.path))
+                    index = read_tar(self._file, index_path(self._file.path))
                     if index.identity.content() != self._identity.content():
                         raise SnapshotChanged(self._file.name, str(self._identity), str(index.identity))
-                    self._opened = Gunzipped(self._file.path, index.points)
+                    self._opened = SeekableGzip(self._file.path, index.points)
             return self._opened
 
     def close(self) -> None:
         """Close what is open."""
-        if isinstance(self._opened, Gunzipped):
+        if isinstance(self._opened, SeekableGzip):
             self._opened.close()
-        if self._gathered:
-            self._gathered.close()
+        if self._prefetched:
+            self._prefetched.close()
 
 
-class _Gathered:
-    """Members that were read in one pass, in a file without a name, which is gone however the process ends.
+class _Prefetched:
+    """Members that were read in one pass, in an unnamed file, which disappears however the process ends.
 
     It takes as much room beside the archive's index as the members have bytes, and 24 bytes of memory for each.
     """
@@ -159,7 +159,7 @@ class _Gathered:
     def __init__(self, file: LocalFile, offsets: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> None:
         self._lock = threading.Lock()
         self._offsets, self._places = offsets, np.cumsum(sizes) - sizes
-        self._spool: IO[bytes] = tempfile.TemporaryFile(dir=kept_at(file.path).parent)  # noqa: SIM115  closed by close()
+        self._spool: IO[bytes] = tempfile.TemporaryFile(dir=index_path(file.path).parent)  # noqa: SIM115  closed by close()
         try:
             with progress("archive", file.size_bytes, "B") as bar:
                 stream = Stream(file.name, inflated(file.path, bar.update))
@@ -183,17 +183,17 @@ class _Gathered:
         self._spool.close()
 
 
-def _pass(file: LocalFile, size_bytes: int, sample: str) -> TarIndex:
+def _scan(file: LocalFile, size_bytes: int, sample: str) -> TarIndex:
     if size_bytes == 0:
         raise SnapshotError(f"{file.name}: is empty; expected a tar archive")
     points = SeekPoints(file.path) if _is_gzip(file) else None
     with progress("index", size_bytes, "B") as bar, points.making() if points else nullcontext():
-        source = inflated(file.path, bar.update) if points else _bare(file.path, bar.update)
+        source = inflated(file.path, bar.update) if points else _pieces(file.path, bar.update)
         members, listing = list_members(file.name, source)
     return TarIndex(members, TarIdentity(size_bytes, sample, listing), points.exported() if points else b"")
 
 
-def _bare(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
+def _pieces(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
     with path.open("rb") as file:
         while data := file.read(_PIECE_BYTES):
             advance(len(data))
@@ -213,11 +213,11 @@ def _sample(file: LocalFile) -> str:
     return digest.hexdigest()
 
 
-def _keep(kept: Path, index: TarIndex) -> None:
-    """Keep an index as one zip, whose members have checksums."""
+def _save_index(cache: Path, index: TarIndex) -> None:
+    """Save an index as one zip, whose members have checksums."""
     table = io.BytesIO()
     pq.write_table(index.members, table, compression="zstd")
-    with atomic.replacing(kept) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    with atomic.replacing(cache) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, data in (
             (_IDENTITY, json.dumps(index.identity.content())),
             (_MEMBERS, table.getvalue()),
@@ -226,15 +226,15 @@ def _keep(kept: Path, index: TarIndex) -> None:
             archive.writestr(zipfile.ZipInfo(name), data)  # without the time
 
 
-def _kept(kept: Path) -> TarIndex | None:
-    """Return the index that lies at `kept`; None where none does, or it is damaged."""
-    if not kept.is_file():
+def _load_index(cache: Path) -> TarIndex | None:
+    """Return the index at `cache`, or None where it is missing or damaged."""
+    if not cache.is_file():
         return None
     try:
-        with zipfile.ZipFile(kept) as archive:
+        with zipfile.ZipFile(cache) as archive:
             identity = msgspec.json.decode(archive.read(_IDENTITY), type=TarIdentity)
             members = pq.ParquetFile(pa.BufferReader(archive.read(_MEMBERS))).read()
             return TarIndex(members.cast(schema.MEMBERS), identity, archive.read(_POINTS))
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError, NotImplementedError) as error:
-        log.warning("%s: is damaged (%s), and is made again", kept, error)
+        log.warning("%s: is damaged (%s), and is made again", cache, error)
         return None

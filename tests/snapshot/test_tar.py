@@ -6,7 +6,6 @@ import gzip
 import random
 import sys
 import tarfile
-import tracemalloc
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +19,7 @@ from pipeline.core import schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.snapshot import formats, gunzip
 from pipeline.snapshot.archive import LocalFile, Member
-from pipeline.snapshot.tar_snapshot import TarIndex, TarSnapshot, kept_at, read_tar, verify_tar
+from pipeline.snapshot.tar_snapshot import TarIndex, TarSnapshot, index_path, read_tar, verify_tar
 from tests.support.tarballs import demo_files, plain, tarred, write_demo
 
 KINDS = ["a.tar", "a.tar.gz", "a.tgz"]
@@ -39,7 +38,7 @@ def packed(data: bytes, name: str) -> LocalFile:
 
 
 def indexed(file: LocalFile) -> TarIndex:
-    return read_tar(file, kept_at(file.path))
+    return read_tar(file, index_path(file.path))
 
 
 def read_all(file: LocalFile) -> dict[str, bytes]:
@@ -56,7 +55,7 @@ def read_all(file: LocalFile) -> dict[str, bytes]:
 
 @pytest.mark.more
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_member_is_what_tarfile_reads(kind: str) -> None:
+def test_tar_members_are_what_tarfile_reads(kind: str) -> None:
     file = LocalFile(write_demo(Path(kind)))
     members = indexed(file).members
     assert members.schema == schema.MEMBERS
@@ -78,12 +77,12 @@ names = st.text(
     st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]),
     st.sampled_from(KINDS[:2]),
 )
-def test_what_tarfile_writes_is_read(members: dict[str, bytes], how: int, kind: str) -> None:
+def test_tar_that_tarfile_writes_is_read(members: dict[str, bytes], how: int, kind: str) -> None:
     assert read_all(packed(tarred(plain(members), how), kind)) == members
 
 
 @pytest.mark.parametrize("how", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
-def test_long_names_are_names(how: int) -> None:
+def test_tar_names_may_be_long(how: int) -> None:
     name = LONG[-150:] if how == tarfile.USTAR_FORMAT else LONG
     assert read_all(packed(tarred(plain({name: b"x" * 700, "b": b""}), how), "a.tar.gz")) == {
         name: b"x" * 700,
@@ -91,20 +90,20 @@ def test_long_names_are_names(how: int) -> None:
     }
 
 
-def test_members_of_gzip_and_padding_are_read_over() -> None:
+def test_tar_in_several_gzip_members_with_padding_are_read_over() -> None:
     whole = tarred(plain({"a": b"one" * 500, "b": b"two"}))
     Path("a.tar.gz").write_bytes(gzip.compress(whole[:1000]) + gzip.compress(whole[1000:]) + bytes(700))
     assert read_all(LocalFile(Path("a.tar.gz"))) == {"a": b"one" * 500, "b": b"two"}
 
 
-def test_folders_and_links_that_nobody_needs_are_no_members() -> None:
+def test_tar_folders_and_links_that_nobody_needs_are_no_members() -> None:
     folder, link, pipe = (tarfile.TarInfo(name) for name in ("clips", "README", "queue"))
     folder.type, link.type, pipe.type = tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.FIFOTYPE
     members = [(folder, b""), (link, b""), *plain({"clips/a.mp3": b"data"}), (pipe, b"")]
     assert read_all(packed(tarred(members), "a.tar.gz")) == {"clips/a.mp3": b"data"}
 
 
-def test_the_tables_of_a_release_are_found_wherever_they_lie() -> None:
+def test_tar_tables_of_a_release_are_found_wherever_they_lie() -> None:
     root = "cv-corpus-17.0-2024-03-15/en"
     files = {f"{root}/clips/common_voice_en_1.mp3": b"mp3", f"{root}/validated.tsv": b"client_id\tpath\n"}
     members = indexed(packed(tarred(plain(files)), "a.tar.gz")).members
@@ -117,7 +116,7 @@ def test_the_tables_of_a_release_are_found_wherever_they_lie() -> None:
 
 @pytest.mark.more
 @pytest.mark.parametrize("kind", KINDS[:2])
-def test_cut_anywhere_it_is_refused(kind: str) -> None:
+def test_tar_cut_anywhere_is_refused(kind: str) -> None:
     random_data = random.Random(7).randbytes(30_000)
     whole = packed(tarred(plain({"a.mp3": random_data, "b.mp3": b"x" * 5000})), kind).path.read_bytes()
     end = len(whole) if kind.endswith("gz") else whole.rindex(b"x") + 1
@@ -126,10 +125,10 @@ def test_cut_anywhere_it_is_refused(kind: str) -> None:
         Path(kind).write_bytes(whole[:length])
         with pytest.raises(SnapshotError, match="no whole"):
             indexed(LocalFile(Path(kind)))
-    assert not kept_at(Path(kind)).exists()
+    assert [path.suffix for path in schema.ARCHIVE.iterdir()] == [".lock"]
 
 
-def test_a_tar_that_ends_between_two_members_is_refused() -> None:
+def test_tar_that_ends_between_two_members_is_refused() -> None:
     whole = tarred(plain({"a.mp3": b"x" * 512, "b.mp3": b"y" * 512}))
     for end in (1024, 2048):
         with pytest.raises(SnapshotError, match="no header of a member, and no end"):
@@ -137,25 +136,17 @@ def test_a_tar_that_ends_between_two_members_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "junk", [b"\0", b"\x1f", b"\x1f\x8b", b"\x1f\x8b\x08", b"<html></html>" * 100, b"PK\3\4" * 600]
+    "junk", [b"", b"\0", b"\x1f", b"\x1f\x8b", b"\x1f\x8b\x08", b"<html></html>" * 100, b"PK\3\4" * 600]
 )
 @pytest.mark.parametrize("kind", KINDS[:2])
-def test_what_is_no_archive_is_refused(junk: bytes, kind: str) -> None:
+def test_tar_that_is_no_archive_is_refused(junk: bytes, kind: str) -> None:
     Path(kind).write_bytes(junk)
-    with pytest.raises(SnapshotError, match="no whole"):
+    with pytest.raises(SnapshotError, match=r"no whole|is empty"):
         indexed(LocalFile(Path(kind)))
 
 
-def test_an_empty_and_a_missing_file_are_named() -> None:
-    Path("a.tar.gz").touch()
-    with pytest.raises(SnapshotError, match="is empty"):
-        indexed(LocalFile(Path("a.tar.gz")))
-    with pytest.raises(SnapshotError, match="should be there"):
-        indexed(LocalFile(Path("b.tar.gz")))
-
-
 @pytest.mark.parametrize(("at", "said"), [(-6, "no whole gzip"), (-2, "no whole gzip"), (5000, "no whole")])
-def test_a_flipped_bit_is_found_by_the_checksum_of_gzip(at: int, said: str) -> None:
+def test_tar_with_a_flipped_bit_is_found_by_the_checksum_of_gzip(at: int, said: str) -> None:
     data = random.Random(7).randbytes(30_000)
     whole = bytearray(packed(tarred(plain({"a.mp3": data})), "a.tar.gz").path.read_bytes())
     whole[at] ^= 1
@@ -165,104 +156,42 @@ def test_a_flipped_bit_is_found_by_the_checksum_of_gzip(at: int, said: str) -> N
 
 
 @pytest.mark.parametrize("inside", [True, False])
-def test_what_follows_the_end_is_refused(inside: bool) -> None:
+def test_tar_with_something_behind_its_end_is_refused(inside: bool) -> None:
     whole = tarred(plain({"a": b"data"}))
     Path("a.tar.gz").write_bytes(gzip.compress(whole * 2) if inside else gzip.compress(whole) + b"more")
     with pytest.raises(SnapshotError, match="something follows its end" if inside else "no whole gzip"):
         indexed(LocalFile(Path("a.tar.gz")))
 
 
-@pytest.mark.parametrize("name", ["../up", "a/../../up", "/etc/passwd", "..", "..\\up", "C:/x"])
-def test_a_name_that_leads_out_is_refused(name: str) -> None:
-    with pytest.raises(SnapshotError, match="leads out of the archive"):
+@pytest.mark.parametrize("name", ["../up", "/etc/passwd", "..\\up", "."])
+def test_tar_with_a_name_that_leads_out_is_refused(name: str) -> None:
+    with pytest.raises(SnapshotError, match=r"leads out of the archive|no usable name"):
         indexed(packed(tarred(plain({name: b"x"})), "a.tar.gz"))
 
 
-@pytest.mark.parametrize("name", ["", ".", "./."])
-def test_a_name_that_is_none_is_refused(name: str) -> None:
-    with pytest.raises(SnapshotError, match="a member's name is none"):
-        indexed(packed(tarred(plain({name: b"x"})), "a.tar"))
-
-
-def test_a_name_that_is_not_utf8_is_refused() -> None:
+def test_tar_with_a_name_that_is_not_utf8_is_refused() -> None:
     whole = tarred(plain({"caf\udce9.mp3": b"x"}), tarfile.GNU_FORMAT)
     with pytest.raises(SnapshotError, match=r"not UTF-8: b'caf.xe9\.mp3'"):
         indexed(packed(whole, "a.tar.gz"))
 
 
-def test_a_name_that_stands_twice_is_refused() -> None:
+def test_tar_with_a_duplicate_name_is_refused() -> None:
     members = [*plain({"same": b"1"}), *plain({"other": b"2"}), *plain({"same": b"3"})]
-    with pytest.raises(SnapshotError, match="2 members called 'same'"):
+    with pytest.raises(SnapshotError, match="contains 2 members named 'same'"):
         indexed(packed(tarred(members), "a.tar.gz"))
 
 
-@pytest.mark.parametrize(
-    ("kind", "said"),
-    [
-        (tarfile.SYMTYPE, "a link to '/etc/passwd'"),
-        (tarfile.LNKTYPE, "a link to '/etc/passwd'"),
-        (tarfile.CHRTYPE, "a device or a pipe"),
-        (tarfile.FIFOTYPE, "a device or a pipe"),
-    ],
-)
 @pytest.mark.parametrize("name", ["clips/a.mp3", "validated.tsv", "cv-valid-dev.csv"])
-def test_a_clip_or_table_that_is_no_plain_file_is_refused(kind: bytes, said: str, name: str) -> None:
+def test_tar_with_a_clip_or_table_that_is_a_link_is_refused(name: str) -> None:
     info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, "/etc/passwd"
-    with pytest.raises(SnapshotError, match=f"'{name}' is no plain file in it but {said}.*kind: directory"):
+    info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    with pytest.raises(SnapshotError, match=f"'{name}' is a link, a device or a sparse file.*kind: directory"):
         indexed(packed(tarred([(info, b"")]), "a.tar.gz"))
-
-
-@pytest.mark.parametrize(("name", "is_needed"), [("a.mp3", True), ("notes", False)])
-def test_a_sparse_clip_is_refused(name: str, is_needed: bool) -> None:
-    info = tarfile.TarInfo(name)
-    info.size = 512
-    info.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.map": "0,512"}
-    info.pax_headers |= {"GNU.sparse.size": "9999", "GNU.sparse.name": name}
-    file = packed(tarred([(info, b"x" * 512), *plain({"b": b"data"})]), "a.tar.gz")
-    if is_needed:
-        with pytest.raises(SnapshotError, match="but a sparse one"):
-            indexed(file)
-    else:
-        assert read_all(file) == {"b": b"data"}
-
-
-@pytest.mark.more
-def test_a_bomb_is_not_unpacked() -> None:
-    info = tarfile.TarInfo("a.mp3")
-    info.size = 1 << 40
-    with gzip.open("a.tar.gz", "wb", 1) as file:
-        file.write(info.tobuf())
-        for _ in range(300):
-            file.write(bytes(1 << 20))
-    tracemalloc.start()
-    with pytest.raises(SnapshotError, match="holds more than 16 times its size"):
-        indexed(LocalFile(Path("a.tar.gz")))
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert most < 30_000_000
-
-
-@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
-def test_an_absurdly_long_header_is_not_read(kind: bytes) -> None:
-    info = tarfile.TarInfo("long")
-    info.type, info.size = kind, 1 << 33
-    Path("a.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 20))
-    with pytest.raises(SnapshotError, match="header of a member has more than 65536 bytes"):
-        indexed(LocalFile(Path("a.tar")))
-
-
-def test_headers_without_end_are_not_followed() -> None:
-    info = tarfile.TarInfo("x" * 90)
-    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 5
-    Path("a.tar").write_bytes((info.tobuf(tarfile.GNU_FORMAT) + b"name\0".ljust(512, b"\0")) * 5000)
-    with pytest.raises(SnapshotError, match="header of a member has more than"):
-        indexed(LocalFile(Path("a.tar")))
 
 
 @pytest.mark.more
 @given(st.data())
-def test_a_damaged_archive_is_read_or_refused(data: st.DataObject) -> None:
+def test_tar_with_damage_is_read_or_refused(data: st.DataObject) -> None:
     """Whatever bytes it has, there is no other exception; where gzip vouches for them, what is read is right."""
     kind, how = (
         data.draw(st.sampled_from(KINDS[:2])),
@@ -290,18 +219,6 @@ def test_a_damaged_archive_is_read_or_refused(data: st.DataObject) -> None:
 # The index is kept
 
 
-@pytest.mark.more
-def test_the_pass_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    file = LocalFile(write_demo(Path("a.tar.gz")))
-    passes = counted(monkeypatch, "pipeline.snapshot.tar_snapshot.inflated")
-    first = indexed(file)
-    again = indexed(file)
-    assert again.members.equals(first.members)
-    assert (again.identity, again.points) == (first.identity, first.points)
-    assert len(passes) == 1
-    assert sorted(path.name for path in schema.ARCHIVE.iterdir()) == ["a.tar.gz.index", "a.tar.gz.index.lock"]
-
-
 def counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[Path]:
     passes: list[Path] = []
 
@@ -314,52 +231,36 @@ def counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[Path]:
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("fault", ["missing", "empty", "truncated", "flipped", "of another", "a folder of zeros"])
-def test_an_index_that_is_not_right_is_made_again(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fault", ["missing", "truncated", "flipped", "of another"])
+def test_tar_index_that_is_not_right_is_made_again(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file = LocalFile(write_demo(Path("a.tar.gz")))
     before = indexed(file)
-    kept = kept_at(file.path)
-    data = bytearray(kept.read_bytes())
+    cache = index_path(file.path)
+    data = bytearray(cache.read_bytes())
     if fault == "missing":
-        kept.unlink()
+        cache.unlink()
     elif fault == "of another":
         other = packed(tarred(plain({"a": b"data"})), "other.tar.gz")
         indexed(other)
-        kept_at(other.path).replace(kept)
+        index_path(other.path).replace(cache)
     elif fault == "flipped":
         data[len(data) // 2] ^= 1
-        kept.write_bytes(data)
+        cache.write_bytes(data)
     else:
-        kept.write_bytes({"empty": b"", "truncated": bytes(data[:-100]), "a folder of zeros": bytes(5000)}[fault])
+        cache.write_bytes(data[:-100])
     passes = counted(monkeypatch, "pipeline.snapshot.tar_snapshot.inflated")
     snapshot = TarSnapshot(file, before.identity)
     row = before.members.to_pylist()[40]
     assert zlib.crc32(snapshot.read(Member(**row))) == row["crc32"]
     snapshot.close()
+    again = indexed(file)
     assert len(passes) == 1
-    assert indexed(file).identity == before.identity
-
-
-def test_an_index_of_another_archive_of_that_length_is_not_taken() -> None:
-    crcs = []
-    for data in (b"data", b"more"):
-        file = packed(tarred(plain({"a": data})), "a.tar")
-        crcs.append(indexed(file).members["crc32"].to_pylist())
-    assert crcs == [[zlib.crc32(b"data")], [zlib.crc32(b"more")]]
-
-
-@pytest.mark.more
-def test_a_pass_that_fails_leaves_nothing() -> None:
-    data = bytearray(write_demo(Path("a.tar.gz")).read_bytes())
-    data[-5] ^= 1
-    Path("a.tar.gz").write_bytes(data)
-    with pytest.raises(SnapshotError):
-        indexed(LocalFile(Path("a.tar.gz")))
-    assert [path.suffix for path in schema.ARCHIVE.iterdir()] == [".lock"]
+    assert again.members.equals(before.members)
+    assert (again.identity, again.points) == (before.identity, before.points)
 
 
 @pytest.mark.parametrize("package", ["indexed_gzip", "isal"])
-def test_a_package_that_is_missing_is_named_and_a_bare_tar_needs_none(
+def test_tar_package_that_is_missing_is_named_and_a_bare_tar_needs_none(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
@@ -374,7 +275,7 @@ def test_a_package_that_is_missing_is_named_and_a_bare_tar_needs_none(
 
 @pytest.mark.more
 @pytest.mark.parametrize("kind", KINDS[:2])
-def test_an_archive_is_known_again_and_another_one_is_not(kind: str) -> None:
+def test_tar_is_recognised_again_and_another_one_is_not(kind: str) -> None:
     file = LocalFile(write_demo(Path(kind)))
     identity = indexed(file).identity
     verify_tar(file, identity)
@@ -389,7 +290,7 @@ def test_an_archive_is_known_again_and_another_one_is_not(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS[:2])
-def test_a_clip_that_changed_on_the_disk_is_not_given_out(kind: str) -> None:
+def test_tar_clip_that_changed_on_the_disk_is_not_given_out(kind: str) -> None:
     data = random.Random(7).randbytes(3_000_000)
     file = packed(tarred(plain({"a.mp3": data[:2_000_000], "b.mp3": data[2_000_000:]})), kind)
     index = indexed(file)
@@ -402,7 +303,7 @@ def test_a_clip_that_changed_on_the_disk_is_not_given_out(kind: str) -> None:
     snapshot.close()
 
 
-def test_the_index_of_another_archive_of_that_name_is_told() -> None:
+def test_tar_index_of_another_archive_of_that_name_is_an_error() -> None:
     first = indexed(packed(tarred(plain({"a": b"data"})), "a.tar.gz"))
     snapshot = TarSnapshot(packed(tarred(plain({"a": b"more"})), "a.tar.gz"), first.identity)
     with pytest.raises(SnapshotChanged, match="list of members SHA-256"):
@@ -410,7 +311,7 @@ def test_the_index_of_another_archive_of_that_name_is_told() -> None:
 
 
 @pytest.mark.more
-def test_many_clips_are_gathered_in_one_pass_and_few_are_read_at_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tar_clips_are_prefetched_in_one_pass_and_few_are_read_at_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
     dice = random.Random(7)
     files = {f"clips/{number:03}.mp3": dice.randbytes(24_000) for number in range(200)}
     file = packed(tarred(plain(files)), "a.tar.gz")
@@ -430,17 +331,11 @@ def test_many_clips_are_gathered_in_one_pass_and_few_are_read_at_their_places(mo
         snapshot.read(replace(members[0], crc32=1))
 
 
-def test_a_bare_tar_is_read_at_its_places(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tar_without_gzip_is_read_at_its_places(monkeypatch: pytest.MonkeyPatch) -> None:
     file = LocalFile(write_demo(Path("a.tar")))
     index = indexed(file)
-    monkeypatch.setattr("pipeline.snapshot.tar_snapshot._bare", None)
+    monkeypatch.setattr("pipeline.snapshot.tar_snapshot._pieces", None)
     snapshot = TarSnapshot(file, index.identity)
     snapshot.prefetch(Member(**row) for row in index.members.to_pylist())
     row = index.members.to_pylist()[7]
     assert snapshot.read(Member(**row)) == demo_files()[row["name"]]
-
-
-def test_the_same_index_wherever_and_whenever_it_is_made() -> None:
-    whole = tarred(plain({"a": b"data"}))
-    identities = {indexed(packed(whole, name)).identity for name in ("a.tar", "b.tar")}
-    assert len(identities) == 1

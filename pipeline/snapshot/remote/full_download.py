@@ -24,7 +24,7 @@ from pipeline.snapshot.description import is_tar
 from pipeline.snapshot.remote.client import CHUNK_BYTES, Client, Refused, content_range
 from pipeline.snapshot.remote.identity import ServerIdentity
 from pipeline.snapshot.remote.retries import Transient
-from pipeline.snapshot.tar_snapshot import kept_at, read_tar
+from pipeline.snapshot.tar_snapshot import index_path, read_tar
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ def _damaged_members(part: Path, path: Path) -> str | None:
         return None
     file = LocalFile(part)
     if is_tar(path.name):
-        read_tar(file, kept_at(path))
+        read_tar(file, index_path(path))
         return None
     problems = []
     for row in read_index(file).members.to_pylist():

@@ -17,7 +17,7 @@ _SUFFIX_REFUSED = frozenset({400, 416, 501})  # by servers that know no `bytes=-
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A remote file as `pipeline.snapshot.archive.Bytes`, whose length and identity are known.
+    """A remote file as `pipeline.snapshot.archive.RandomAccess`, whose length and identity are known.
 
     Attributes
     ----------

@@ -29,7 +29,7 @@ from pipeline.snapshot.remote.identity import ServerIdentity
 from pipeline.snapshot.remote.ranges import open_remote
 from pipeline.snapshot.remote.retries import RetryPolicy
 from pipeline.snapshot.sources import open_snapshot, reopen_snapshot
-from pipeline.snapshot.tar_snapshot import kept_at
+from pipeline.snapshot.tar_snapshot import index_path
 from tests.snapshot.remote.test_ranges import RUNTIME, MemoryContent
 from tests.support.fake_kaggle import FakeKaggle, Fault
 from tests.support.tarballs import plain, tarred
@@ -230,7 +230,7 @@ def test_tar_is_verified_by_the_checksum_of_gzip(fake: FakeKaggle, tar: Path) ->
     fake.faults = {0: Fault("flip")}
     assert copied(fake, tar) == fake.content.part(0, fake.content.size())
     assert len(fake.requests) == 2
-    assert kept_at(tar).exists()  # the pass that verified it is not made again
+    assert index_path(tar).exists()  # the pass that verified it is not made again
 
 
 @pytest.mark.usefixtures("tar")
