@@ -19,7 +19,6 @@ from tests.support.project import ROOT, Project
 COLUMNS = ("accent", "age", "up_votes")
 
 
-@pytest.mark.more
 @given(clips=clip_tables(), data=st.data())
 def test_where_keeps_the_rows_with_a_listed_value_and_counts_the_others(
     clips: pd.DataFrame, data: st.DataObject
@@ -39,14 +38,14 @@ def test_where_keeps_the_rows_with_a_listed_value_and_counts_the_others(
 
 @pytest.mark.more
 @given(clips=clip_tables(), data=st.data())
-def test_a_value_is_unknown_if_and_only_if_no_row_has_it(clips: pd.DataFrame, data: st.DataObject) -> None:
+def test_where_has_an_unknown_value_if_and_only_if_no_row_has_it(clips: pd.DataFrame, data: st.DataObject) -> None:
     values = [None if pd.isna(value) else value for value in clips["age"]]
     listed = data.draw(st.lists(st.sampled_from([*values, None, "martian"]), min_size=1, unique=True))
     problems = unknown_values(clips, {"age": listed})
     assert len(problems) == len([value for value in listed if value not in values])
 
 
-def test_an_unknown_value_is_answered_with_those_that_are_and_their_counts() -> None:
+def test_where_with_an_unknown_value_is_answered_with_those_that_are_and_their_counts() -> None:
     clips = pd.DataFrame({"age": pd.Series(["teens"] * 3 + ["fourties"] * 2 + [None], dtype="str"), "up_votes": 2})
     first, second = unknown_values(clips, {"age": ["teens", "forties"], "up_votes": [3, 2]})
     assert first == (
@@ -72,7 +71,7 @@ def test_stratify_and_estimate_draw_from_the_same_rows(
     assert capsys.readouterr().out == ""
 
 
-def test_values_that_no_row_has_are_one_error_and_change_nothing(
+def test_where_with_values_that_no_row_has_are_one_error_and_change_nothing(
     staged: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(staged.root)
@@ -88,7 +87,7 @@ def test_values_that_no_row_has_are_one_error_and_change_nothing(
     assert staged.outputs() == before
 
 
-def test_values_that_no_row_has_together_name_the_filters(staged: Project) -> None:
+def test_where_with_values_that_no_row_has_together_name_the_filters(staged: Project) -> None:
     staged.set(stratify__where={"gender": [None]})
     with pytest.raises(SampleError, match=r"require\.gender \d+, .*where\.gender \d+"):
         staged.stage("stratify")

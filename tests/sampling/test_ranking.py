@@ -72,9 +72,8 @@ allocations = st.sampled_from(ALLOCATIONS) | st.floats(0, 1)
 # Law 1: nested. The ranking knows no n: a sample is its first n rows, so what has to hold is that it is one order.
 
 
-@pytest.mark.more
 @given(clips=clip_tables(), strata=strata_columns, allocation=allocations)
-def test_every_clip_has_one_rank_and_keeps_what_the_tables_say(
+def test_ranking_gives_every_clip_one_rank_and_keeps_what_the_tables_say(
     clips: pd.DataFrame, strata: list[str], allocation: str | float
 ) -> None:
     ranked = order_of(clips, strata=strata, allocation=allocation)
@@ -88,9 +87,8 @@ def test_every_clip_has_one_rank_and_keeps_what_the_tables_say(
 # Law 2: in proportion, at every n.
 
 
-@pytest.mark.more
 @given(sizes=sizes_of_strata, allocation=st.sampled_from(ALLOCATIONS) | st.floats(0, 1), seed=st.integers(0, 999))
-def test_every_prefix_is_within_one_clip_of_every_exact_share(
+def test_ranking_prefix_is_within_one_clip_of_every_exact_share(
     sizes: list[int], allocation: str | float, seed: int
 ) -> None:
     ranked = order_of(clips_of(sizes), strata=["gender"], allocation=allocation, seed=seed)
@@ -99,7 +97,7 @@ def test_every_prefix_is_within_one_clip_of_every_exact_share(
 
 @pytest.mark.more
 @given(sizes=sizes_of_strata)
-def test_a_proportional_prefix_is_within_one_clip_of_n_times_the_share(sizes: list[int]) -> None:
+def test_ranking_proportional_prefix_is_within_one_clip_of_n_times_the_share(sizes: list[int]) -> None:
     ranked = order_of(clips_of(sizes), strata=["gender"])
     total = len(ranked)
     size = np.array(sizes)
@@ -124,17 +122,9 @@ def test_shares_rise_together_until_a_stratum_runs_out(
     assert all(level <= max(left, default=level) for level in reached)
 
 
-@pytest.mark.more
-@given(sizes=sizes_of_strata)
-def test_the_powers_0_and_1_are_equal_and_proportional(sizes: list[int]) -> None:
-    clips = clips_of(sizes)
-    for name, power in (("equal", 0), ("proportional", 1)):
-        named = order_of(clips, strata=["gender"], allocation=name)
-        for number in (power, float(power)):
-            pd.testing.assert_frame_equal(named, order_of(clips, strata=["gender"], allocation=number))
-
-
-def test_equal_shares_are_as_even_as_the_strata_last() -> None:
+def test_shares_that_are_equal_are_as_even_as_the_strata_last() -> None:
+    for name, power in (("equal", 0), ("proportional", 1.0)):
+        assert Shares([1, 4, 10], name).weights == Shares([1, 4, 10], power).weights
     shares = Shares([1, 4, 10], "equal")
     assert [[shares.of(place, clips) for place in range(3)] for clips in (3, 5, 9, 11, 15)] == [
         [1, 1, 1],
@@ -145,7 +135,7 @@ def test_equal_shares_are_as_even_as_the_strata_last() -> None:
     ]
 
 
-def test_a_power_weighs_a_stratum_by_its_size_to_that_power() -> None:
+def test_shares_of_a_power_weigh_a_stratum_by_its_size_to_that_power() -> None:
     shares = Shares([100, 10_000], 0.5)
     assert [shares.of(0, 110), shares.of(1, 110)] == [10, 100]
     assert [shares.of(0, 1100), shares.of(1, 1100)] == [100, 1000]
@@ -153,7 +143,7 @@ def test_a_power_weighs_a_stratum_by_its_size_to_that_power() -> None:
 
 
 @given(order=st.lists(st.sampled_from("abc"), min_size=1, max_size=30), allocation=st.sampled_from(ALLOCATIONS))
-def test_the_largest_deviation_is_that_of_the_worst_prefix(order: list[str], allocation: str | float) -> None:
+def test_shares_largest_deviation_is_that_of_the_worst_prefix(order: list[str], allocation: str | float) -> None:
     sizes = Counter(order) + Counter("abc")
     shares = Shares(list(sizes.values()), allocation)
 
@@ -167,7 +157,7 @@ def test_the_largest_deviation_is_that_of_the_worst_prefix(order: list[str], all
 
 
 @pytest.mark.more
-def test_rare_strata_have_their_fair_chance_to_be_in_a_small_sample() -> None:
+def test_ranking_gives_rare_strata_their_fair_chance_to_be_in_a_small_sample() -> None:
     clips = clips_of([*range(2, 32), *[1] * 40])
     single = {f"g{place}" for place in range(30, 70)}
     drawn = [order_of(clips, strata=["gender"], seed=seed)["gender"][:66].isin(single).sum() for seed in range(60)]
@@ -178,9 +168,8 @@ def test_rare_strata_have_their_fair_chance_to_be_in_a_small_sample() -> None:
 # Law 3: order-free and local.
 
 
-@pytest.mark.more
 @given(clips=clip_tables(), strata=strata_columns, allocation=allocations, data=st.data())
-def test_the_order_of_the_rows_changes_nothing(
+def test_ranking_does_not_depend_on_the_order_of_the_rows(
     clips: pd.DataFrame, strata: list[str], allocation: str | float, data: st.DataObject
 ) -> None:
     shuffled = clips.iloc[data.draw(st.permutations(range(len(clips))))]
@@ -188,9 +177,8 @@ def test_the_order_of_the_rows_changes_nothing(
     pd.testing.assert_frame_equal(ranked, order_of(shuffled, strata=strata, allocation=allocation))
 
 
-@pytest.mark.more
 @given(clips=clip_tables(), strata=strata_columns, allocation=allocations, data=st.data())
-def test_without_one_row_every_stratum_keeps_its_order(
+def test_ranking_without_one_row_keeps_the_order_of_every_stratum(
     clips: pd.DataFrame, strata: list[str], allocation: str | float, data: st.DataObject
 ) -> None:
     assume(len(clips) > 1)
@@ -219,7 +207,7 @@ print(hashlib.sha256(ranked.to_csv().encode()).hexdigest())
 
 
 @pytest.mark.more
-def test_neither_the_hash_seed_nor_the_locale_changes_anything() -> None:
+def test_ranking_depends_on_neither_the_hash_seed_nor_the_locale() -> None:
     digests = set()
     for seed, name in (("0", "C"), ("1", "tr_TR.UTF-8")):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "LC_ALL": name, "PYTHONUTF8": "1"}
@@ -229,7 +217,7 @@ def test_neither_the_hash_seed_nor_the_locale_changes_anything() -> None:
     assert len(digests) == 1
 
 
-def test_another_seed_draws_other_clips() -> None:
+def test_ranking_of_another_seed_draws_other_clips() -> None:
     clips = clips_of([100])
     assert set(order_of(clips, seed=1)["clip_id"][:50]) != set(order_of(clips, seed=2)["clip_id"][:50])
 
@@ -238,7 +226,7 @@ def test_another_seed_draws_other_clips() -> None:
 
 
 @pytest.mark.more
-def test_the_clips_of_a_stratum_are_a_uniform_choice() -> None:
+def test_ranking_is_a_uniform_choice_within_a_stratum() -> None:
     from scipy.stats import chi2, chisquare  # slow to import, in each worker
 
     clips = clips_of([12, 30])
@@ -261,14 +249,14 @@ def test_the_clips_of_a_stratum_are_a_uniform_choice() -> None:
 
 
 @given(clips=clip_tables(), strata=strata_columns)
-def test_two_clips_are_in_one_stratum_where_all_their_values_agree(clips: pd.DataFrame, strata: list[str]) -> None:
+def test_strata_hold_two_clips_together_where_all_their_values_agree(clips: pd.DataFrame, strata: list[str]) -> None:
     names = strata_of(clips, strata)
     rows = [tuple(None if pd.isna(value) else value for value in row) for row in clips[strata].to_numpy()]
     pairs = set(zip(names, rows or [()] * len(clips), strict=True))
     assert len({name for name, _ in pairs}) == len({row for _, row in pairs}) == len(pairs)
 
 
-def test_the_name_of_a_stratum_can_be_read() -> None:
+def test_strata_names_can_be_read() -> None:
     rows = [("female", "twenties"), ("female", None), (None, "?"), ("a, age=b", ""), ("Österreich", "50%")]
     clips = pd.DataFrame(rows, columns=["gender", "age"])
     assert strata_of(clips, ["gender", "age"]).tolist() == [
@@ -284,13 +272,12 @@ def test_the_name_of_a_stratum_can_be_read() -> None:
 # Filters.
 
 
-@pytest.mark.more
 @given(
     clips=clip_tables(),
     require=st.lists(st.sampled_from(["age", "gender", "accent"]), unique=True),
     bounds=st.tuples(*[st.none() | st.integers(-1, 2)] * 3),
 )
-def test_filters_keep_what_passes_all_and_count_what_each_took(
+def test_eligible_rows_pass_all_filters_and_each_filter_counts_what_it_removed(
     clips: pd.DataFrame, require: list[str], bounds: tuple[int | None, int | None, int | None]
 ) -> None:
     least, most, net = bounds
@@ -311,14 +298,14 @@ def test_filters_keep_what_passes_all_and_count_what_each_took(
     assert rows["clip_id"].tolist() == [row["clip_id"] for _, row in clips.iterrows() if passes(row)]
 
 
-def test_a_clip_of_unknown_duration_stays() -> None:
+def test_eligible_are_clips_of_unknown_duration() -> None:
     clips = clips_of([4]).assign(estimated_seconds=[0.4, 0.5, np.nan, 20.1])
     rows, taken = eligible(clips, seconds=(0.5, 20))
     assert rows["estimated_seconds"].tolist() == pytest.approx([0.5, np.nan], nan_ok=True)
     assert taken == {"estimated_seconds": 2}
 
 
-def test_nothing_to_rank_is_an_error() -> None:
+def test_ranking_of_nothing_is_an_error() -> None:
     with pytest.raises(SampleError, match="of 0 clips"):
         order_of(clips_of([1])[:0])
 
@@ -326,11 +313,8 @@ def test_nothing_to_rank_is_an_error() -> None:
 # Weights.
 
 
-@pytest.mark.more
 @given(clips=clip_tables(), strata=strata_columns, data=st.data())
-def test_the_weights_of_a_stratum_add_up_to_its_size(
-    clips: pd.DataFrame, strata: list[str], data: st.DataObject
-) -> None:
+def test_weights_of_a_stratum_add_up_to_its_size(clips: pd.DataFrame, strata: list[str], data: st.DataObject) -> None:
     ranked = order_of(clips, strata=strata)
     sizes = Counter(ranked["stratum"])
     taken = data.draw(st.lists(st.booleans(), min_size=len(ranked), max_size=len(ranked)))
@@ -355,7 +339,9 @@ def real_clips() -> pd.DataFrame:
 
 @pytest.mark.more
 @pytest.mark.parametrize("allocation", ALLOCATIONS)
-def test_no_prefix_of_the_real_tables_is_off_by_a_clip(real_clips: pd.DataFrame, allocation: str | float) -> None:
+def test_ranking_prefix_of_the_real_tables_is_never_off_by_a_clip(
+    real_clips: pd.DataFrame, allocation: str | float
+) -> None:
     ranked = order_of(real_clips, strata=["gender", "age", "accent"], allocation=allocation)
     sizes = Counter(ranked["stratum"])
     assert len(sizes) == 187

@@ -34,7 +34,7 @@ def crossing(keys: pd.Series, split: pd.Series) -> int:
 
 
 @given(values=st.lists(st.text(), max_size=5))
-def test_a_hash_depends_on_its_value_seed_and_purpose_alone(values: list[str]) -> None:
+def test_hashes_depend_on_value_seed_and_purpose_alone(values: list[str]) -> None:
     together = hashes(values, seed=1, purpose="clip")
     assert together.tolist() == [int(hashes([value], seed=1, purpose="clip")[0]) for value in values]
     for other in (hashes(values, seed=2, purpose="clip"), hashes(values, seed=1, purpose="sentence")):
@@ -44,9 +44,8 @@ def test_a_hash_depends_on_its_value_seed_and_purpose_alone(values: list[str]) -
 # Law 8, where no speaker is known.
 
 
-@pytest.mark.more
 @given(sentences=st.lists(st.none() | texts, min_size=1, max_size=30), data=st.data())
-def test_nothing_but_its_sentence_decides_a_clips_split(sentences: list[str | None], data: st.DataObject) -> None:
+def test_splits_are_decided_by_the_sentence_alone(sentences: list[str | None], data: st.DataObject) -> None:
     clips = clips_of(sentences)
     split = assign(clips, SPLITS, seed=2017)
     assert split.notna().all()
@@ -59,7 +58,7 @@ def test_nothing_but_its_sentence_decides_a_clips_split(sentences: list[str | No
     pd.testing.assert_series_equal(assign(clips, backwards, seed=2017), split)
 
 
-def test_clips_without_a_text_are_no_common_sentence() -> None:
+def test_splits_take_clips_without_a_text_for_no_common_sentence() -> None:
     split = assign(clips_of([None, "", " "] * 100), SPLITS, seed=2017)
     assert split.value_counts(normalize=True).to_dict() == pytest.approx(SPLITS, abs=0.05)
 
@@ -76,9 +75,8 @@ def test_splits_come_in_the_sizes_that_were_asked(fractions: dict[str, float]) -
 people = st.none() | st.sampled_from(["ann", "bo", "cy", "di", "ed"])
 
 
-@pytest.mark.more
 @given(rows=st.lists(st.tuples(st.none() | texts, people), min_size=1, max_size=30), seed=st.integers(0, 99))
-def test_neither_sentence_nor_speaker_crosses(rows: list[tuple[str | None, str | None]], seed: int) -> None:
+def test_splits_share_neither_sentence_nor_speaker(rows: list[tuple[str | None, str | None]], seed: int) -> None:
     clips = clips_of([text for text, _ in rows], [speaker for _, speaker in rows])
     for fractions in (SPLITS, {"one": 0.5, "other": 0.5}):
         split = assign(clips, fractions, seed=seed)
@@ -87,7 +85,7 @@ def test_neither_sentence_nor_speaker_crosses(rows: list[tuple[str | None, str |
         pd.testing.assert_series_equal(assign(clips[::-1], fractions, seed=seed), split[::-1])
 
 
-def test_small_groups_of_sentences_and_speakers_lose_no_clip() -> None:
+def test_splits_of_small_groups_of_sentences_and_speakers_lose_no_clip() -> None:
     number = np.arange(6000)  # groups of two speakers who share both of their sentences
     speakers, sentences = [f"p{n // 3}" for n in number], [f"s{n // 6} {n % 2}" for n in number]
     clips = clips_of(list(sentences), list(speakers))
@@ -97,7 +95,7 @@ def test_small_groups_of_sentences_and_speakers_lose_no_clip() -> None:
     assert split.value_counts(normalize=True).to_dict() == pytest.approx(SPLITS, abs=0.04)
 
 
-def test_one_giant_group_is_cut_along_both_and_keeps_the_sizes() -> None:
+def test_splits_of_one_giant_group_are_cut_along_both_and_keep_the_sizes() -> None:
     random = np.random.default_rng(0)
     speakers = [f"p{n}" for n in random.integers(0, 3000, 30_000)]
     sentences = [f"s{n}" for n in random.integers(0, 3000, 30_000)]
@@ -112,11 +110,8 @@ def test_one_giant_group_is_cut_along_both_and_keeps_the_sizes() -> None:
 # The ranking.
 
 
-@pytest.mark.more
 @given(sentences=st.lists(texts, min_size=1, max_size=20), extra=st.lists(texts, max_size=5))
-def test_neither_growth_nor_strata_nor_allocation_moves_a_clip_to_another_split(
-    sentences: list[str], extra: list[str]
-) -> None:
+def test_splits_are_moved_by_neither_growth_nor_strata_nor_allocation(sentences: list[str], extra: list[str]) -> None:
     every = clips_of([*sentences, *extra]).assign(table="t", age=None, gender=None, accent=None)
     every = every.assign(up_votes=np.arange(len(every)) % 3, down_votes=0)
     clips = every[: len(sentences)]
@@ -131,7 +126,7 @@ def test_neither_growth_nor_strata_nor_allocation_moves_a_clip_to_another_split(
 # The real tables.
 
 
-def test_the_shipped_splits_leak_and_ours_do_not() -> None:
+def test_splits_that_were_shipped_leak_and_ours_do_not() -> None:
     if not REAL_TABLES.exists():
         pytest.skip("the real tables are not here")
     clips = tables.read_clips(["valid-dev", "valid-test"], REAL_TABLES)

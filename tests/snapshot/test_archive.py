@@ -86,7 +86,6 @@ names = st.text(
 )
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     st.dictionaries(names.filter(lambda name: name not in (".", "..")), st.binary(max_size=300), max_size=6),
     st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),

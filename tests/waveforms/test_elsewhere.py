@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import shutil
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -61,7 +62,7 @@ def same(first: Waveforms, second: Waveforms) -> bool:
     )
 
 
-def test_opening_reads_a_listing_and_the_footers(store: ObjectStore, here: Waveforms) -> None:
+def test_reader_elsewhere_opening_reads_a_listing_and_the_footers(store: ObjectStore, here: Waveforms) -> None:
     assert len(open_waveforms(URL)) == len(here)
     listing, *footers = store.requests
     assert "list-type=2" in listing.path
@@ -77,7 +78,7 @@ def bytes_of_row_group(clips: Waveforms, place: int) -> int:
     return sum(group.column(column).total_compressed_size for column in range(group.num_columns))
 
 
-def test_a_random_clip_is_one_request(store: ObjectStore, here: Waveforms) -> None:
+def test_reader_elsewhere_a_random_clip_is_one_request(store: ObjectStore, here: Waveforms) -> None:
     clips = open_waveforms(URL)
     for place in (100, 3, 50):
         store.requests.clear()
@@ -87,7 +88,7 @@ def test_a_random_clip_is_one_request(store: ObjectStore, here: Waveforms) -> No
 
 
 @pytest.mark.parametrize("kind", ["fsspec", "pyarrow"])
-def test_a_file_system_may_be_given(kind: str, store: ObjectStore, here: Waveforms) -> None:
+def test_reader_elsewhere_a_file_system_may_be_given(kind: str, store: ObjectStore, here: Waveforms) -> None:
     filesystem = fsspec.filesystem("s3")
     if kind == "pyarrow":
         address = store.url.removeprefix("http://")
@@ -100,8 +101,9 @@ def test_a_file_system_may_be_given(kind: str, store: ObjectStore, here: Wavefor
     assert len(clips.features()) == 120
 
 
-def test_views_metadata_and_features_are_those_of_a_disk(here: Waveforms) -> None:
+def test_reader_elsewhere_views_metadata_and_features_are_those_of_a_disk(here: Waveforms) -> None:
     clips = open_waveforms(URL)
+    assert not any(secret in f"{clips!r} {clips.about} {vars(clips._store)}" for secret in (KEY, SECRET))
     view, other = clips.where(gender="female")[::-1], here.where(gender="female")[::-1]
     assert same(view, other)
     pd.testing.assert_frame_equal(view.metadata(), other.metadata())
@@ -112,7 +114,7 @@ def ids(clips: Waveforms) -> list[str]:
     return [clip.clip_id for clip in clips]
 
 
-def test_they_travel_to_worker_processes(here: Waveforms) -> None:
+def test_reader_elsewhere_they_travel_to_worker_processes(here: Waveforms) -> None:
     clips = open_waveforms(URL)
     assert ids(pickle.loads(pickle.dumps(clips.head(3)))) == ids(here.head(3))
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
@@ -128,20 +130,12 @@ def error_of(url: str) -> str:
     return said
 
 
-def test_no_representation_has_a_secret() -> None:
-    clips = open_waveforms(URL)
-    assert not any(secret in f"{clips!r} {clips.about} {vars(clips._store)}" for secret in (KEY, SECRET))
-
-
-def test_what_is_not_there_says_so() -> None:
+def test_reader_elsewhere_what_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "there is no such bucket; correct the URL" in error_of("s3://no-such-bucket/waveforms")
     assert "there is no such folder; correct its name, or" in error_of(f"s3://{BUCKET}/nothing")
     assert "set them in the environment" in error_of(f"s3://{KEY}:{SECRET}@{BUCKET}/waveforms")
     assert "Protocol not known: nonsense" in error_of("nonsense://bucket/waveforms")
-
-
-def test_what_is_not_installed_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
+    monkeypatch.setitem(sys.modules, "fsspec", None)
     assert "pip install 'common-voice-sample[s3]'" in error_of(URL)
 
 
@@ -169,13 +163,11 @@ def s3_error(code: str) -> bytes:
     ("status", "kind", "body", "advice"),
     [
         (200, "text/html", Answering.body, "or AWS_ENDPOINT_URL"),
-        (200, "text/html", b"<!doctype html><meta><p>Sign in", "correct the URL or AWS_ENDPOINT_URL"),
-        (403, "application/xml", s3_error("InvalidAccessKeyId"), "set credentials that may read it"),
         (403, "application/xml", s3_error("AccessDenied"), "set credentials that may read it"),
         (301, "application/xml", s3_error("PermanentRedirect"), "set AWS_DEFAULT_REGION to the region of the bucket"),
     ],
 )
-def test_another_answer_says_what_to_do(
+def test_reader_elsewhere_another_answer_says_what_to_do(
     status: int, kind: str, body: bytes, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handler = type("Handler", (Answering,), {"status": status, "kind": kind, "body": body})
@@ -186,7 +178,9 @@ def test_another_answer_says_what_to_do(
         server.shutdown()
 
 
-def test_without_credentials_says_which_to_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_reader_elsewhere_without_credentials_says_which_to_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
@@ -194,7 +188,7 @@ def test_without_credentials_says_which_to_set(monkeypatch: pytest.MonkeyPatch, 
     assert "set credentials that may read it, such as AWS_PROFILE" in error_of(URL)
 
 
-def test_a_server_that_says_nothing_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reader_elsewhere_a_server_that_says_nothing_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(object_stores, "_SECONDS", {"connect_timeout": 0.3, "read_timeout": 0.3})
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
