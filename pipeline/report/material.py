@@ -1,18 +1,15 @@
-"""What a report is made from: the tables, the ranking, the sample, and what the shards say beside their audio.
+"""The input of a report: the tables, the ranking, the sample, and the columns of the shards other than audio.
 
-Earlier stages have judged all of it; here it is read as fast as it can be, and what cannot be read is one error that
-names the file.
+Earlier stages have checked all of it; here it is read fast, and a file that cannot be read is one error that names it.
 """
 
 from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,39 +30,35 @@ from pipeline.waveforms.reader import Waveforms
 SHIPPED_SPLITS = ("valid-train", "valid-dev", "valid-test")
 VOICE = ["f0_median_hz", "words_per_second", "speech_start_seconds", "speech_end_seconds"]  # of all features
 
-_COUNTED = ("text", *schema.VOCABULARY)  # columns that are looked at whatever the strata are
+_COUNTED = ("text", *schema.VOCABULARY)  # columns that every report counts
 _MEASURED = ["clip_id", "split", "num_samples", "duration_seconds", "peak_dbfs", "rms_dbfs", "clipped_samples"]
 _MEASURED += ["mp3_sha256"]
-
-Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a report is made from.
+    """The input of a report.
 
     Attributes
     ----------
     population
-        All rows of the tables that were drawn from.
+        All rows of the tables that the sample is drawn from.
     shipped
-        All rows of those of `SHIPPED_SPLITS` that the snapshot has.
+        All rows of the tables in `SHIPPED_SPLITS` that the snapshot has.
     eligible
         The ranking.
     sample
         The accepted clips.
     rejected
         ``data/rejected.csv``.
-    waveforms
-        What the shards of waveforms say of each clip of the sample, in the same order.
-    features
-        `VOICE` of each of them, likewise.
+    waveforms, features
+        A row for each clip of the sample, in the same order: columns of the waveforms' shards, and `VOICE`.
     bytes_mp3
-        What the sample's MP3s hold, in bytes.
+        Total size of the sample's MP3s.
     bytes_clips, bytes_waveforms
-        What their shards and those of the waveforms take on disk.
+        Total size of the shards of clips and of waveforms.
     """
 
     population: pa.Table
@@ -87,41 +80,39 @@ def load(
     snapshot_format: str,
     verify: Callable[[Path], None] = lambda _: None,
 ) -> Material:
-    """Read what the stages before wrote.
+    """Read the outputs of the earlier stages.
 
     Parameters
     ----------
     clips
         The sample's waveforms.
     drawn_from
-        The tables that were drawn from.
+        The tables that the sample is drawn from.
     strata
-        The columns that strata are made of.
+        The columns that define the strata.
     snapshot_format
         One of `pipeline.snapshot.formats.FORMATS`.
     verify
-        Raises `TableError` for a table that is not what `download` wrote.
+        Raises `TableError` for a table that `download` did not write.
 
     Raises
     ------
     ShardError
         A Parquet file is damaged, or waveforms or features are not those of the sample.
     TableError
-        A CSV file cannot be read: file and line.
+        A CSV file cannot be read; names file and line.
     """
     columns = list(dict.fromkeys([*_COUNTED, *strata]))
     served = formats.find_tables((path.name for path in schema.TABLES.iterdir()), snapshot_format)
     shipped = [table for table in SHIPPED_SPLITS if table in served]
-    population = read_population(drawn_from, columns, snapshot_format)
-    for path in formats.paths_of(drawn_from, snapshot_format):
-        verify(path)
+    population = read_population(drawn_from, columns, snapshot_format, verify)
     sample = read_table(schema.SAMPLE, schema.SAMPLE_SCHEMA, list(dict.fromkeys(["clip_id", "stratum", *columns])))
-    read = _read_shards(schema.WAVEFORMS, lambda path: Shard(path, DerivedSeal).read_all(_MEASURED))
-    waveforms = pa.concat_tables(read)
+    clip_paths, waveform_paths = shard_paths(schema.CLIPS), shard_paths(schema.WAVEFORMS)
+    waveforms = pa.concat_tables([Shard(path, DerivedSeal).read_all(_MEASURED) for path in waveform_paths])
     if not waveforms["clip_id"].equals(sample["clip_id"]):
         raise ShardError(f"{schema.WAVEFORMS}: holds other clips than {schema.SAMPLE}; make it again with: dvc repro")
     rejected = read_rejected()
-    sealed_rejections = [list(map(str, row)) for rows in _read_shards(schema.CLIPS, _rejected_of) for row in rows]
+    sealed_rejections = [list(map(str, row)) for path in clip_paths for row in Shard(path, _ClipsSeal).seal.rejected]
     if [list(row.values()) for row in rejected.to_pylist()] != sealed_rejections:
         raise ShardError(f"{schema.REJECTED}: names other clips than {schema.CLIPS}; make it again with: dvc repro")
     return Material(
@@ -132,60 +123,60 @@ def load(
         rejected=rejected,
         waveforms=waveforms,
         features=clips.feature_table(VOICE),
-        bytes_mp3=sum(_read_shards(schema.CLIPS, reader.mp3_bytes)),
-        bytes_clips=_bytes_on_disk(schema.CLIPS),
-        bytes_waveforms=_bytes_on_disk(schema.WAVEFORMS),
+        bytes_mp3=sum(map(reader.mp3_bytes, clip_paths)),
+        bytes_clips=sum(path.stat().st_size for path in clip_paths),
+        bytes_waveforms=sum(path.stat().st_size for path in waveform_paths),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _ClipsSeal(Seal):
-    """As much of a seal of clips as is needed here."""
+    """The part of a seal of clips that is needed here."""
 
     rejected: list[list[str | int]]
-
-
-def _rejected_of(path: Path) -> list[list[str | int]]:
-    return Shard(path, _ClipsSeal).seal.rejected
 
 
 def _read_shipped(
     clips: pa.Table, shipped: Sequence[str], snapshot_format: str, verify: Callable[[Path], None]
 ) -> pa.Table:
-    """Return ``table`` and ``text`` of the tables `shipped`; one that no clip is drawn from may be damaged."""
+    """Return ``table`` and ``text`` of the tables `shipped`; a table that no clip is drawn from may be damaged."""
     drawn = clips["table"].unique().to_pylist()
     texts = [clips.select(["table", "text"]).filter(pc.is_in(clips["table"], pa.array(shipped, pa.string())))]
     for table in [table for table in shipped if table not in drawn]:
         try:
-            read = read_population([table], ["text"], snapshot_format)
-            for path in formats.paths_of([table], snapshot_format):
-                verify(path)
-            texts.append(read)
+            texts.append(read_population([table], ["text"], snapshot_format, verify))
         except TableError as error:
             log.warning("%s. No clip is drawn from this table; the report does without it", error)
     return pa.concat_tables(texts)
 
 
-def read_population(tables_named: Iterable[str], columns: Sequence[str], snapshot_format: str) -> pa.Table:
+def read_population(
+    named: Sequence[str],
+    columns: Sequence[str],
+    snapshot_format: str,
+    verify: Callable[[Path], None] = lambda _: None,
+) -> pa.Table:
     """Read ``table`` and `columns` of all rows of these tables.
 
-    What `pipeline.snapshot.tables.read_clips` says of them, without its checks: `stratify` has made them.
+    The result is that of `pipeline.snapshot.tables.read_clips` without its checks, which `stratify` has made.
     """
-    named = list(tables_named)
     wanted = pa.schema([schema.RANKING_SCHEMA.field(name) for name in dict.fromkeys(["table", *columns])])
     form = formats.FORMATS[snapshot_format]
     served = {form.table_of(path.name): path for path in schema.TABLES.iterdir()}
     try:
-        return pa.concat_tables([_read_table(form, table, served[table], wanted) for table in named])
+        population = pa.concat_tables([_read_table(form, table, served[table], wanted) for table in named])
     except (KeyError, ValueError, StopIteration, csv.Error, pa.ArrowException):
         from pipeline.snapshot.tables import read_clips  # noqa: PLC0415  it needs pandas, which whole tables do not
 
-        clips = read_clips(named, format_name=snapshot_format)  # says in which line the fault is
-        return pa.Table.from_pandas(clips, wanted, preserve_index=False)
+        clips = read_clips(named, format_name=snapshot_format)  # its error names the line
+        population = pa.Table.from_pandas(clips, wanted, preserve_index=False)
+    for path in formats.paths_of(named, snapshot_format):
+        verify(path)
+    return population
 
 
 def _read_table(form: formats.Format, table: str, path: Path, wanted: pa.Schema) -> pa.Table:
-    """Read the `wanted` columns of a table, whatever the release calls them; an empty text is a missing value."""
+    """Read the `wanted` columns of a table, by the names of any release; an empty text is a missing value."""
     require_file(path)
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = next(csv.reader(file, **form.dialect))
@@ -201,13 +192,3 @@ def _read_table(form: formats.Format, table: str, path: Path, wanted: pa.Schema)
     )
     filled = [pc.if_else(pc.equal(read[name], ""), None, read[name]) for name in theirs]
     return pa.table([pa.repeat(table, len(read)), *filled], ["table", *ours]).cast(wanted)
-
-
-def _read_shards(folder: Path, read: Callable[[Path], Result]) -> list[Result]:
-    """Read the shards of a folder, several at a time."""
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(read, shard_paths(folder)))
-
-
-def _bytes_on_disk(folder: Path) -> int:
-    return sum(path.stat().st_size for path in shard_paths(folder))
