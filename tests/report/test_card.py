@@ -34,7 +34,7 @@ LIVE = (
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_the_card_has_a_head_that_yaml_reads_and_no_html(name: str) -> None:
+def test_card_has_a_head_that_yaml_reads_and_no_html(name: str) -> None:
     text = card.render(numbers.summarise(odd_material(name), STRATA, "proportional"), ABOUT)
     _, head, body = text.split("---\n", 2)
     said = YAML(typ="safe").load(head)
@@ -47,12 +47,12 @@ def test_the_card_has_a_head_that_yaml_reads_and_no_html(name: str) -> None:
 
 
 def shown(text: str) -> str:
-    """Return what a reader of Markdown sees of a text in the middle of a line, with its markup."""
+    """Return a text in the middle of a line as Markdown renders it."""
     return str(MARKDOWN.renderInline(f"x {html.escape(card.plain(text))} y"))
 
 
 @pytest.mark.parametrize("text", LIVE)
-def test_markup_in_a_title_a_citation_or_a_level_is_shown_and_does_nothing(text: str) -> None:
+def test_card_escapes_markup_in_a_title_a_citation_and_a_level(text: str) -> None:
     about = replace(ABOUT, title=text, citation=text, facts=(("archive etag", text),), parameters=(("where", text),))
     made = with_columns(material(), "population", "eligible", "sample", age=text)
     body = card.render(numbers.summarise(made, STRATA, "proportional"), about).split("---\n", 2)[2]
@@ -67,7 +67,7 @@ def test_markup_in_a_title_a_citation_or_a_level_is_shown_and_does_nothing(text:
 
 
 @given(st.text())
-def test_any_text_is_shown_as_it_is(text: str) -> None:
+def test_card_shows_any_text_unchanged(text: str) -> None:
     said = " ".join(text.split()).replace("\0", "\N{REPLACEMENT CHARACTER}")  # as CommonMark has it
     assert html.unescape(shown(text)) == " ".join(f"x {said} y".split(" "))
 
@@ -75,6 +75,6 @@ def test_any_text_is_shown_as_it_is(text: str) -> None:
 @pytest.mark.parametrize(
     "address", ["https://example.org", "HTTP://example.org", "www.example.org", "ftp://example.org"]
 )
-def test_an_address_does_not_become_a_link_by_itself(address: str) -> None:
+def test_card_makes_no_link_of_an_address(address: str) -> None:
     assert card.plain(f"see {address}") != f"see {address}"
     assert html.unescape(shown(address)) == f"x {address} y"

@@ -1,4 +1,4 @@
-"""The sample beside its population: counted again by pandas; shares add up; nothing falls off the table."""
+"""The comparison of sample and population: as pandas counts it, with shares that add up and no clip left out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.report import comparison, numbers
 from tests.support.materials import material, odd_material
 
 
-def test_columns_and_strata_are_counted_as_pandas_counts_them() -> None:
+def test_comparison_counts_columns_and_strata_as_pandas_counts_them() -> None:
     made = material(90)
     report = numbers.summarise(made, ("gender", "age"), "proportional")
     population, eligible, sample = (each.to_pandas() for each in (made.population, made.eligible, made.sample))
@@ -30,7 +30,7 @@ def test_columns_and_strata_are_counted_as_pandas_counts_them() -> None:
 
 
 @pytest.mark.parametrize("allocation", ["proportional", "equal", 0.5])
-def test_exact_shares_of_strata_and_of_levels_add_up_to_the_sample(allocation: str | float) -> None:
+def test_comparison_has_exact_shares_of_strata_and_of_levels_that_add_up_to_the_sample(allocation: str | float) -> None:
     made = material(90)
     report = numbers.summarise(made, ("gender", "age"), allocation)
     assert sum(stratum.exact for stratum in report.strata) == pytest.approx(len(made.sample))
@@ -38,13 +38,13 @@ def test_exact_shares_of_strata_and_of_levels_add_up_to_the_sample(allocation: s
         assert sum(level.exact for level in column.levels) == pytest.approx(len(made.sample))
 
 
-def test_without_strata_the_report_still_compares_the_documented_columns() -> None:
+def test_comparison_without_strata_has_the_documented_columns() -> None:
     report = numbers.summarise(odd_material("one stratum"), (), "proportional")
     assert [column.name for column in report.columns] == ["age", "gender", "accent"]
     assert report.metrics["strata"] == 1
 
 
-def test_rare_values_of_a_column_are_summed_up() -> None:
+def test_comparison_sums_up_rare_values_of_a_column() -> None:
     made = odd_material("a hundred strata")
     (column,) = numbers.summarise(made, ("age",), "proportional").columns
     assert column.levels[-1].name == f"{column.rarer} others"
@@ -52,16 +52,16 @@ def test_rare_values_of_a_column_are_summed_up() -> None:
     assert sum(level.sample for level in column.levels) == len(made.sample)
 
 
-def test_a_missing_value_is_a_level_of_its_own() -> None:
+def test_comparison_has_a_level_for_missing_values() -> None:
     (column,) = numbers.summarise(odd_material("no ages"), ("age",), "proportional").columns
     assert [(level.name, level.population) for level in column.levels] == [(comparison.MISSING, 60)]
 
 
-def test_whole_numbers_are_named_as_such_beside_a_missing_one() -> None:
+def test_count_values_names_integers_without_a_decimal_point() -> None:
     assert comparison.count_values(pa.chunked_array([[3, None], [3, 12]])) == {"3": 2, "12": 1, comparison.MISSING: 1}
 
 
-def test_values_outside_of_the_vocabulary_are_named_with_their_counts() -> None:
+def test_outside_vocabulary_lists_values_with_their_counts() -> None:
     values = {"age": ["twenties", "12", None, "12"], "gender": ["male", "Male", "f", None], "accent": [None] * 4}
     clips = pa.table({name: pa.array(each, pa.string()) for name, each in values.items()})
     assert comparison.outside_vocabulary(clips) == (("age", "12", 2), ("gender", "Male", 1), ("gender", "f", 1))

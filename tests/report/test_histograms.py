@@ -1,4 +1,4 @@
-"""Histograms: round edges, and each finite value in the bin between whose edges it lies."""
+"""Histograms have round edges, and each finite value in the bin around it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.report.histograms import histogram
 
 
 @given(st.lists(st.integers(-90_000, 900_000).map(lambda n: n / 1000) | st.just(float("-inf")), max_size=50))
-def test_every_finite_value_is_in_the_bin_between_whose_edges_it_lies(values: list[float]) -> None:
+def test_histogram_has_every_finite_value_in_the_bin_between_whose_edges_it_lies(values: list[float]) -> None:
     array = np.array(values, dtype=np.float64)
     made = histogram("Title", "s", {"sample": array}, (0.5, 1, 2, 5, 10, 20, 50))
     finite = array[np.isfinite(array)]

@@ -1,4 +1,4 @@
-"""What a report reads: the same as the careful readers do, and one error that names the file where it is damaged."""
+"""The input of a report: as the careful reader reads it, and one error that names a damaged file."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return schema.TABLES
 
 
-def same(named: list[str], snapshot_format: str) -> pd.DataFrame:
-    """Return what is read of tables, once it is what `read_clips` says of them."""
+def read_alike(named: list[str], snapshot_format: str) -> pd.DataFrame:
+    """Read tables, and check that `read_clips` reads the same."""
     read: pd.DataFrame = material.read_population(named, COLUMNS, snapshot_format).to_pandas()
     careful = tables.read_clips(named, format_name=snapshot_format)
     pd.testing.assert_frame_equal(read[COLUMNS], careful[COLUMNS])
@@ -52,47 +52,40 @@ def same(named: list[str], snapshot_format: str) -> pd.DataFrame:
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_a_table_of_kaggle_is_read_as_the_careful_reader_does(
+def test_population_of_kaggle_is_read_as_by_the_careful_reader(
     folder: Path, rows: list[str], end: str, mark: str
 ) -> None:
     (folder / "cv-a.csv").write_text(mark + end.join([KAGGLE, *rows, ""]), encoding="utf-8", newline="")
-    assert len(same(["a"], "kaggle-v1")) == len([row for row in rows if row])
+    assert len(read_alike(["a"], "kaggle-v1")) == len([row for row in rows if row])
 
 
-def test_a_row_that_is_too_long_for_arrow_is_read_by_the_careful_reader(folder: Path) -> None:
+def test_population_with_a_row_too_long_for_arrow_is_read_by_the_careful_reader(folder: Path) -> None:
     cell = 130_000 * "💥"  # five of them are more than two blocks
     row = f"cv-a/x.mp3,{cell},1,2,{cell},,{cell},{cell},{cell}"
     (folder / "cv-a.csv").write_text(f"{KAGGLE},more\n{row}\n", encoding="utf-8")
     with pytest.raises(pa.ArrowInvalid, match="straddl"):
         pa_csv.read_csv(folder / "cv-a.csv")
-    assert same(["a"], "kaggle-v1")["text"].tolist() == [cell]
+    assert read_alike(["a"], "kaggle-v1")["text"].tolist() == [cell]
     read = material.read_population(["a"], COLUMNS, "kaggle-v1")
     assert set(read.schema.types) == {pa.string(), pa.int32()}
     assert read["gender"].null_count == 1
 
 
 @pytest.mark.parametrize("accent", ["accent", "accents"])
-def test_a_table_of_a_later_release_is_read_as_the_careful_reader_does(folder: Path, accent: str) -> None:
+def test_population_of_a_later_release_is_read_as_by_the_careful_reader(folder: Path, accent: str) -> None:
     rows = ['s\ta.mp3\tan "unbalanced quote\t1\t2\ttwenties\tmale\t\ten\t', "s\tb\t'x' \"\t1\t2\t\t\tus\ten\t"]
     header = MOZILLA.replace("accents", accent)
     (folder / "validated.tsv").write_text("\n".join([header, *rows, ""]), encoding="utf-8")
-    assert list(same(["validated"], "mozilla-tsv")["text"]) == ['an "unbalanced quote', "'x' \""]
-
-
-def test_the_tables_of_the_demo_are_read_as_the_careful_reader_does(
-    staged_once: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(staged_once.root)
-    assert len(same(["valid-train", "valid-dev", "valid-test"], "kaggle-v1")) > 400
+    assert list(read_alike(["validated"], "mozilla-tsv")["text"]) == ['an "unbalanced quote', "'x' \""]
 
 
 @pytest.mark.more
 @pytest.mark.skipif(not REAL_TABLES.is_dir(), reason="the tables of the snapshot are not beside this checkout")
-def test_the_real_tables_are_read_as_the_careful_reader_does(folder: Path) -> None:
+def test_population_of_the_real_tables_is_read_as_by_the_careful_reader(folder: Path) -> None:
     for path in REAL_TABLES.glob("*.csv"):
         shutil.copy(path, folder)
     named = sorted(formats.find_tables(path.name for path in folder.iterdir()))
-    assert len(same(named, "kaggle-v1")) > 1000
+    assert len(read_alike(named, "kaggle-v1")) > 1000
 
 
 @pytest.mark.parametrize(
@@ -105,7 +98,7 @@ def test_the_real_tables_are_read_as_the_careful_reader_does(folder: Path) -> No
         KAGGLE.encode() + b"\ncv-a/x.mp3,a,many,2,,,,\n",
     ],
 )
-def test_a_damaged_table_is_an_error_that_names_file_and_line(folder: Path, damaged: bytes) -> None:
+def test_population_in_a_damaged_table_is_an_error_that_names_file_and_line(folder: Path, damaged: bytes) -> None:
     (folder / "cv-a.csv").write_bytes(damaged)
     with pytest.raises(TableError, match=r"^cv-a.csv, line [12]: "):
         material.read_population(["a"], COLUMNS, "kaggle-v1")
@@ -123,14 +116,6 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def remove(path: Path) -> None:
-    path.unlink()
-
-
 def swap_letters(path: Path) -> None:
     """Change what a reader of text takes as it is."""
     data = path.read_bytes()
@@ -143,6 +128,7 @@ def pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
+DAMAGES: list[Callable[[Path], object]] = [cut, lambda path: path.write_bytes(b""), Path.unlink, swap_letters, pipe]
 FILES = [
     *("data/rejected.csv", "data/sample.parquet", "data/ranking.parquet", "data/snapshot/receipt.json"),
     *("data/clips/part-00000.parquet", "data/waveforms/part-00000.parquet", "data/waveforms/part-00003.parquet"),
@@ -151,11 +137,17 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize("damage", [cut, empty, remove, swap_letters, pipe])
-@pytest.mark.parametrize("name", FILES)
-def test_damaged_inputs_end_in_one_message_and_leave_the_report_as_it_was(
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        pytest.param(name, damage, marks=[] if (file - kind) % 5 == 0 else pytest.mark.more)
+        for file, name in enumerate(FILES)
+        for kind, damage in enumerate(DAMAGES)
+    ],
+)
+def test_material_that_is_damaged_ends_in_one_message_and_leaves_the_report_unchanged(
     name: str,
-    damage: Callable[[Path], None],
+    damage: Callable[[Path], object],
     reported: Project,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -174,7 +166,7 @@ def test_damaged_inputs_end_in_one_message_and_leave_the_report_as_it_was(
 
 
 @pytest.mark.parametrize("name", [f"data/{name}/part-00000.parquet" for name in ("waveforms", "clips", "features")])
-def test_flipped_bits_of_a_shard_end_in_one_message_or_are_in_nothing_that_is_read(
+def test_material_with_flipped_bits_ends_in_one_message_or_does_not_read_them(
     name: str, reported: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(reported.root)
@@ -185,24 +177,24 @@ def test_flipped_bits_of_a_shard_end_in_one_message_or_are_in_nothing_that_is_re
     assert {path: data for path, data in reported.outputs().items() if path.startswith("reports/")} == before
 
 
-def test_waveforms_of_another_sample_are_not_reported_on(reported: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_material_of_another_sample_is_an_error(reported: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(reported.root)
     last = max(schema.WAVEFORMS.glob("*.parquet"))
     last.unlink()
-    with pytest.raises(ShardError, match="holds other clips than"):
+    with pytest.raises(ShardError, match=r"waveforms: .*sample\.parquet"):
         material.load(open_waveforms(), ["valid-train"], ["gender"], "kaggle-v1")
 
 
-def test_another_table_in_the_place_of_the_sample_is_an_error_that_names_it(
+def test_material_with_another_table_in_place_of_the_sample_is_an_error(
     reported: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(reported.root)
     shutil.copy(schema.RANKING, schema.SAMPLE)
-    with pytest.raises(ShardError, match=r"sample.parquet: is another table"):
+    with pytest.raises(ShardError, match=r"sample\.parquet"):
         material.load(open_waveforms(), ["valid-train"], ["gender"], "kaggle-v1")
 
 
-def test_a_damaged_table_that_no_clip_is_drawn_from_is_left_out_and_named(
+def test_material_leaves_out_a_damaged_table_that_no_clip_is_drawn_from_with_a_warning(
     staged: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.chdir(staged.root)

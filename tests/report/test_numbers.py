@@ -39,7 +39,7 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.parquet"))
 
 
-def test_clips_are_counted_as_pandas_counts_the_tables_and_the_shards(
+def test_metrics_count_clips_as_pandas_counts_the_tables_and_the_shards(
     reported_once: Project, metrics: dict[str, Any], tables: pd.DataFrame, shards: pd.DataFrame
 ) -> None:
     ranking = pd.read_parquet(reported_once.root / "data/ranking.parquet")
@@ -55,7 +55,7 @@ def test_clips_are_counted_as_pandas_counts_the_tables_and_the_shards(
         assert metrics[f"split_{split}"] == len(clips)
 
 
-def test_audio_is_measured_as_numpy_measures_the_stored_samples(
+def test_metrics_of_sound_are_those_of_the_stored_samples(
     reported_once: Project, metrics: dict[str, Any], shards: pd.DataFrame
 ) -> None:
     lengths = shards["waveform"].map(len).to_numpy()
@@ -75,7 +75,7 @@ def test_audio_is_measured_as_numpy_measures_the_stored_samples(
     assert metrics["bytes_waveforms"] == size(reported_once.root / "data/waveforms")
 
 
-def test_the_shipped_splits_leak_and_ours_do_not(metrics: dict[str, Any], tables: pd.DataFrame) -> None:
+def test_metrics_of_leaks_are_zero_for_our_splits_only(metrics: dict[str, Any], tables: pd.DataFrame) -> None:
     splits_of = tables.assign(sentence=tables["text"].map(normalise)).groupby("sentence")["table"].nunique()
     assert metrics["leak_shipped_sentences"] == (splits_of > 1).sum() > 0
     assert metrics["leak_ours_sentences"] == 0
@@ -83,21 +83,21 @@ def test_the_shipped_splits_leak_and_ours_do_not(metrics: dict[str, Any], tables
     assert metrics["most_repeated"] == tables["text"].map(normalise).value_counts().max()
 
 
-def test_words_of_the_report_are_those_of_the_features(reported_once: Project, metrics: dict[str, Any]) -> None:
+def test_metrics_of_words_are_those_of_the_features(reported_once: Project, metrics: dict[str, Any]) -> None:
     words = pd.read_parquet(reported_once.root / "data/features")["words"]
     assert metrics["words_mean"] == pytest.approx(words.mean(), abs=1e-6)
     assert (metrics["words_min"], metrics["words_max"]) == (words.min(), words.max())
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_an_odd_sample_has_the_same_keys_and_numbers_that_json_can_say(name: str) -> None:
+def test_metrics_of_an_odd_sample_have_the_same_keys_and_are_json(name: str) -> None:
     odd = numbers.summarise(odd_material(name), ("gender", "age"), "proportional").metrics
     usual = numbers.summarise(material(), ("gender", "age"), "proportional").metrics
     assert [key for key in odd if "split_" not in key] == [key for key in usual if "split_" not in key]
     assert json.loads(json.dumps(odd, allow_nan=False)) == odd
 
 
-def test_silence_is_counted_and_left_out_of_the_levels() -> None:
+def test_metrics_count_silence_and_leave_it_out_of_levels() -> None:
     report = numbers.summarise(odd_material("digital silence"), (), "proportional")
     assert report.metrics["silent_clips"] == report.metrics["accepted"] == 30
     assert report.metrics["peak_dbfs_median"] is None
@@ -106,7 +106,7 @@ def test_silence_is_counted_and_left_out_of_the_levels() -> None:
     assert levels.not_shown.startswith("30 ")
 
 
-def test_rejected_clips_are_listed_by_reason_and_none_is_lost() -> None:
+def test_rejections_are_listed_by_reason_and_none_is_lost() -> None:
     made = material(rejected=9)
     listed = numbers.summarise(made, (), "proportional").rejections
     rejected = made.rejected.to_pandas()

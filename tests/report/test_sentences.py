@@ -27,7 +27,7 @@ def chunked(values: list[str | None]) -> pa.ChunkedArray:
     return pa.chunked_array([values[:3], values[3:], []], pa.string())
 
 
-def test_a_sentence_leaks_whatever_its_case_and_spaces() -> None:
+def test_leaks_ignore_case_and_spaces() -> None:
     texts = pa.chunked_array([["One  two", "one two"], ["three", None, None]])
     splits = pa.chunked_array([["train", "dev", "train"], ["dev", "train"]])
     by_split = sentences.by_split(texts, splits)

@@ -32,7 +32,7 @@ def points(path: str) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
 
 @pytest.mark.more
 @given(st.integers(1, 5000))
-def test_the_outline_goes_around_every_sample(samples: int) -> None:
+def test_outline_goes_around_every_sample(samples: int) -> None:
     waveform = noise(samples)
     corners = points(sound.outline(waveform))
     upper, lower = corners[: sound.OUTLINE_WIDTH], corners[sound.OUTLINE_WIDTH :][::-1]
@@ -48,7 +48,7 @@ def test_the_outline_goes_around_every_sample(samples: int) -> None:
 
 
 @pytest.mark.parametrize("samples", [1, 2, 100, 16_000, 320_000])
-def test_a_pixel_is_the_level_of_a_band_in_a_frame(samples: int) -> None:
+def test_picture_has_pixels_of_the_level_of_a_band_in_a_frame(samples: int) -> None:
     waveform = noise(samples)
     levels = mel_spectrogram(waveform, RATE).decibels
     image = Image.open(io.BytesIO(sound.draw(waveform, RATE).spectrogram))
@@ -62,7 +62,7 @@ def test_a_pixel_is_the_level_of_a_band_in_a_frame(samples: int) -> None:
     assert np.abs(shown - loudest).max() <= -FLOOR_DB / 63 / 2 + 1e-9
 
 
-def test_silence_is_a_line_and_paper() -> None:
+def test_sound_of_silence_is_a_line_and_white() -> None:
     drawn = sound.draw(np.zeros(8000, dtype=np.float32), RATE)
     assert set(points(drawn.outline)[:, 1].tolist()) == {sound.OUTLINE_HEIGHT // 2}
     assert Image.open(io.BytesIO(drawn.spectrogram)).convert("RGB").getcolors() == [(96 * 63, (255, 255, 255))]
@@ -71,11 +71,13 @@ def test_silence_is_a_line_and_paper() -> None:
 @pytest.mark.parametrize(
     ("peak", "edge"), [(0.0, 0.01), (0.015, 0.02), (0.3, 0.5), (1.0, 1.0), (1.4, 2.0), (40.0, 40.0)]
 )
-def test_the_axis_ends_at_a_round_amplitude_that_holds_the_loudest_sample(peak: float, edge: float) -> None:
+def test_sound_has_an_axis_that_ends_at_a_round_amplitude_that_holds_the_loudest_sample(
+    peak: float, edge: float
+) -> None:
     assert sound.draw(np.array([0, -peak, 0], dtype=np.float32), RATE).edge == pytest.approx(edge)
 
 
-def test_frames_lie_where_their_time_is() -> None:
+def test_sound_has_frames_where_their_time_is() -> None:
     """A click in the middle is in the middle of the picture, however short the clip."""
     for samples in (1_600, 16_000):
         waveform = np.zeros(samples, dtype=np.float32)
@@ -86,7 +88,7 @@ def test_frames_lie_where_their_time_is() -> None:
         assert drawn.left + middle * drawn.width == pytest.approx(50, abs=100 * 64 / samples)
 
 
-def test_marks_are_within_the_field() -> None:
+def test_sound_has_marks_within_the_field() -> None:
     drawn = sound.draw(noise(40_000), RATE)
     assert [mark for _, mark in drawn.frequency_marks] == ["0", "500", "1000", "2000", "4000", "8000"]
     for marks in (drawn.time_marks, drawn.frequency_marks):
@@ -99,6 +101,6 @@ def test_marks_are_within_the_field() -> None:
     )
 
 
-def test_loud_is_darker_than_quiet() -> None:
+def test_palette_is_darker_for_louder() -> None:
     light = sound.palette().astype(int).sum(axis=1)
     assert np.all(np.diff(light) < 0)

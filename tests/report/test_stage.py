@@ -1,4 +1,4 @@
-"""The stage loads what it uses and nothing else, and says in one message what it cannot use."""
+"""The stage imports only what it uses, and names a damaged receipt."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pipeline.core.errors import SnapshotError
 from pipeline.report import stage
 from tests.support.project import Project, environment
 
-UNUSED = ("matplotlib", "scipy", "requests", "kaggle", "soundfile", "soxr", "librosa", "dvc")
+UNUSED = ("matplotlib", "requests", "kaggle", "soundfile", "soxr", "librosa", "dvc")
 
 
 @pytest.mark.more
-def test_a_report_is_made_without_what_draws_decodes_or_talks_to_a_network(reported: Project) -> None:
+def test_report_imports_nothing_that_draws_decodes_or_talks_to_a_network(reported: Project) -> None:
     code = (
         "import sys, pipeline.__main__\n"
         "status = pipeline.__main__.main(['report'])\n"
@@ -29,7 +29,7 @@ def test_a_report_is_made_without_what_draws_decodes_or_talks_to_a_network(repor
 
 
 @pytest.mark.parametrize("damaged", ["", "[]", "{}", '{"format": "kaggle-v1", "source": 1, "validators": {}}'])
-def test_a_damaged_receipt_is_named(reported: Project, monkeypatch: pytest.MonkeyPatch, damaged: str) -> None:
+def test_report_names_a_damaged_receipt(reported: Project, monkeypatch: pytest.MonkeyPatch, damaged: str) -> None:
     monkeypatch.chdir(reported.root)
     schema.RECEIPT.write_text(damaged)
     with pytest.raises(SnapshotError, match=r"receipt.json: is damaged"):

@@ -53,7 +53,7 @@ def with_genders(made: Material, genders: list[str | None]) -> Material:
 # Numbers
 
 
-def test_medians_are_those_of_pandas(metrics: dict[str, Any], table: pd.DataFrame) -> None:
+def test_voices_have_the_medians_of_pandas(metrics: dict[str, Any], table: pd.DataFrame) -> None:
     assert metrics["f0_median_hz"] == pytest.approx(table["f0_median_hz"].median(), abs=1e-3)
     for gender in ("female", "male", "other"):
         of_gender = table.loc[table["gender"] == gender, "f0_median_hz"]
@@ -64,7 +64,7 @@ def test_medians_are_those_of_pandas(metrics: dict[str, Any], table: pd.DataFram
     assert metrics["clips_without_voice"] == table["f0_median_hz"].isna().sum()
 
 
-def test_the_keys_are_those_that_the_documentation_lists() -> None:
+def test_voices_have_the_metrics_that_the_documentation_lists() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs/report.md").read_text(encoding="utf-8")
     section = page.split("## Voices")[1].split("\n## ")[0]
     documented = {
@@ -77,7 +77,7 @@ def test_the_keys_are_those_that_the_documentation_lists() -> None:
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_every_clip_is_in_one_gender_and_every_voice_in_one_bin(name: str) -> None:
+def test_voices_have_every_clip_in_one_gender_and_every_pitch_in_one_bin(name: str) -> None:
     odd = odd_material(name)
     made = summarise(odd)
     assert sum(gender.clips for gender in made.genders) == len(odd.sample)
@@ -94,7 +94,7 @@ def test_genders_are_in_order_of_size_and_the_missing_one_is_last() -> None:
     assert names == ["b", "a", "c", "(missing)"]
 
 
-def test_of_many_genders_the_rare_ones_are_put_together() -> None:
+def test_genders_that_are_rare_are_put_together() -> None:
     genders = [None] * 2 + ["a"] * 9 + ["b"] * 8 + ["c"] * 7 + ["d"] * 2 + ["e", "f"]
     shown = summarise(with_genders(material(60), genders)).genders
     assert [(gender.name, gender.clips) for gender in shown] == [
@@ -103,7 +103,7 @@ def test_of_many_genders_the_rare_ones_are_put_together() -> None:
     ]
 
 
-def test_a_sample_in_which_nobody_speaks_has_no_numbers() -> None:
+def test_voices_of_silence_have_no_numbers() -> None:
     made = summarise(odd_material("digital silence"))
     assert {(gender.voiced, gender.f0_quartiles_hz, gender.speech_share) for gender in made.genders} == {
         (0, None, None)
@@ -112,7 +112,7 @@ def test_a_sample_in_which_nobody_speaks_has_no_numbers() -> None:
     assert [outlier.kind for outlier in made.outliers] == ["No voice found"]
 
 
-def test_quartiles_are_those_of_the_clips_of_that_gender() -> None:
+def test_genders_have_the_quartiles_of_their_clips() -> None:
     hertz = np.arange(30, dtype=np.float32) + 90
     hertz[4] = np.nan
     made = with_features(with_genders(material(60), ["a", "b"] * 15), f0_median_hz=hertz)
@@ -123,7 +123,7 @@ def test_quartiles_are_those_of_the_clips_of_that_gender() -> None:
 # Outliers
 
 
-def test_the_clips_furthest_out_are_those_that_pandas_finds(reported_once: Project, table: pd.DataFrame) -> None:
+def test_outliers_are_those_that_pandas_finds(reported_once: Project, table: pd.DataFrame) -> None:
     usual = table.groupby("gender")["f0_median_hz"].transform("median")
     usual = usual.where(table["gender"] != "other", table["f0_median_hz"].median())  # three clips
     octaves = (table["f0_median_hz"] / usual).map(np.log2)
@@ -150,7 +150,7 @@ def test_the_clips_furthest_out_are_those_that_pandas_finds(reported_once: Proje
         ("f0_median_hz", np.nan, "No voice found"),
     ],
 )
-def test_a_planted_clip_is_found(column: str, value: float, kind: str) -> None:
+def test_outliers_include_a_planted_clip(column: str, value: float, kind: str) -> None:
     made = material(60)
     planted = made.features[column].to_pandas().copy()
     planted.iloc[17] = value
@@ -158,7 +158,7 @@ def test_a_planted_clip_is_found(column: str, value: float, kind: str) -> None:
     assert found[kind] == 17
 
 
-def test_a_high_voice_is_not_out_among_high_voices() -> None:
+def test_outliers_of_pitch_are_relative_to_the_gender() -> None:
     hertz = np.array([100, 220] * 15, dtype=np.float32)
     hertz[6] = 140  # an a, higher than any other of them
     made = with_features(with_genders(material(60), ["a", "b"] * 15), f0_median_hz=hertz)
@@ -170,12 +170,12 @@ def test_a_high_voice_is_not_out_among_high_voices() -> None:
 
 
 @pytest.mark.parametrize("clips", [1, 30])
-def test_where_all_clips_are_alike_none_is_out(clips: int) -> None:
+def test_outliers_are_none_where_all_clips_are_alike(clips: int) -> None:
     alike = with_features(material(60, drawn=clips), **{name: np.float32(2) for name in VOICE})
     assert summarise(with_columns(alike, "waveforms", duration_seconds=3.0)).outliers == ()
 
 
-def test_players_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outliers_have_players_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     made = material(60)
     outliers = [voices.Outlier("Slowest speech", "", place) for place in (9, 2, 5)]
     monkeypatch.setattr(reader, "read_mp3s", lambda wanted: (b"-" * 250_000 for _ in wanted))
