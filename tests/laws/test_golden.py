@@ -29,6 +29,7 @@ FEATURES = {
     1: "2fffedfd8e0a9602d346a0b345b29431b673e3dfe62def25dbfe6a7b478570a4",
     2: "24ac0afa0d72d9cf8a30a0f1811d4c6225c3038272c2efc0887e8772cba3bd51",
     3: "24ac0afa0d72d9cf8a30a0f1811d4c6225c3038272c2efc0887e8772cba3bd51",  # words of other scripts than the demo's
+    4: "5adb4b09c892d9337927724f0b209f92f3df12255bef62233e1022c69e0ff5f3",
 }
 TRANSCRIPTS = {
     1: "11762426402e9c2e14490db9fb0c8c6f027b26eda67f6bfcf9e661dea2b5c3ab",

@@ -28,7 +28,7 @@ class FeatureRecipe(Recipe):
     f0_hz: tuple[float, float]
 
     NAME: ClassVar[str] = "features"
-    REVISION: ClassVar[int] = 3
+    REVISION: ClassVar[int] = 4
     INPUTS: ClassVar[tuple[str, ...]] = ("waveform", "sample_rate", "text")
     COPIED: ClassVar[tuple[str, ...]] = tuple(columns.COPIED.names)
     ROW_GROUP_ROWS: ClassVar[int] = 64  # clips whose pitch is followed side by side; 16 take a seventh longer
