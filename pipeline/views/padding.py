@@ -1,4 +1,4 @@
-"""How clips of different lengths become one array: cut, or filled, to the same number of seconds. Pure."""
+"""Cut or fill clips of different lengths to the same number of seconds. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_SECONDS = 3600.0
 
 
 def samples_in(seconds: float, sample_rate: int, *, name: str = "seconds") -> int:
-    """Return how many samples a time has, 1 or more.
+    """Return the number of samples in a time, 1 or more.
 
     Raises
     ------
@@ -26,12 +26,12 @@ def samples_in(seconds: float, sample_rate: int, *, name: str = "seconds") -> in
 
 
 def filled(shape: tuple[int, ...], value: float = 0.0) -> npt.NDArray[np.float32]:
-    """Return a float32 array that is `value` everywhere.
+    """Return a float32 array filled with `value`.
 
     Raises
     ------
     MemoryError
-        It is larger than this machine's memory: says so before the machine grinds to a halt.
+        It is larger than this machine's memory; raised before anything is allocated.
     """
     size_bytes = math.prod(shape) * 4
     if size_bytes > _memory_bytes():
@@ -44,7 +44,7 @@ def filled(shape: tuple[int, ...], value: float = 0.0) -> npt.NDArray[np.float32
 
 
 def _memory_bytes() -> float:
-    """Return the size of this machine's memory; infinity where the platform does not say."""
+    """Return the size of this machine's memory; infinity where the platform does not tell."""
     if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
         return math.inf
     return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

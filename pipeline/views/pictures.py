@@ -1,6 +1,6 @@
-"""Pictures: a log-mel spectrogram for each clip, all of one size, as networks for images take them.
+"""Pictures: log-mel spectrograms of one size, as image networks take them.
 
-They are computed while the waveforms are read; none is stored.
+They are computed while the waveforms are read, and not stored.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ def spectrograms(
         ``librosa.power_to_db`` have it. ``whisper-80``, ``whisper-128``: frames of 400 samples every 160 at 16 kHz, as
         Whisper's encoders take them.
     seconds
-        Longer clips are cut, shorter ones are filled with the floor.
+        Longer clips are cut, shorter ones filled with the floor.
     reference
-        ``full-scale``: levels are those of the samples in −1…1, so that a quiet clip is darker than a loud one; the
+        ``full-scale``: levels relative to full scale, so that a quiet clip is darker than a loud one; the
         floor is −100 dB. ``clip``: levels are relative to each clip's loudest, down to −80 dB (Whisper: −8 powers of
-        ten). By default what is published for the front end: `full-scale` for mel-128, `clip` for Whisper.
+        ten). The default is the published one: `full-scale` for mel-128, `clip` for Whisper.
     processes
         Worker processes; by default as many as `configs/runtime.yaml` says, or one for few clips. A script that asks
         for more than one needs ``if __name__ == "__main__":``, as for all of Python's multiprocessing.
@@ -61,13 +61,13 @@ def spectrograms(
     pictures : numpy.ndarray
         float32 of shape (n, mels, frames), low frequencies first.
     lengths : numpy.ndarray
-        int64 of shape (n,): frames that the clip has; the others are floor.
+        int64 of shape (n,): frames of the clip; the others are floor.
 
     Raises
     ------
     ValueError
-        There is no such front end or reference, `seconds` is no time of a sample to an hour, or the front end is not
-        defined for the clips' sample rate.
+        Unknown front end or reference, `seconds` out of range, or the front end is not defined for the clips' sample
+        rate.
     MemoryError
         The array is larger than this machine's memory; take `batches`.
     WorkerError
@@ -94,7 +94,7 @@ def batches(
     *,
     clips_per_batch: int = _TASK_CLIPS,
 ) -> Iterator[tuple[Float32, Lengths]]:
-    """Yield what `spectrograms` returns for so many clips at a time, in their order, for more than fits in memory."""
+    """Yield what `spectrograms` returns, a batch of clips at a time, in order: for more than fits in memory."""
     chosen, level = _checked(clips, front_end, reference)
     samples = padding.samples_in(seconds, clips.sample_rate)
     views = clips.batches(clips_per_batch)
@@ -111,7 +111,7 @@ def png(picture: Float32, front_end: str = "mel-128", reference: str | None = No
     Parameters
     ----------
     picture
-        float32 of shape (mels, frames), as `spectrograms` gives it for this front end and reference.
+        float32 of shape (mels, frames), from `spectrograms` with this front end and reference.
     """
     chosen, level = _known(front_end, reference)
     floor, ceiling = chosen.floors[level], chosen.ceilings[level]
@@ -122,7 +122,7 @@ def png(picture: Float32, front_end: str = "mel-128", reference: str | None = No
 
 
 def compute(clips: Waveforms, front_end: str, samples: int, reference: str) -> tuple[Float32, Lengths]:
-    """Return the pictures of clips in this process, of the first `samples` of each, and their lengths."""
+    """Return the pictures of the first `samples` of each clip, and their lengths; in this process."""
     chosen = FRONT_ENDS[front_end]
     pictures = padding.filled((len(clips), chosen.mels, chosen.frames(samples)), chosen.floors[reference])
     lengths = np.zeros(len(clips), dtype=np.int64)
@@ -134,8 +134,8 @@ def compute(clips: Waveforms, front_end: str, samples: int, reference: str) -> t
 
 
 def _in_order(tasks: list[tuple[Waveforms, str, int, str]], processes: int) -> Iterator[tuple[Float32, Lengths]]:
-    """Yield what `compute` makes of tasks, in their order; a few are computed ahead of what was asked for."""
-    waiting: deque[Future[tuple[Float32, Lengths]]] = deque()
+    """Yield the results of `compute` in the order of the tasks, a few of which are prefetched."""
+    futures: deque[Future[tuple[Float32, Lengths]]] = deque()
     todo = iter(tasks)
     with (
         progress("pictures", sum(len(clips) for clips, *_ in tasks), "clips") as bar,
@@ -143,13 +143,13 @@ def _in_order(tasks: list[tuple[Waveforms, str, int, str]], processes: int) -> I
     ):
         try:
             while True:
-                for _, task in zip(range(2 * in_flight - 1 - len(waiting)), todo, strict=False):
-                    waiting.append(executor.submit(compute, *task))
-                if not waiting:
+                for _, task in zip(range(2 * in_flight - 1 - len(futures)), todo, strict=False):
+                    futures.append(executor.submit(compute, *task))
+                if not futures:
                     return
-                made = waiting.popleft().result()
-                bar.update(len(made[1]))
-                yield made
+                pictures, lengths = futures.popleft().result()
+                bar.update(len(lengths))
+                yield pictures, lengths
         except BrokenExecutor:
             raise WorkerError(
                 "a worker process ended while it drew pictures: it was killed, memory ran out, or the script that asks "

@@ -31,12 +31,12 @@ def array(clips: Waveforms, seconds: float = 3.0) -> tuple[Float32, Lengths]:
     samples : numpy.ndarray
         float32 of shape (n, 1, samples), in −1…1.
     lengths : numpy.ndarray
-        int64 of shape (n,): samples that are the clip's.
+        int64 of shape (n,): samples of the clip.
 
     Raises
     ------
     ValueError
-        `seconds` is no time of a sample to an hour.
+        `seconds` is not between a sample and an hour.
     MemoryError
         The array is larger than this machine's memory.
     """
@@ -54,21 +54,21 @@ def windows(
 ) -> tuple[Float32, npt.NDArray[np.str_], Float64]:
     """Cut windows of `seconds` out of each clip, one every `hop_seconds` from its first sample on.
 
-    Only whole windows: what is left at the end of a clip is in none, and a clip shorter than a window has none.
+    Only whole windows: the rest at the end of a clip is left out, and a clip shorter than a window has none.
 
     Returns
     -------
     samples : numpy.ndarray
         float32 of shape (m, 1, samples), in −1…1.
     clip_id : numpy.ndarray
-        str of shape (m,): the clip that each is cut from.
+        str of shape (m,): the clip of each window.
     start_seconds : numpy.ndarray
-        float64 of shape (m,): where in the clip it begins.
+        float64 of shape (m,): the start of each window in its clip.
 
     Raises
     ------
     ValueError
-        `seconds` or `hop_seconds` is no time of a sample to an hour.
+        `seconds` or `hop_seconds` is not between a sample and an hour.
     MemoryError
         The array is larger than this machine's memory.
     """
@@ -106,14 +106,14 @@ def envelopes(clips: Waveforms, rate: int = 100, seconds: float = 3.0) -> tuple[
     Returns
     -------
     envelopes : numpy.ndarray
-        float32 of shape (n, 1, frames), in 0…1 or little above.
+        float32 of shape (n, 1, frames), nominally in 0…1.
     lengths : numpy.ndarray
-        int64 of shape (n,): whole frames of the clip; a rest shorter than a frame is left out.
+        int64 of shape (n,): whole frames of the clip; the rest is left out.
 
     Raises
     ------
     ValueError
-        `rate` does not divide the sample rate, or `seconds` is no time of a sample to an hour.
+        `rate` does not divide the sample rate, or `seconds` is not between a sample and an hour.
     MemoryError
         The array is larger than this machine's memory.
     """

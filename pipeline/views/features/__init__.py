@@ -1,1 +1,1 @@
-"""A table of what can be measured of each clip: pitch, timbre, level, where speech starts and ends, words."""
+"""The table of features of each clip: pitch, timbre, level, bounds of speech, words."""

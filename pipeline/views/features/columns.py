@@ -7,7 +7,7 @@ import pyarrow as pa
 from pipeline.audio.spectrum import MFCCS
 
 SHAPES = {"centroid": "Hz", "bandwidth": "Hz", "rolloff": "Hz", "flatness": "1", "zcr": "1", "rms": "1"}
-"""What is measured of each frame of a clip beside its MFCCs, and the unit: a UCUM code, in which 1 is a pure number."""
+"""Measurements of each frame besides its MFCCs, with their units: UCUM codes, in which 1 is a pure number."""
 
 
 def _field(name: str, unit: str, kind: pa.DataType | None = None) -> pa.Field:

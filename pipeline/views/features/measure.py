@@ -1,4 +1,4 @@
-"""What the table says of clips: their waveforms and sentences → numbers. Pure.
+"""Measurements of clips: waveforms and sentences → rows of the table. Pure.
 
 A clip's numbers do not depend on the clips that are measured together with it.
 """
@@ -25,9 +25,9 @@ def measure(
 ) -> pa.Table:
     """Return `columns.MEASURED`, a row for each clip.
 
-    Null is what there is nothing to measure of: pitch where no frame has a voice (and its share of frames in a clip
-    shorter than three periods of the lowest pitch), the spectrum of digital silence, the bounds of speech where there
-    is none, the words of a clip without a sentence or in a script without spaces.
+    Null where there is nothing to measure: pitch without a voiced frame (and the share of voiced frames in a clip
+    shorter than three periods of the lowest pitch), the spectrum of digital silence, bounds without speech, words
+    without a sentence or in a script without spaces.
 
     Parameters
     ----------
@@ -38,20 +38,20 @@ def measure(
     texts
         The sentence of each clip.
     f0_hz
-        Lowest and highest pitch that is looked for.
+        Range of the pitch search.
     """
     rows = []
-    for waveform, text, heard in zip(waveforms, texts, pitch.pitches(waveforms, sample_rate, f0_hz), strict=True):
+    for waveform, text, pitches in zip(waveforms, texts, pitch.pitches(waveforms, sample_rate, f0_hz), strict=True):
         frames = spectrum.analyse(waveform, sample_rate)
-        row = {**_of_pitch(heard), **_of_frames(frames, silent=not waveform.any())}
-        bounds = speech.bounds(frames.mel_db, heard.voiced(len(frames.rms)), heard.step_seconds)
+        row = {**_of_pitch(pitches), **_of_frames(frames, silent=not waveform.any())}
+        bounds = speech.bounds(frames.mel_db, pitches.voiced(len(frames.rms)), pitches.step_seconds)
         rows.append({**row, **_of_speech(bounds, text)})
     return pa.Table.from_pylist(rows, schema=columns.MEASURED)
 
 
-def _of_pitch(heard: pitch.Pitch) -> Numbers:
-    voiced = heard.hertz[~np.isnan(heard.hertz)]
-    numbers: Numbers = {"voiced_fraction": len(voiced) / len(heard.hertz) if len(heard.hertz) else None}
+def _of_pitch(pitches: pitch.Pitch) -> Numbers:
+    voiced = pitches.hertz[~np.isnan(pitches.hertz)]
+    numbers: Numbers = {"voiced_fraction": len(voiced) / len(pitches.hertz) if len(pitches.hertz) else None}
     if len(voiced):
         numbers |= {"f0_mean_hz": voiced.mean(), "f0_std_hz": voiced.std()}
         p05, median, p95 = np.quantile(voiced, (0.05, 0.5, 0.95))
@@ -60,7 +60,7 @@ def _of_pitch(heard: pitch.Pitch) -> Numbers:
 
 
 def _of_frames(frames: spectrum.Frames, *, silent: bool) -> Numbers:
-    """Return mean and standard deviation over the frames; of silence, only of what needs no spectrum."""
+    """Return mean and standard deviation over the frames; for silence, only of values that need no spectrum."""
     measured = {"rms": frames.rms, "zcr": frames.zcr}
     if not silent:
         measured |= {f"mfcc_{number:02}": frames.mfcc[:, number] for number in range(spectrum.MFCCS)}

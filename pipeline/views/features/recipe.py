@@ -22,7 +22,7 @@ class FeatureRecipe(Recipe):
     Attributes
     ----------
     f0_hz
-        Lowest and highest pitch that is looked for.
+        Range of the pitch search.
     """
 
     f0_hz: tuple[float, float]
@@ -35,7 +35,7 @@ class FeatureRecipe(Recipe):
 
     @property
     def columns(self) -> pa.Schema:
-        """Those of the table, with their units."""
+        """The columns of the table, with their units."""
         return columns.COLUMNS
 
     def settings(self) -> dict[str, Any]:
@@ -43,11 +43,11 @@ class FeatureRecipe(Recipe):
         return {"f0_hz": list(self.f0_hz)}
 
     def versions(self) -> dict[str, str]:
-        """Return the versions of what transforms and adds up."""
+        """Return the versions of the libraries that compute."""
         return {"numpy": np.__version__, "scipy": scipy.__version__}
 
     def parquet(self) -> dict[str, Any]:
-        """Return that the Arrow schema is stored: Parquet's own has no place for units."""
+        """Return options that store the Arrow schema, since Parquet's own has no place for units."""
         return {"store_schema": True, "use_dictionary": ["split"]}
 
     def rows(self, source: pa.Table) -> pa.Table:
@@ -59,6 +59,6 @@ class FeatureRecipe(Recipe):
 
 @dataclass(frozen=True)
 class FlacFeatureRecipe(FeatureRecipe):
-    """The same of waveforms that are stored as FLAC files."""
+    """The same for waveforms stored as FLAC files."""
 
     INPUTS: ClassVar[tuple[str, ...]] = ("audio", "sample_rate", "text")

@@ -1,4 +1,4 @@
-"""features: every shard of waveforms becomes a shard of measurements; what is still right stays."""
+"""features: every shard of waveforms becomes a shard of measurements; valid ones are kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.waveforms.worker_facts import worker_facts
 
 
 def run() -> str:
-    """Write ``data/features/``; return what to tell the user."""
+    """Write ``data/features/``; return the message for the user."""
     params = load_params()
     settings = Shard(shard_paths(schema.WAVEFORMS)[0], DerivedSeal).seal.settings
     if settings["sample_rate"] < schema.LEAST_SAMPLE_RATE:  # an earlier version decoded to less

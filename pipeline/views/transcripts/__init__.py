@@ -1,1 +1,1 @@
-"""Speech to text, for who wants it: what an engine recognises in each clip, compared with its sentence."""
+"""Speech to text (optional): an engine's transcript of each clip, compared with its sentence."""

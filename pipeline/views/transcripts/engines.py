@@ -1,6 +1,6 @@
 """Engines that recognise English speech: Whisper by faster-whisper, and pocketsphinx, whose model is in its wheel.
 
-An engine hears each clip as if it were the first: nothing that it adapts to goes from one clip to the next.
+No engine carries state from one clip to the next.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.audio import decode
-from pipeline.core.errors import MissingPackage, ParameterError, PipelineError
+from pipeline.core.errors import MissingPackage, ParameterError, PipelineError, first_line
 
-SAMPLE_RATE = 16_000  # Hz, that all of these models were trained on
+SAMPLE_RATE = 16_000  # Hz, of the training data of all these models
 
 _WHISPER_FILES = ("config.json", "model.bin", "tokenizer.json")
 _WHISPER_OPTIONS = {
     "language": "en",
     "beam_size": 5,
-    "temperature": 0.0,  # no other ones are tried, which would be drawn at random
+    "temperature": 0.0,  # a fallback to higher temperatures would sample at random
     "condition_on_previous_text": False,
     "word_timestamps": True,
 }
@@ -35,12 +35,12 @@ _BLOCK_BYTES = 1 << 20
 
 
 class EngineError(PipelineError):
-    """An engine, or its model, cannot be had."""
+    """An engine or its model is not available."""
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word, and when it was said, in seconds from the beginning of the clip."""
+    """A word with its times, in seconds from the beginning of the clip."""
 
     word: str
     start: float
@@ -49,17 +49,17 @@ class Word:
 
 @dataclass(frozen=True)
 class Recognition:
-    """What was recognised in a clip; empty where that is nothing."""
+    """The transcript of a clip; empty where nothing was recognised."""
 
     text: str
     words: tuple[Word, ...]
 
 
 class Recognizer(Protocol):
-    """A model that is loaded."""
+    """A loaded model."""
 
     def recognise(self, waveform: npt.NDArray[np.float32]) -> Recognition:
-        """Return what is said in a waveform of shape (n,), float32 in −1…1, at `SAMPLE_RATE`."""
+        """Transcribe a waveform of shape (n,), float32 in −1…1, at `SAMPLE_RATE`."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ class Model:
     engine
         A key of `ENGINES`.
     name
-        As the user gave it; of a folder, its own name.
+        As given by the user; for a folder, its name.
     folder
-        Where it lies on this machine.
+        Of its files, on this machine.
     sha256
         Of all its files.
     """
@@ -84,7 +84,7 @@ class Model:
     sha256: str
 
     def load(self) -> Recognizer:
-        """Load the model, or return the one that this process has loaded.
+        """Load the model, once per process.
 
         Raises
         ------
@@ -94,7 +94,7 @@ class Model:
         return _loaded(self)
 
     def versions(self) -> dict[str, str]:
-        """Return the versions of the packages that recognise."""
+        """Return the versions of the engine's packages."""
         return {name: version(name) for name in ENGINES[self.engine].packages}
 
 
@@ -105,15 +105,15 @@ class Engine:
     Attributes
     ----------
     packages
-        Whose versions a transcript depends on.
+        Packages whose versions change a transcript.
     default_model
         Its name.
     find
         Name of a model → its folder.
     load
-        Its folder → a recogniser.
+        Its folder → a loaded model.
     options
-        What changes what is recognised.
+        Options that change a transcript.
     """
 
     packages: tuple[str, ...]
@@ -159,7 +159,7 @@ class _Whisper:
 
 class _PocketSphinx:
     def __init__(self, folder: Path) -> None:
-        self._turn = threading.Lock()  # its decoder hears one clip at a time; an executor may have threads
+        self._lock = threading.Lock()  # the decoder takes one clip at a time; an executor may have threads
         decoder = _imported("pocketsphinx", "pocketsphinx").Decoder
         self._decoder = decoder(
             hmm=str(folder / "en-us"),
@@ -173,23 +173,20 @@ class _PocketSphinx:
     def recognise(self, waveform: npt.NDArray[np.float32]) -> Recognition:
         if not len(waveform):
             return Recognition("", ())
-        with self._turn:
-            return self._heard(waveform)
-
-    def _heard(self, waveform: npt.NDArray[np.float32]) -> Recognition:
-        self._decoder.reinit_feat()  # forgets the noise of the clip before
-        self._decoder.start_utt()
-        self._decoder.process_raw(decode.to_pcm16(waveform)[0].tobytes(), full_utt=True)
-        self._decoder.end_utt()
-        hypothesis = self._decoder.hyp()
-        rate = self._decoder.config["frate"]  # frames a second
-        words = (
-            # A second pronunciation is called word(2), silence and noise <sil> and [NOISE].
-            Word(segment.word.partition("(")[0], segment.start_frame / rate, (segment.end_frame + 1) / rate)
-            for segment in self._decoder.seg() or ()
-            if segment.word[0] not in "<["
-        )
-        return Recognition(hypothesis.hypstr if hypothesis else "", tuple(words))
+        with self._lock:
+            self._decoder.reinit_feat()  # forgets the noise of the clip before
+            self._decoder.start_utt()
+            self._decoder.process_raw(decode.to_pcm16(waveform)[0].tobytes(), full_utt=True)
+            self._decoder.end_utt()
+            hypothesis = self._decoder.hyp()
+            rate = self._decoder.config["frate"]  # frames a second
+            words = (
+                # A second pronunciation is called word(2), silence and noise <sil> and [NOISE].
+                Word(segment.word.partition("(")[0], segment.start_frame / rate, (segment.end_frame + 1) / rate)
+                for segment in self._decoder.seg() or ()
+                if segment.word[0] not in "<["
+            )
+            return Recognition(hypothesis.hypstr if hypothesis else "", tuple(words))
 
 
 def _find_whisper(name: str) -> Path:
@@ -202,9 +199,8 @@ def _find_whisper(name: str) -> Path:
             problem = f"--model {name}: neither a folder nor a model of faster-whisper ({error})"
             raise ParameterError("the command line", [problem]) from None
         except Exception as error:  # noqa: BLE001  the hub's client lets errors of other libraries through
-            said = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise EngineError(
-                f"the model {name} is not on this disk and could not be fetched ({said}).\n"
+                f"the model {name} is not on this disk and could not be fetched ({first_line(error)}).\n"
                 "Check the network, or give the folder of a model that is there: --model FOLDER"
             ) from None
     missing = [file for file in _WHISPER_FILES if not (folder / file).is_file()]
@@ -227,8 +223,9 @@ def _loaded(model: Model) -> Recognizer:
     except PipelineError:
         raise
     except Exception as error:  # noqa: BLE001  that of a tokenizer which is cut off has no class of its own
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise EngineError(f"the model in {model.folder} cannot be loaded by {model.engine} ({said})") from None
+        raise EngineError(
+            f"the model in {model.folder} cannot be loaded by {model.engine} ({first_line(error)})"
+        ) from None
 
 
 def _imported(module: str, package: str) -> Any:

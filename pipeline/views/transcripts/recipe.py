@@ -20,7 +20,7 @@ _COLUMNS = pa.schema(
         ("rank", pa.int64()),
         ("text", pa.string()),  # as recognised; that of the waveforms is the sentence
         ("words", pa.list_(_WORD)),
-        ("wer", pa.float32()),  # null where the sentence has no words
+        ("wer", pa.float32()),  # null where the sentence has no words to compare
         ("engine", pa.string()),
         ("model", pa.string()),
         ("model_sha256", pa.string()),
@@ -30,7 +30,7 @@ _COLUMNS = pa.schema(
 
 @dataclass(frozen=True)
 class TranscriptRecipe(Recipe):
-    """What a model recognises in waveforms that are stored as lists of samples."""
+    """Transcripts by a model of waveforms stored as lists of samples."""
 
     model: Model
 
@@ -42,7 +42,7 @@ class TranscriptRecipe(Recipe):
     columns = _COLUMNS
 
     def settings(self) -> dict[str, Any]:
-        """Return the engine, its options and the model, but not where it lies."""
+        """Return the engine, its options and the model, but not the model's folder."""
         options = ENGINES[self.model.engine].options
         return {
             "engine": self.model.engine,
@@ -52,7 +52,7 @@ class TranscriptRecipe(Recipe):
         }
 
     def versions(self) -> dict[str, str]:
-        """Return the versions of what recognises and what compares."""
+        """Return the versions of the packages that recognise and compare."""
         return {**self.model.versions(), **{name: version(name) for name in ("jiwer", "whisper-normalizer")}}
 
     def rows(self, source: pa.Table) -> pa.Table:
@@ -64,15 +64,17 @@ class TranscriptRecipe(Recipe):
             The model cannot be loaded.
         """
         recogniser = self.model.load()
-        heard = [recogniser.recognise(samples) for samples in waveforms_of(source[self.INPUTS[0]].combine_chunks())]
-        texts = [each.text for each in heard]
+        recognitions = [
+            recogniser.recognise(samples) for samples in waveforms_of(source[self.INPUTS[0]].combine_chunks())
+        ]
+        texts = [each.text for each in recognitions]
         columns = {
             "text": texts,
-            "words": [[asdict(word) for word in each.words] for each in heard],
+            "words": [[asdict(word) for word in each.words] for each in recognitions],
             "wer": word_error_rates(source["text"].to_pylist(), texts),
-            "engine": [self.model.engine] * len(heard),
-            "model": [self.model.name] * len(heard),
-            "model_sha256": [self.model.sha256] * len(heard),
+            "engine": [self.model.engine] * len(recognitions),
+            "model": [self.model.name] * len(recognitions),
+            "model_sha256": [self.model.sha256] * len(recognitions),
         }
         return pa.table(
             [pa.array(values, _COLUMNS.field(name).type) for name, values in columns.items()], list(columns)
@@ -81,7 +83,7 @@ class TranscriptRecipe(Recipe):
 
 @dataclass(frozen=True)
 class FlacTranscriptRecipe(TranscriptRecipe):
-    """The same of waveforms that are stored as FLAC."""
+    """The same for waveforms stored as FLAC."""
 
     INPUTS: ClassVar[tuple[str, ...]] = ("audio", "text")
 
