@@ -15,7 +15,7 @@ TRIALS = 60  # each kind twice as often as one round of the bench draws it
 
 
 @pytest.mark.more
-def test_nothing_of_a_small_dose_gets_through() -> None:
+def test_chaos_lets_nothing_through_in_60_trials() -> None:
     command = [sys.executable, "-m", "tests.support.chaos.bench", "--trials", str(TRIALS), "--seed", "2017"]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(), text=True, capture_output=True, check=False, timeout=300
@@ -26,7 +26,7 @@ def test_nothing_of_a_small_dose_gets_through() -> None:
     assert int(everything[1]) == TRIALS
 
 
-def test_the_table_counts_how_each_kind_ended() -> None:
+def test_chaos_table_counts_how_each_kind_ended() -> None:
     kind = "odd settings"
     results = [Result(0, kind, "", "same bytes"), Result(1, kind, "", "same bytes"), Result(2, kind, "", "got through")]
     _, _, row, everything = as_table(results).splitlines()

@@ -38,20 +38,20 @@ TRANSCRIPTS = {
 
 
 @golden
-def test_accepted_clips(staged_once: Project) -> None:
+def test_golden_clips(staged_once: Project) -> None:
     assert_golden(staged_once.root / schema.CLIPS, "subsample", Check.REVISION, CLIPS)
 
 
 @golden
 @pytest.mark.parametrize("encoding", WAVEFORMS)
-def test_waveforms(staged_once: Project, tmp_path: Path, encoding: str) -> None:
+def test_golden_waveforms(staged_once: Project, tmp_path: Path, encoding: str) -> None:
     recipe = WaveformRecipe(16_000, encoding)
     derive(recipe, staged_once.root / schema.CLIPS, tmp_path / "waveforms", LocalProcesses(1))
     assert_golden(tmp_path / "waveforms", f"encoding: {encoding}", recipe.REVISION, WAVEFORMS[encoding])
 
 
 @golden
-def test_features(staged_once: Project) -> None:
+def test_golden_features(staged_once: Project) -> None:
     assert_golden(staged_once.root / schema.FEATURES, "features", FeatureRecipe.REVISION, FEATURES)
 
 
@@ -60,7 +60,7 @@ def test_features(staged_once: Project) -> None:
 @pytest.mark.skipif(
     not is_locked("pocketsphinx", "jiwer", "whisper-normalizer"), reason="other versions, or none, of what recognises"
 )
-def test_transcripts(staged_once: Project, tmp_path: Path) -> None:
+def test_golden_transcripts(staged_once: Project, tmp_path: Path) -> None:
     clips = list(open_waveforms(staged_once.root / schema.WAVEFORMS).head(4))
     waveforms_of(tmp_path / "waveforms", [clip.waveform for clip in clips], text=[clip.text for clip in clips])
     recipe = TranscriptRecipe(find_model("pocketsphinx"))

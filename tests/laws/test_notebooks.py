@@ -66,12 +66,12 @@ def in_project(project: Project, name: str) -> Path:
 # What is kept
 
 
-def test_there_are_two() -> None:
+def test_notebooks_are_two() -> None:
     assert {path.name for path in NOTEBOOKS} == set(PICTURES)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_what_is_kept_is_small_whole_and_of_no_machine(path: Path, run: ModuleType, nbformat: ModuleType) -> None:
+def test_notebook_in_git_is_small_whole_and_of_no_machine(path: Path, run: ModuleType, nbformat: ModuleType) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.encode()) < MOST_BYTES
     words = re.sub(r'"[A-Za-z0-9+/=\\n]{200,}"', '""', text)  # without pictures
@@ -89,7 +89,7 @@ def test_what_is_kept_is_small_whole_and_of_no_machine(path: Path, run: ModuleTy
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_cells_are_short_and_explained(path: Path, nbformat: ModuleType) -> None:
+def test_notebook_cells_are_short_and_explained(path: Path, nbformat: ModuleType) -> None:
     cells = nbformat.read(path, as_version=4).cells
     code = [cell for cell in cells if cell.cell_type == "code"]
     assert all(len(cell.source.splitlines()) <= 70 for cell in code)
@@ -103,7 +103,7 @@ def test_cells_are_short_and_explained(path: Path, nbformat: ModuleType) -> None
 @pytest.mark.more
 @pytest.mark.usefixtures("librosa", "offline")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_it_runs_on_the_demo_and_prints_what_is_kept(
+def test_notebook_runs_on_the_demo_and_prints_what_is_in_git(
     path: Path, staged: Project, run: ModuleType, nbformat: ModuleType
 ) -> None:
     made = run.execute(in_project(staged, path.name))
@@ -121,7 +121,9 @@ def test_it_runs_on_the_demo_and_prints_what_is_kept(
 @pytest.mark.more
 @pytest.mark.usefixtures("librosa", "offline")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_it_runs_on_a_sample_of_three_in_which_nobody_tells(path: Path, fresh: Project, run: ModuleType) -> None:
+def test_notebook_runs_on_a_sample_of_three_without_ages_and_genders(
+    path: Path, fresh: Project, run: ModuleType
+) -> None:
     fresh.set(subsample__clips=3, subsample__max_rejected=0.9, stratify__require=[], stratify__strata=[])
     fresh.stage("download", "stratify", "subsample", "waveforms", "features")
     run.execute(in_project(fresh, path.name))
@@ -129,7 +131,7 @@ def test_it_runs_on_a_sample_of_three_in_which_nobody_tells(path: Path, fresh: P
 
 @pytest.mark.more
 @pytest.mark.usefixtures("librosa", "offline")
-def test_a_cell_that_fails_is_an_error(tmp_path: Path, run: ModuleType, nbformat: ModuleType) -> None:
+def test_notebook_with_a_failing_cell_is_an_error(tmp_path: Path, run: ModuleType, nbformat: ModuleType) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
     nbformat.write(notebook, tmp_path / "broken.ipynb")
     with pytest.raises(Exception, match="ZeroDivisionError"):

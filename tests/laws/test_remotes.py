@@ -46,7 +46,7 @@ def blobs(store: ObjectStore) -> set[str]:
     return {path for path in store.objects() if not path.partition("?")[0].endswith(".dir")}
 
 
-def test_a_new_machine_pulls_all_or_only_waveforms_and_growth_pushes_what_is_new(
+def test_s3_remote_serves_all_or_only_waveforms_and_growth_pushes_what_is_new(
     shared: Project, store: ObjectStore, tmp_path: Path
 ) -> None:
     shared.set(shards__clips=32, subsample__clips=64)
@@ -79,7 +79,7 @@ def test_a_new_machine_pulls_all_or_only_waveforms_and_growth_pushes_what_is_new
     assert "Running stage" not in everything.run("dvc", "repro")
 
 
-def test_a_push_that_was_cut_off_completes(shared: Project, store: ObjectStore, tmp_path: Path) -> None:
+def test_s3_remote_completes_an_interrupted_push(shared: Project, store: ObjectStore, tmp_path: Path) -> None:
     store.goes_away_after(4)
     failed = shared.try_run("dvc", "push", AWS_MAX_ATTEMPTS="1")
     assert failed.returncode != 0
@@ -95,7 +95,7 @@ def test_a_push_that_was_cut_off_completes(shared: Project, store: ObjectStore, 
     assert pulled.outputs() == shared.outputs()
 
 
-def test_a_course_repository_imports_it_and_reads_it_without_a_clone(
+def test_s3_remote_is_imported_and_read_without_a_clone(
     shared: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared.run("dvc", "push")

@@ -40,7 +40,7 @@ def home(made_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.more
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of pandas and rdflib, inside of mlcroissant
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: "-".join(libraries(block)) or "by-hand")
-def test_a_block_runs_as_it_stands(
+def test_use_block_runs_as_it_stands(
     block: str, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if block.startswith(BY_HAND):
@@ -55,6 +55,6 @@ def test_a_block_runs_as_it_stands(
     assert capsys.readouterr().out.strip()
 
 
-def test_blocks_are_short() -> None:
+def test_use_blocks_are_short() -> None:
     assert len(PYTHON) >= 7
     assert all(len([line for line in block.splitlines() if line]) <= 10 for block in PYTHON)

@@ -6,7 +6,6 @@ and no library. The protocol: https://chromedevtools.github.io/devtools-protocol
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import select
@@ -93,11 +92,6 @@ class Page:
         """Emulate a preference for ``light`` or ``dark``, and a medium such as ``print``."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", media=medium, features=features)
-
-    def screenshot(self, path: Path, *, whole: bool = True) -> None:
-        """Write a PNG of the whole page, or of what can be seen of it."""
-        received = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(received["data"]))
 
     def requested(self) -> list[str]:
         """Return the addresses of all that the page asked for."""
