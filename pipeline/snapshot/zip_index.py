@@ -17,7 +17,14 @@ import pyarrow.compute as pc
 
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotError
-from pipeline.snapshot.archive import LARGEST_DIRECTORY_BYTES, TAIL_BYTES, Bytes, Index, require_inside, twice
+from pipeline.snapshot.archive import (
+    LARGEST_DIRECTORY_BYTES,
+    TAIL_BYTES,
+    Index,
+    RandomAccess,
+    duplicate_member,
+    require_inside,
+)
 from pipeline.snapshot.receipt import ArchiveIdentity
 
 _END = struct.Struct("<4s4H2LH")  # 4.3.16, end of central directory
@@ -42,7 +49,7 @@ class _End(NamedTuple):
     shift: int
 
 
-def read_index(source: Bytes, tail_bytes: int = TAIL_BYTES) -> Index:
+def read_index(source: RandomAccess, tail_bytes: int = TAIL_BYTES) -> Index:
     """Read an archive's central directory, ZIP64 or not, in one to three reads.
 
     Parameters
@@ -56,7 +63,7 @@ def read_index(source: Bytes, tail_bytes: int = TAIL_BYTES) -> Index:
     ------
     SnapshotError
         It is no zip, truncated, encrypted, or has members that no well-meaning archive has: names that are absolute,
-        empty or lead out of it, names that stand twice, compression other than stored and deflated.
+        empty or lead out of it, names that stand duplicate_member, compression other than stored and deflated.
     """
     size = source.size_bytes
     if size == 0:
@@ -200,4 +207,4 @@ def _require_fit(archive: str, members: pa.Table, directory_offset: int) -> None
         counts = names.value_counts()
         times = pc.max(counts.field("counts")).as_py()
         name = counts.filter(pc.equal(counts.field("counts"), times))[0]["values"].as_py()
-        raise twice(archive, name, times)
+        raise duplicate_member(archive, name, times)
