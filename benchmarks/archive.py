@@ -1,8 +1,8 @@
 """What it costs to take a sample out of a huge archive, against downloading it whole.
 
 Run from the root: ``python benchmarks/archive.py``. A synthetic archive with the member names of the Kaggle snapshot
-(380,377 clips in seven folders, stored, 13.56 GB, ZIP64) is made up while it is served on 127.0.0.1, and tables in Markdown are
-written to stdout. The stages run as they do under DVC, in processes of their own.
+(380,377 clips in seven folders, stored, 13.56 GB, ZIP64) is made up while it is served on 127.0.0.1, and tables in
+Markdown are written to stdout. The stages run as they do under DVC, in processes of their own.
 """
 
 from __future__ import annotations
