@@ -94,7 +94,7 @@ def test_where_with_values_that_no_row_has_together_name_the_filters(staged: Pro
 
 
 @pytest.mark.more
-def test_the_courses_sample_is_the_experiment_that_the_docs_have(made: Project) -> None:
+def test_where_of_the_course_is_the_experiment_that_the_docs_have(made: Project) -> None:
     (command,) = re.findall(r"^dvc exp run (?:.*\\\n)+.*", (ROOT / "docs/sampling.md").read_text(), flags=re.MULTILINE)
     command = command.replace("\\\n", " ").replace("subsample.clips=9000", "subsample.clips=5")
     made.run(*shlex.split(command))
