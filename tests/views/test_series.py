@@ -23,7 +23,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Waveforms:
 
 
 @pytest.mark.parametrize("seconds", [1 / RATE, 0.05, 1, 3.0])
-def test_an_array_is_cut_or_filled_with_zeros(clips: Waveforms, seconds: float) -> None:
+def test_array_is_cut_or_filled_with_zeros(clips: Waveforms, seconds: float) -> None:
     samples, lengths = series.array(clips, seconds)
     wanted = round(seconds * RATE)
     assert samples.shape == (len(LENGTHS), 1, wanted)
@@ -47,16 +47,10 @@ def test_windows_are_whole_and_start_every_hop(clips: Waveforms) -> None:
     assert clip_ids.tolist() == [clip_id for clip_id, _, _ in expected]
     np.testing.assert_allclose(starts, [start for _, start, _ in expected], rtol=1e-12)
     np.testing.assert_array_equal(samples[:, 0], [window for _, _, window in expected])
+    assert series.windows(clips, seconds=10)[0].shape == (0, 1, 160_000)
 
 
-def test_windows_longer_than_all_clips_are_none(clips: Waveforms) -> None:
-    samples, clip_ids, starts = series.windows(clips, seconds=10)
-    assert samples.shape == (0, 1, 160_000)
-    assert len(clip_ids) == len(starts) == 0
-
-
-@pytest.mark.parametrize("seconds", [0.01, 0.5, 3.0])
-@pytest.mark.parametrize("rate", [100, 1000])
+@pytest.mark.parametrize(("rate", "seconds"), [(100, 0.01), (1000, 0.5), (100, 3.0)])
 def test_envelopes_are_means_of_the_analytic_signal(clips: Waveforms, rate: int, seconds: float) -> None:
     from scipy.signal import hilbert  # slow to import, in each worker
 
@@ -73,7 +67,7 @@ def test_envelopes_are_means_of_the_analytic_signal(clips: Waveforms, rate: int,
             np.testing.assert_allclose(row[:length], magnitude.reshape(length, hop).mean(axis=1), atol=1e-5)
 
 
-def test_the_envelope_of_a_tone_that_swells_is_its_swell(tmp_path: Path) -> None:
+def test_envelopes_of_a_tone_that_swells_are_its_swell(tmp_path: Path) -> None:
     times = np.arange(RATE) / RATE
     swell = 0.25 + 0.2 * np.sin(2 * np.pi * 2 * times)
     tone = (swell * np.sin(2 * np.pi * 440 * times)).astype(np.float32)
@@ -85,7 +79,7 @@ Made = Callable[..., tuple[Any, ...]]
 
 
 @pytest.mark.parametrize("make", [series.array, series.windows, series.envelopes])
-def test_a_view_of_a_view_gives_its_rows_in_its_order(clips: Waveforms, make: Made) -> None:
+def test_series_of_a_view_are_its_rows_in_its_order(clips: Waveforms, make: Made) -> None:
     view = clips.head(12)[::-1][np.arange(12) % 2 == 0]
     whole, *_ = make(view, seconds=0.05)
     one_by_one = [make(view[place : place + 1], seconds=0.05)[0] for place in range(len(view))]
@@ -97,20 +91,20 @@ def test_a_view_of_a_view_gives_its_rows_in_its_order(clips: Waveforms, make: Ma
 
 @pytest.mark.parametrize("make", [series.array, series.windows, series.envelopes])
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 1e9, 1 / 16_001])
-def test_seconds_that_are_no_time_are_an_error(clips: Waveforms, make: Made, seconds: float) -> None:
+def test_series_of_seconds_out_of_range_are_an_error(clips: Waveforms, make: Made, seconds: float) -> None:
     with pytest.raises(ValueError, match=r"^seconds is a time of one sample .* to 3600 s; got "):
         make(clips, seconds=seconds)
 
 
-def test_a_hop_or_a_rate_that_cannot_be_is_an_error(clips: Waveforms) -> None:
+def test_series_with_an_impossible_hop_or_rate_are_an_error(clips: Waveforms) -> None:
     with pytest.raises(ValueError, match=r"^hop_seconds is a time"):
         series.windows(clips, 1.0, 0)
     for rate in (0, -100, 101, 32_000, 0.5):
-        with pytest.raises(ValueError, match="rate has to divide the sample rate of 16000 Hz"):
+        with pytest.raises(ValueError, match="rate"):
             series.envelopes(clips, rate=rate)  # type: ignore[arg-type]
 
 
-def test_more_than_this_machine_has_is_said_at_once(clips: Waveforms, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_series_larger_than_memory_are_an_error_at_once(clips: Waveforms, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(padding, "_memory_bytes", lambda: 1e6)
     with pytest.raises(MemoryError, match=r"takes 2\.5 GB, .*clips\.batches\(512\)"):
         series.array(clips, seconds=3000)

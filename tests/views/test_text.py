@@ -1,4 +1,4 @@
-"""Sentences are counted in words, and compared in the spelling that word error rates are computed on."""
+"""Text is counted in words, and normalised for word error rates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_normalised_takes_a_column_of_pandas() -> None:
     assert text.normalised(pd.Series(["One two", None])) == ["12", ""]
 
 
-def test_normalised_is_what_published_rates_compare() -> None:
+def test_normalised_is_the_spelling_of_published_rates() -> None:
     pytest.importorskip("whisper_normalizer")
     sentences = ["  The Colour's grey, isn't it?", "We won’t", "twenty one dogs", None, "(laughs) hmm"]
     assert text.normalised(sentences) == ["the color is gray is not it", "we will not", "21 dogs", "", ""]
@@ -31,7 +31,7 @@ def test_normalised_is_what_published_rates_compare() -> None:
     assert text.normalised(once) == once
 
 
-def test_a_word_error_rate_counts_words_wrong_missing_and_added() -> None:
+def test_word_error_rate_counts_words_wrong_missing_and_added() -> None:
     pytest.importorskip("jiwer")
     pytest.importorskip("whisper_normalizer")
     sentences = ["a b c d", "A, B!", "one", "", None, "x"]
@@ -41,7 +41,7 @@ def test_a_word_error_rate_counts_words_wrong_missing_and_added() -> None:
     assert normalisation.word_error_rate(["", None], ["a", "b"]) is None
 
 
-def test_a_word_error_rate_has_the_words_of_the_count() -> None:
+def test_word_error_rate_has_the_words_of_the_count() -> None:
     pytest.importorskip("jiwer")
     pytest.importorskip("whisper_normalizer")
     sentences = ["co\u00adoperate", unicodedata.normalize("NFD", "été à São"), "हिन्दी में लिखा", "東京 tower"]
@@ -49,7 +49,7 @@ def test_a_word_error_rate_has_the_words_of_the_count() -> None:
     assert normalisation.word_error_rates(sentences, ["cooperate", "été à x", "x y z", ""]) == [0, 1 / 3, 1, None]
 
 
-def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     normalisation._normaliser.cache_clear()
     for name in ("jiwer", "whisper_normalizer.english", "whisper_normalizer"):
         monkeypatch.setitem(sys.modules, name, None)

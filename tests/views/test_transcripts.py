@@ -1,4 +1,4 @@
-"""Transcripts: what an engine hears, kept by recipe, compared with the sentence; each failure one message."""
+"""Transcripts are cached by recipe and compared with the sentence; each failure is one message."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def whisper(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_transcript_is_what_was_heard_and_how_far_it_is_from_the_sentence(whisper: Path, tmp_path: Path) -> None:
+def test_transcripts_are_compared_with_the_sentences(whisper: Path, tmp_path: Path) -> None:
     waveforms_of(tmp_path / "waveforms", [voice(length) for length in LENGTHS], text=SENTENCES)
     recipe = recipe_for("pcm16", find_model("whisper", str(whisper)))
     made = derive(recipe, tmp_path / "waveforms", tmp_path / "transcripts", LocalProcesses(1))
@@ -100,7 +100,7 @@ def test_a_transcript_is_what_was_heard_and_how_far_it_is_from_the_sentence(whis
     assert len(said) == 5
 
 
-def test_another_model_makes_them_again_and_where_it_lies_does_not(whisper: Path, tmp_path: Path) -> None:
+def test_transcripts_are_made_again_by_another_model_not_by_another_folder(whisper: Path, tmp_path: Path) -> None:
     waveforms_of(tmp_path / "waveforms", [voice(8000)] * 2, text=["yes no"] * 2)
 
     def computed(folder: Path) -> int:
@@ -114,7 +114,7 @@ def test_another_model_makes_them_again_and_where_it_lies_does_not(whisper: Path
     assert computed(moved) == 2
 
 
-def test_models_that_cannot_be_had_are_one_message(whisper: Path) -> None:
+def test_models_that_are_not_available_are_one_message(whisper: Path) -> None:
     with pytest.raises(
         EngineError, match=r"tiny\.en is not on this disk and could not be fetched \(Got: ConnectError.*\)"
     ):
@@ -134,7 +134,7 @@ def test_models_that_cannot_be_had_are_one_message(whisper: Path) -> None:
         find_model("whisper", str(whisper))
 
 
-def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engines_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("faster_whisper", "faster_whisper.utils", "pocketsphinx"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingPackage, match=r"pip install faster-whisper jiwer whisper-normalizer$"):
@@ -144,7 +144,7 @@ def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.more
-def test_the_command_says_the_rate_and_the_clips_that_differ_most(
+def test_transcribe_prints_the_rate_and_the_clips_that_differ_most(
     whisper: Path, staged: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(staged.root)
@@ -161,7 +161,7 @@ def test_the_command_says_the_rate_and_the_clips_that_differ_most(
     assert not [each for each in audit.verify(Path("data")).problems if "transcripts" in str(each.path)]
 
 
-def test_another_sample_rate_is_said_before_anything_is_loaded(
+def test_transcribe_refuses_another_sample_rate_before_a_model_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -171,7 +171,7 @@ def test_another_sample_rate_is_said_before_anything_is_loaded(
 
 
 @pytest.mark.more
-def test_pocketsphinx_hears_each_clip_as_if_it_were_the_first(staged: Project) -> None:
+def test_pocketsphinx_carries_no_state_from_clip_to_clip(staged: Project) -> None:
     pytest.importorskip("pocketsphinx")
     from pipeline import open_waveforms
 

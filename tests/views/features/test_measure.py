@@ -1,4 +1,4 @@
-"""The table says of a clip what can be measured of it, and no more; the same on any processor and beside any clips."""
+"""Features are what can be measured of a clip, the same on any processor and beside any other clips."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SPEECH = {"speech_start_seconds", "speech_end_seconds", "words_per_second"}
 LEVEL = {"zcr_mean", "zcr_std", "rms_mean", "rms_std"}
 
 
-def test_columns_are_those_agreed_on_each_with_its_unit() -> None:
+def test_features_have_the_agreed_columns_each_with_its_unit() -> None:
     mfccs = " ".join(f"mfcc_{number:02}_{statistic}" for number in range(20) for statistic in ("mean", "std"))
     assert columns.COLUMNS.names == DESIGN.format(mfccs=mfccs).split()
     for field in columns.MEASURED:
@@ -62,7 +62,8 @@ def test_columns_are_those_agreed_on_each_with_its_unit() -> None:
         assert field.name.endswith("_seconds") == (unit == "s")
 
 
-def test_a_voice_has_all_of_it() -> None:
+def test_features_of_a_voice_are_complete() -> None:
+    assert measured().num_rows == 0
     table = measured(*VOICES)
     assert table.schema.equals(columns.MEASURED, check_metadata=True)
     assert all(column.null_count == 0 for column in table.columns)
@@ -74,7 +75,7 @@ def test_a_voice_has_all_of_it() -> None:
     assert (frame["speech_start_seconds"] < frame["speech_end_seconds"]).all()
 
 
-def test_null_is_what_there_is_nothing_to_measure_of() -> None:
+def test_features_are_null_where_there_is_nothing_to_measure() -> None:
     assert nulls(noise(1)) == PITCH | SPEECH
     assert row(noise(1))["voiced_fraction"] == 0
     assert nulls(SILENCE) == set(columns.MEASURED.names) - LEVEL - {"words", "voiced_fraction"}
@@ -83,7 +84,7 @@ def test_null_is_what_there_is_nothing_to_measure_of() -> None:
     assert nulls(np.zeros(0, dtype=np.float32)) == set(columns.MEASURED.names) - LEVEL - {"words"}
 
 
-def test_it_is_mean_and_deviation_over_the_frames() -> None:
+def test_features_are_mean_and_deviation_over_the_frames() -> None:
     frames, found = analyse(VOICES[0], 16_000), row(VOICES[0])
     for name, values in (
         ("mfcc_07_{}", frames.mfcc[:, 7]),
@@ -94,13 +95,13 @@ def test_it_is_mean_and_deviation_over_the_frames() -> None:
         assert found[name.format("std")] == pytest.approx(np.std(values), rel=1e-6)
 
 
-def test_pitch_is_in_hertz() -> None:
+def test_features_have_pitch_in_hertz() -> None:
     found = row(pulses(150))
     assert [found[name] for name in sorted(PITCH - {"f0_std_hz"})] == pytest.approx([150] * 4, rel=0.001)
     assert found["f0_std_hz"] == pytest.approx(0, abs=0.1)
 
 
-def test_words_are_counted_over_the_time_of_speech() -> None:
+def test_features_count_words_over_the_time_of_speech() -> None:
     found = row(np.pad(pulses(150, seconds=1.5), 16_000), "it's the  boy - again ...")
     assert found["words"] == 4
     assert found["words_per_second"] == pytest.approx(4 / 1.5, rel=0.03)
@@ -112,14 +113,10 @@ def test_words_are_counted_over_the_time_of_speech() -> None:
 
 @pytest.mark.more
 @given(st.lists(st.integers(0, len(CLIPS) - 1), min_size=1, max_size=10))
-def test_a_row_does_not_depend_on_the_others(chosen: list[int]) -> None:
+def test_features_of_a_clip_do_not_depend_on_the_others(chosen: list[int]) -> None:
     together = measured(*(CLIPS[number] for number in chosen))
     for place, number in enumerate(chosen):
         assert together.slice(place, 1).to_pylist() == measured(CLIPS[number]).to_pylist()
-
-
-def test_no_clips_are_no_rows() -> None:
-    assert measured().num_rows == 0
 
 
 def digest() -> str:
@@ -134,7 +131,7 @@ def digest() -> str:
 @pytest.mark.more
 @pytest.mark.parametrize("kernels", ["Haswell", "Prescott"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_neither_threads_nor_kernels_change_a_bit(threads: int, kernels: str) -> None:
+def test_features_are_the_same_for_any_threads_and_kernels(threads: int, kernels: str) -> None:
     """OpenBLAS has kernels for each processor and numpy for each set of instructions: Prescott's is the smallest."""
     found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", []) if kernels == "Prescott" else []
     done = subprocess.run(
@@ -150,7 +147,7 @@ def test_neither_threads_nor_kernels_change_a_bit(threads: int, kernels: str) ->
     assert done.stdout.strip() == digest()
 
 
-def test_the_docs_have_every_column_with_its_unit() -> None:
+def test_features_in_the_docs_have_every_column_with_its_unit() -> None:
     described: dict[str, str] = {}
     for line in (ROOT / "docs/features.md").read_text(encoding="utf-8").splitlines():
         if line.startswith("| `"):

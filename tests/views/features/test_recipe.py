@@ -1,4 +1,4 @@
-"""Features are derived from waveforms: of whatever encoding, once for each clip, the same bytes by any way."""
+"""Features are derived from waveforms of any encoding, once for each clip, with the same bytes by any steps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def features(project: Project) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((project.root / schema.FEATURES).iterdir())}
 
 
-def test_rows_are_those_of_the_waveforms_and_columns_have_their_units(featured: Project) -> None:
+def test_features_have_the_rows_of_the_waveforms_and_columns_with_units(featured: Project) -> None:
     for path in sorted((featured.root / schema.WAVEFORMS).iterdir()):
         table = pq.read_table(featured.root / schema.FEATURES / path.name)
         assert table.schema.remove_metadata().equals(COLUMNS, check_metadata=True)
@@ -44,7 +44,9 @@ def test_rows_are_those_of_the_waveforms_and_columns_have_their_units(featured: 
 
 
 @pytest.mark.more
-def test_growing_measures_what_is_new_and_gives_the_bytes_of_a_fresh_run(featured: Project, tmp_path: Path) -> None:
+def test_features_of_a_larger_sample_measure_new_clips_and_have_the_bytes_of_a_fresh_run(
+    featured: Project, tmp_path: Path
+) -> None:
     kept = features(featured)["part-00000.parquet"]
     featured.set(subsample__clips=100)
     featured.stage("subsample", "waveforms")
@@ -57,7 +59,7 @@ def test_growing_measures_what_is_new_and_gives_the_bytes_of_a_fresh_run(feature
 
 
 @pytest.mark.more
-def test_another_range_of_pitch_measures_all_again_and_another_label_nothing(featured: Project) -> None:
+def test_features_are_measured_again_for_another_range_of_pitch(featured: Project) -> None:
     waveforms, target = featured.root / schema.WAVEFORMS, featured.root / schema.FEATURES
     assert derive(RECIPE, waveforms, target, LocalProcesses(1)).computed == 0
     assert derive(FeatureRecipe((75.0, 400.0)), waveforms, target, LocalProcesses(1)).computed == 80
@@ -74,23 +76,23 @@ def test_features_of_flac_are_those_of_pcm16(staged_once: Project, tmp_path: Pat
 
 @pytest.mark.more
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_the_stage_takes_every_encoding(staged: Project, encoding: str) -> None:
+def test_features_are_measured_of_every_encoding(staged: Project, encoding: str) -> None:
     staged.set(subsample__clips=10, waveforms__encoding=encoding)
     staged.stage("subsample", "waveforms", "features")
     assert pq.read_table(staged.root / schema.FEATURES).num_rows == 10
 
 
-def test_a_rate_too_low_is_an_error_that_says_what_is_needed(staged: Project) -> None:
+def test_features_of_a_rate_too_low_are_an_error(staged: Project) -> None:
     before = features(staged)
     shutil.rmtree(staged.root / schema.WAVEFORMS)
     waveforms_of(staged.root / schema.WAVEFORMS, [np.zeros(4000, dtype=np.float32)], rate=4000)
-    with pytest.raises(ShardError, match="of 4000 Hz, and features need 8000 Hz or more"):
+    with pytest.raises(ShardError, match=r"4000 Hz.* 8000 Hz"):
         staged.stage("features")
     assert features(staged) == before
 
 
 @pytest.mark.more
-def test_damaged_waveforms_are_named_and_nothing_is_left(featured: Project) -> None:
+def test_features_of_damaged_waveforms_are_an_error_and_stay_unchanged(featured: Project) -> None:
     before = features(featured)
     path = featured.root / schema.WAVEFORMS / "part-00001.parquet"
     data = bytearray(path.read_bytes())
