@@ -95,6 +95,7 @@ def test_metrics_of_an_odd_sample_have_the_same_keys_and_are_json(name: str) -> 
     usual = numbers.summarise(material(), ("gender", "age"), "proportional").metrics
     assert [key for key in odd if "split_" not in key] == [key for key in usual if "split_" not in key]
     assert json.loads(json.dumps(odd, allow_nan=False)) == odd
+    assert (odd["words_mean"] is None) == (name == "sentences without spaces")
 
 
 def test_metrics_count_silence_and_leave_it_out_of_levels() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.core import schema
 from pipeline.report import numbers, plots
-from tests.support.materials import ODD, material, odd_material
+from tests.support.materials import ODD, material, odd_material, with_columns
 from tests.support.project import ROOT, Project
 
 
@@ -20,7 +20,8 @@ def tables(report: numbers.Report) -> dict[str, pd.DataFrame]:
 
 
 def test_plots_hold_the_numbers_of_the_report() -> None:
-    report = numbers.summarise(material(90), ("gender", "age"), "proportional")
+    other_population = with_columns(material(90), "population", gender="gender0")
+    report = numbers.summarise(other_population, ("gender", "age"), "proportional")
     made = tables(report)
     assert made.keys() == schema.PLOTS.keys()
     strata, levels = made["strata"], made["levels"]
