@@ -135,7 +135,7 @@ def test_dvc_yaml_names_the_wings_that_a_stage_imports_in_their_order(stage: str
 
 
 def test_dvc_yaml_is_short_and_has_the_stages_of_the_command_line() -> None:
-    assert len((ROOT / "dvc.yaml").read_text().splitlines()) < 110
+    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 120
     assert tuple(DVC) == STAGES
 
 
