@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -67,7 +68,7 @@ class Project:
             text=True,
             capture_output=True,
             check=False,
-            timeout=300,
+            timeout=600,
         )
 
     def run(self, *command: str, **variables: str) -> str:
@@ -142,6 +143,7 @@ def _run_dvc(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
             logging.getLogger(name).handlers.clear()  # which write to the files of an earlier call
         logger.setup()
         status = cli.main(list(arguments))
+        gc.collect()  # what DVC and dulwich leave open warns here, and not in whichever test comes next
         for file in (stdout, stderr):
             file.seek(0)
         return subprocess.CompletedProcess(["dvc", *arguments], status, stdout.read(), stderr.read())
