@@ -47,15 +47,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector pass over all that is imported and collected, in every test that follows."""
+    """Exclude everything imported and collected so far from garbage collection in the tests."""
     gc.freeze()
 
 
 @pytest.fixture(scope="session")
 def librosa(pytestconfig: pytest.Config) -> Iterator[Any]:
-    """Return librosa, in the one process that has numba compile its functions, into a cache of these tests.
+    """Return librosa in the only process whose numba compiles, into a cache of these tests.
 
-    Two that do so at the same time leave a cache that mixes their code, and whoever reads it crashes.
+    Two processes that compile at the same time leave a mixed cache, which crashes its next reader.
     """
     cache = pytestconfig.cache.mkdir("numba")
     with FileLock(cache / "lock", timeout=0):
@@ -65,7 +65,7 @@ def librosa(pytestconfig: pytest.Config) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """Return a function that makes a project by its name once in a session, whichever worker needs it first."""
+    """Return a function that makes a project once in a session, in the first worker that needs it."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
@@ -88,7 +88,7 @@ def fresh(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def staged_once(once: Once) -> Project:
-    """Return the project after all its stages but the report, without dvc, in shards of 32: look, don't touch."""
+    """Return the project after all stages but the report, run without DVC, in shards of 32: read only."""
 
     def make(to: Path) -> Project:
         project = copy_of_this_project(to)
@@ -107,7 +107,7 @@ def staged(staged_once: Project, tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def made_once(once: Once) -> Project:
-    """Return a committed git repository of the project after its first `dvc repro`: look, don't touch."""
+    """Return a git repository of the project after its first `dvc repro`: read only."""
 
     def make(to: Path) -> Project:
         project = copy_of_this_project(to)

@@ -1,4 +1,4 @@
-"""Law 6 holds on every engine and for every source: whatever was there before, the same bytes."""
+"""Law 6 on every engine and for every source: the same bytes, independent of earlier runs."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def from_scratch(source: dict[str, str], staged_once: Project, tmp_path_factory:
     return project
 
 
-def test_sources_give_the_same_bytes_whatever_was_there_before(from_scratch: Project, tmp_path: Path) -> None:
+def test_sources_give_the_same_bytes_after_any_history(from_scratch: Project, tmp_path: Path) -> None:
     assert_history_is_forgotten(from_scratch, from_scratch.copy(tmp_path / "project"))
 
 
@@ -98,7 +98,7 @@ def executor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         yield f"dask://{running.address}"
 
 
-def test_engines_give_the_same_bytes_whatever_was_there_before(
+def test_engines_give_the_same_bytes_after_any_history(
     executor: str, staged: Project, staged_once: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIPELINE_EXECUTOR", executor)

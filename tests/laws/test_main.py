@@ -26,7 +26,7 @@ SOURCE = "configs/snapshots/demo.yaml"
 
 
 def failing(project: Project, *stages: str, status: int, capsys: pytest.CaptureFixture[str]) -> str:
-    """Run stages, the last of which has to fail and change nothing; return its message."""
+    """Run stages; assert that the last one fails and changes nothing, and return its message."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project.root)
         for stage in stages[:-1]:

@@ -40,7 +40,7 @@ def run() -> ModuleType:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give kernels an environment in which whoever asks the network gets no answer, and what the tests compiled."""
+    """Give kernels an environment without a network, and the cache of numba that the tests use."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", sys.modules["numba"].config.CACHE_DIR)
     for name, value in environment(JUPYTER_PLATFORM_DIRS="1").items():
         monkeypatch.setenv(name, value)

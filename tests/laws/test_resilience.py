@@ -1,4 +1,4 @@
-"""Whatever happened before, the same bytes: kills, full disks, damage, links into DVC's cache, any history."""
+"""The same bytes after kills, full disks, damage, links into DVC's cache, and any history."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ MORE_HISTORIES += [other_shards, other_encodings_and_another_rate, one_left_out,
 
 
 @pytest.mark.parametrize("history", [*HISTORIES, *(pytest.param(each, marks=more) for each in MORE_HISTORIES)])
-def test_outputs_are_those_from_scratch_whatever_was_there_before(
+def test_outputs_after_any_history_are_those_from_scratch(
     staged: Project, staged_once: Project, history: Callable[[Project], None]
 ) -> None:
     params = (staged.root / "params.yaml").read_bytes()

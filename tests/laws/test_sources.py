@@ -40,7 +40,7 @@ def of(project: Project, source: str) -> Project:
 
 
 def tables(project: Project, *folders: Path) -> dict[str, pa.Table]:
-    """Return all stored rows, whatever their seals say of the source."""
+    """Return all stored rows without their seals, which differ by source."""
     paths = [path for folder in folders for path in sorted((project.root / folder).glob("part-*.parquet"))]
     paths += [project.root / schema.SAMPLE, project.root / schema.RANKING]
     return {

@@ -85,7 +85,7 @@ class Page:
         return received["result"].get("value")
 
     def resize(self, width: int, height: int = 900, *, phone: bool = False) -> None:
-        """Give the page so many CSS pixels."""
+        """Set the size of the page in CSS pixels."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
 
     def prefer(self, scheme: str, medium: str = "") -> None:

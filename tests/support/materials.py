@@ -47,7 +47,7 @@ def material(
     silent: bool = False,
     text: str = "the sentence number",
 ) -> Material:
-    """Return a material of so many clips, of which `drawn` are in the sample (else half of them)."""
+    """Return a material of a number of clips; `drawn` of them, by default half, are in the sample."""
     numbers = np.arange(clips)
     table = pd.DataFrame({"clip_id": [f"valid-train/sample-{number:06}" for number in numbers]})
     table["table"] = np.array(["valid-train", "valid-dev", "valid-test"], dtype=object)[numbers % 3]

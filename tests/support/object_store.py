@@ -42,7 +42,7 @@ class ObjectStore:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Environment variables of who uses it."""
+        """Environment variables for its clients."""
         return {
             "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET,
@@ -58,7 +58,7 @@ class ObjectStore:
             s3.put_object(Bucket=BUCKET, Key=f"{name}/{path.name}", Body=path.read_bytes())
 
     def goes_away_after(self, puts: int) -> None:
-        """Stop to serve after so many more objects."""
+        """Stop serving after a number of further objects."""
         self.puts_left = puts
 
     def comes_back(self) -> None:
@@ -92,7 +92,7 @@ def client() -> Any:
 
 
 def forget() -> None:
-    """Let no file system of this process remember a server, or what it said."""
+    """Clear the cache of file systems of this process, with their connections and listings."""
     from s3fs import S3FileSystem
 
     S3FileSystem.clear_instance_cache()

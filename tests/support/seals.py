@@ -18,7 +18,7 @@ def seal(fingerprint: str = "of nothing") -> Seal:
 
 
 def write_numbers(path: Path, numbers: list[int]) -> Path:
-    """Write a shard of numbers, each in a row group of its own, whose fingerprint is that of the numbers."""
+    """Write a shard of numbers, one a row group; its fingerprint is computed from them."""
     with sealed.writing(path, NUMBERS, {"title": "beside the seal"}) as writer:
         for number in numbers:
             writer.write(pa.table([pa.array([number], pa.int32())], schema=NUMBERS))

@@ -1,4 +1,4 @@
-"""Sounds of which it is known what should be measured of them, and the demo's voices."""
+"""Sounds with known measurements, and the demo's voices."""
 
 from __future__ import annotations
 

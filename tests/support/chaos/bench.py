@@ -96,7 +96,7 @@ class Trial:
                 raise GotThrough(f"{len(ended.said)} characters were said: {ended.said[:300]} … {ended.said[-300:]}")
 
     def require_same(self, stages: tuple[str, ...], found: str, of: Sequence[str] = ("",)) -> None:
-        """Make sure that the outputs are those of a clean run, where their path starts with one of `of`."""
+        """Compare the outputs whose path starts with one of `of` with those of a clean run."""
         expected, got = (self.stand.only(each, stages) for each in (self.stand.clean, self.stand.outputs()))
         differing = sorted(
             path
@@ -210,7 +210,7 @@ def reader(trial: Trial) -> str:
         made = {each.name: each.read_bytes() for each in sorted((root / "out").glob("*"))}
         last = max(each for each in trial.stand.clean if each.startswith(str(Path(path).parent)))
         if path == last and trial.what.startswith(f"{path}: missing") and command in ("waveforms", "features"):
-            trial.heal()  # without its last shard, a folder is that of a smaller sample; DVC knows better
+            trial.heal()  # without its last shard, a folder looks like a smaller sample; DVC knows better
             return outcome_of(ended)
         if ended.status == 0 and command in STAGES:
             of = [place for place, owner in _OWNERS.items() if owner == command]
@@ -228,7 +228,7 @@ def reader(trial: Trial) -> str:
     return outcome_of(ended)
 
 
-_READERS = {  # who reads what
+_READERS = {  # which command reads which outputs
     "stratify": ("data/snapshot/",),
     "subsample": ("data/snapshot/members", "data/snapshot/receipt", "data/ranking"),
     "waveforms": ("data/clips",),
@@ -300,7 +300,7 @@ def _with_other_input(trial: Trial, *, unseen: bool = False) -> str:
             {path: data for path, data in each.items() if path.startswith("data/")}
             for each in (first, trial.stand.outputs())
         ]
-        # In an archive, what was good by its CRC-32 before stays, whatever became of its bytes.
+        # Clips of an archive that were good by their CRC-32 before are kept, even if their bytes changed.
         comparable = trial.stand.source != "archive" and not unseen
         if comparable and (again.status or of_data[0] != of_data[1]):
             differing = sorted(path for path in of_data[0] if of_data[0][path] != of_data[1].get(path))
@@ -364,7 +364,7 @@ _KINDS: dict[str, tuple[Callable[[Trial], str], tuple[str, ...], int]] = {  # wh
 def bench(
     trials: int, seed: int, folder: Path, only: str = "", first: int = 0, seconds: float = float("inf")
 ) -> list[Result]:
-    """Run so many trials; each depends on the seed and its own number alone."""
+    """Run a number of trials; each depends only on the seed and its own number."""
     runs.import_all()
     made: dict[str, Stand] = {}
     results = []
@@ -420,7 +420,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--first", type=int, default=0, help="number of the first trial, to see one again")
     parser.add_argument("--only", default="", help="part of the name of one kind of fault")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="end after so many, whatever is left")
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="stop after this time, even if trials are left"
+    )
     options = parser.parse_args()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:

@@ -173,7 +173,7 @@ def build(folder: Path, source: str, port: int) -> Stand:
 
 
 def remove(path: Path) -> None:
-    """Remove whatever is there."""
+    """Remove a file, a link or a folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
