@@ -11,7 +11,7 @@ unexport UV_COMPILE_BYTECODE UV_CONSTRAINT UV_EXCLUDE_NEWER UV_NO_BINARY UV_OVER
 .PHONY: repro test test-more live check bench notebooks chaos lock clean
 
 repro: $(READY)
-	dvc repro
+	dvc repro || { python -m pipeline doctor --dvc; exit 1; }
 
 # Each law by its cheapest witness.
 test: $(READY)

@@ -6,14 +6,18 @@ No secret is shown, and nothing is left behind.
 from __future__ import annotations
 
 import argparse
+import getpass
 import importlib.metadata
 import json
+import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +25,7 @@ from typing import Literal
 from pipeline.core import schema
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import Runtime, archive_folder, load_params, load_runtime
-from pipeline.core.terminal import amount
+from pipeline.core.terminal import amount, listed
 from pipeline.shards.recipe import machine
 
 _PACKAGES = ("dvc", "kaggle", "numpy", "pandas", "pyarrow", "requests", "soundfile", "soxr")
@@ -43,20 +47,23 @@ class Finding:
     remedy: str = ""
 
     def __str__(self) -> str:
-        remedy = f"\n         {self.remedy}" if self.remedy else ""
-        return f"{self.status:<8} {self.about}: {self.found}{remedy}"
+        lines = [f"{self.about}: {self.found}", *([self.remedy] if self.remedy else [])]
+        return f"{self.status:<8} " + "\n".join(lines).replace("\n", "\n         ")
 
 
-def arguments(_: argparse.ArgumentParser) -> None:
-    """Add none."""
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `make repro` asks for."""
+    parser.add_argument("--dvc", action="store_true", help="name only what DVC needs and is missing")
 
 
-def run(_: argparse.Namespace) -> Iterator[str]:
+def run(options: argparse.Namespace) -> Iterator[str]:
     """Yield what to print; PipelineError where something is a failure."""
     failures = 0
-    for finding in findings():
-        yield str(finding)
-        failures += finding.status == "failure"
+    for finding in dvc_needs() if options.dvc else findings():
+        is_failure = finding.status == "failure"
+        failures += is_failure
+        if is_failure or not options.dvc:
+            yield str(finding)
     if failures:
         raise PipelineError(amount(failures, "failure"))
 
@@ -71,7 +78,8 @@ def findings() -> Iterator[Finding]:
     yield executor(load_runtime)
     yield disk(load_runtime)
     yield outputs()
-    yield locks()
+    yield from dvc_needs()
+    yield git_author()
     yield git_locks()
     yield remote()
     yield client(load_runtime)
@@ -95,6 +103,61 @@ def kind_of_machine() -> Finding:
     return Finding(
         "ok", "machine", f"{here}: the same sample, but a few in ten thousand of its values may differ by one step"
     )
+
+
+def dvc_needs() -> Iterator[Finding]:
+    """Yield whether DVC has what it needs; it notices some of it late, and names no remedy."""
+    here = Path.cwd()
+    configs = (path for path in (Path(".dvc/config"), Path(".dvc/config.local")) if path.is_file())
+    if any((folder / ".git").exists() for folder in (here, *here.parents)):
+        yield Finding("ok", "git", "a repository")
+    elif any(re.search(r"^\s*no_scm\s*=\s*true", path.read_text(), re.MULTILINE | re.IGNORECASE) for path in configs):
+        yield Finding("ok", "git", "no repository, and core.no_scm is set")
+    else:
+        remedy = "Get a clone with git clone, or run git init, or: dvc config --local core.no_scm true"
+        yield Finding("failure", "git", "no repository; a ZIP of the project has none", remedy)
+    try:
+        yield Finding("ok", "user name", getpass.getuser())
+    except (KeyError, OSError):
+        yield Finding("failure", "user name", "none: no USER, and no passwd entry", "Set one: export USER=me")
+    try:
+        yield Finding("ok", "home", str(Path.home()))
+    except RuntimeError:
+        yield Finding("failure", "home", "none: no HOME, and no passwd entry", "Set one: export HOME=/tmp")
+    if schema.DATA.is_symlink():
+        remedy = "Put the folder itself there. The cache may lie on another disk: dvc cache dir PATH"
+        yield Finding(
+            "failure", "data", "data is a link, and DVC refuses to save what lies outside of the project", remedy
+        )
+    else:
+        yield Finding("ok", "data", "no link")
+    files = (path for folder in (schema.DATA, schema.REPORTS) for path in folder.rglob("*"))
+    dangling = sorted(str(path) for path in files if path.is_symlink() and not path.exists())
+    if dangling:
+        found = f"it is gone, and outputs are links into it: {listed(dangling, 3)}"
+        remedy = "Mount it again, or: dvc pull. Or delete the links and make the outputs again:\n"
+        remedy += f"find -L {schema.DATA} {schema.REPORTS} -type l -exec rm {{}} + && dvc repro"
+        yield Finding("failure", "DVC cache", found, remedy)
+    else:
+        yield Finding("ok", "DVC cache", "no output is a link to a missing file")
+    yield locks()
+
+
+def git_author() -> Finding:
+    """Check that git knows who commits, as `dvc exp run` does; `dvc repro` commits nothing."""
+    missing = []
+    for key in ("name", "email"):
+        command = ["git", "config", f"user.{key}"]
+        try:
+            done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return Finding("warning", "git author", f"unknown ({type(error).__name__})")
+        if not done.stdout.strip() and not os.environ.get(f"GIT_COMMITTER_{key.upper()}"):
+            missing.append(f"user.{key}")
+    if missing:
+        remedy = 'dvc exp run needs it: git config --global user.name "NAME", git config --global user.email ADDRESS'
+        return Finding("warning", "git author", f"no {' and no '.join(missing)}", remedy)
+    return Finding("ok", "git author", "known")
 
 
 def locks(rwlock: Path = Path(".dvc/tmp/rwlock")) -> Finding:
@@ -138,22 +201,29 @@ def libraries() -> Finding:
 def mp3() -> Finding:
     """Encode a tone as MP3, and decode it."""
     try:
-        import numpy as np  # noqa: PLC0415  a library that is broken is a finding, not a crash
-        import soundfile as sf  # noqa: PLC0415
-
-        from pipeline.audio import decode  # noqa: PLC0415
-
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "tone.mp3")
-            sf.write(path, 0.5 * np.sin(np.arange(48_000) / 20).astype(np.float32), 48_000)
-            waveform, rate = decode.decode(path.read_bytes())
+        samples, rate = decode_tone()
+        import soundfile  # noqa: PLC0415  a library that is broken is a finding, not a crash
     except (ImportError, OSError, RuntimeError, ValueError, PipelineError) as error:
         return Finding("failure", "MP3", f"cannot be encoded and decoded ({error})", "Set soundfile up: make repro")
-    if rate != 48_000 or not 47_000 <= len(waveform) <= 50_400:
+    if rate != 48_000 or not 47_000 <= samples <= 50_400:
         return Finding(
-            "failure", "MP3", f"{len(waveform)} samples were decoded, at {rate} Hz", "Set soundfile up: make repro"
+            "failure", "MP3", f"{samples} samples were decoded, at {rate} Hz", "Set soundfile up: make repro"
         )
-    return Finding("ok", "MP3", f"encoded and decoded, libsndfile {sf.__libsndfile_version__}")
+    return Finding("ok", "MP3", f"encoded and decoded, libsndfile {soundfile.__libsndfile_version__}")
+
+
+def decode_tone() -> tuple[int, int]:
+    """Encode a second of a tone as MP3 and decode it; return the number of samples, and the rate in Hz."""
+    import numpy as np  # noqa: PLC0415  as above
+    import soundfile  # noqa: PLC0415
+
+    from pipeline.audio import decode  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "tone.mp3")
+        soundfile.write(path, 0.5 * np.sin(np.arange(48_000) / 20).astype(np.float32), 48_000)
+        waveform, rate = decode.decode(path.read_bytes())
+    return len(waveform), rate
 
 
 def settings() -> Finding:
@@ -166,15 +236,18 @@ def settings() -> Finding:
 
 
 def executor(runtime: Callable[[], Runtime]) -> Finding:
-    """Look at the workers that `executor` of configs/runtime.yaml asks for."""
+    """Start the workers that `executor` of configs/runtime.yaml asks for, and decode a clip in one of them."""
     from pipeline.engines import engine_for  # noqa: PLC0415
     from pipeline.waveforms.worker_facts import worker_facts  # noqa: PLC0415
 
     try:
-        found = engine_for(runtime(), worker_facts).check()
+        found = engine_for(runtime(), worker_facts).check(decode_tone)
+    except BrokenExecutor as error:
+        remedy = "Make the shards in this process: PIPELINE_WORKERS=1"
+        return Finding("failure", "executor", f"a worker died while it decoded a clip ({error})", remedy)
     except PipelineError as error:
-        return Finding("failure", "executor", str(error).replace("\n", "\n         "))
-    return Finding("ok", "executor", found)
+        return Finding("failure", "executor", str(error))
+    return Finding("ok", "executor", f"{found}; one of them decoded a clip")
 
 
 def disk(runtime: Callable[[], Runtime]) -> Finding:
@@ -236,7 +309,10 @@ def credentials() -> Finding:
     """Look where Kaggle's credentials are; never what they are."""
     from pipeline.snapshot.remote import kaggle  # noqa: PLC0415
 
-    place = kaggle.credentials()
+    try:
+        place = kaggle.credentials()
+    except RuntimeError as error:  # there is no home
+        return Finding("warning", "Kaggle credentials", f"not known ({error})")
     if place is None:
         return Finding("warning", "Kaggle credentials", "none", "Public data needs none; docs/kaggle.md says how.")
     return Finding("ok", "Kaggle credentials", f"in {place}")

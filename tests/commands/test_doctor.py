@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import os
+import pwd
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError
@@ -38,16 +42,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_this_machine_can_do_it() -> None:
-    for finding in (doctor.python(), doctor.libraries(), doctor.mp3(), doctor.settings(), doctor.disk(Runtime)):
-        assert finding.status == "ok", finding
-
-
 def findings_are(monkeypatch: pytest.MonkeyPatch, *findings: doctor.Finding) -> None:
     monkeypatch.setattr(doctor, "findings", lambda: iter(findings))
 
 
-def test_a_failure_is_exit_status_1_and_a_warning_is_not(
+def statuses(findings: Iterator[doctor.Finding]) -> dict[str, str]:
+    return {finding.about: finding.status for finding in findings}
+
+
+def test_doctor_prints_each_finding_with_its_remedy_and_fails_on_a_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     warning = doctor.Finding("warning", "disk", "0.1 GB free", "Free some.")
@@ -58,50 +61,121 @@ def test_a_failure_is_exit_status_1_and_a_warning_is_not(
     assert main(["doctor"]) == 1
 
 
-def test_every_thing_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked = {finding.about for finding in with_stubs(monkeypatch)}
-    things = {"Python", "machine", "libraries", "MP3", "settings", "executor", "disk", "waveforms", "DVC lock"}
-    things |= {"DVC remote", "git lock"}
-    assert looked == things | {"Kaggle client", "Kaggle credentials", "Kaggle"}
-
-
-def with_stubs(monkeypatch: pytest.MonkeyPatch) -> Iterator[doctor.Finding]:
+def test_doctor_looks_at_everything_that_a_run_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kaggle, "import_client", lambda _: None)
     monkeypatch.setattr(doctor, "reachable", lambda _: doctor.Finding("ok", "Kaggle", "answers"))
-    return doctor.findings()
+    found = statuses(doctor.findings())
+    machine = {"Python", "machine", "libraries", "MP3", "settings", "executor", "disk", "waveforms"}
+    assert all(found[name] == "ok" for name in machine)
+    dvc = {"git", "user name", "home", "data", "DVC cache", "DVC lock", "git author", "git lock", "DVC remote"}
+    assert set(found) == machine | dvc | {"Kaggle client", "Kaggle credentials", "Kaggle"}
 
 
-def test_an_old_python_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "version_info", (3, 9, 1))
-    assert doctor.python().status == "failure"
-    assert "3.11" in doctor.python().remedy
+# What DVC needs
 
 
-def test_the_kind_of_machine_says_whether_the_bytes_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "machine", lambda: "Linux x86_64")
-    assert "the same bytes" in doctor.kind_of_machine().found
-    monkeypatch.setattr(doctor, "machine", lambda: "Darwin arm64")
-    assert "may differ by one step" in doctor.kind_of_machine().found
+def test_doctor_finds_a_folder_that_is_no_clone(project: Path) -> None:
+    assert statuses(doctor.dvc_needs())["git"] == "failure"
+    (project / ".dvc").mkdir()
+    (project / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
+    assert statuses(doctor.dvc_needs())["git"] == "ok"
+    (project / ".dvc/config.local").unlink()
+    (project / ".git").mkdir()
+    assert statuses(doctor.dvc_needs())["git"] == "ok"
 
 
-def test_a_lock_that_a_full_disk_truncated_is_found(project: Path) -> None:
-    assert doctor.locks().status == "ok"
+def test_doctor_finds_that_there_is_no_user_name_and_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("USER", "LOGNAME", "LNAME", "USERNAME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    found = statuses(doctor.dvc_needs())
+    assert (found["user name"], found["home"]) == ("failure", "failure")
+    assert doctor.credentials().status == "warning"
+
+
+def test_doctor_finds_data_that_is_a_link_and_links_into_a_cache_that_is_gone(project: Path) -> None:
+    (project / "elsewhere/waveforms").mkdir(parents=True)
+    (project / "elsewhere/waveforms/part-00000.parquet").symlink_to(project / ".dvc/cache/files/md5/00/1")
+    (project / "data").symlink_to("elsewhere")
+    found = {finding.about: finding for finding in doctor.dvc_needs()}
+    assert (found["data"].status, found["DVC cache"].status) == ("failure", "failure")
+    assert "data/waveforms/part-00000.parquet" in found["DVC cache"].found
+    command = found["DVC cache"].remedy.splitlines()[-1].removesuffix(" && dvc repro")
+    subprocess.run(command, shell=True, check=False, capture_output=True)
+    assert statuses(doctor.dvc_needs())["DVC cache"] == "ok"
+
+
+def test_doctor_finds_that_git_knows_no_author(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    monkeypatch.setenv("GIT_COMMITTER_EMAIL", "me@example.org")
+    monkeypatch.delenv("GIT_COMMITTER_NAME", raising=False)
+    assert (doctor.git_author().status, doctor.git_author().found) == ("warning", "no user.name")
+    monkeypatch.setenv("GIT_COMMITTER_NAME", "me")
+    assert doctor.git_author().status == "ok"
+    assert project.is_dir()
+
+
+def test_doctor_finds_a_list_that_a_full_disk_truncated_and_a_lock_that_a_killed_experiment_left(project: Path) -> None:
+    assert (doctor.locks().status, doctor.git_locks().status) == ("ok", "ok")
     (project / ".dvc/tmp").mkdir(parents=True)
     (project / ".dvc/tmp/rwlock").write_text('{"/data/clips": {"wri')
     assert doctor.locks().status == "failure"
     assert "delete the file" in doctor.locks().remedy
-
-
-def test_a_lock_that_a_killed_experiment_left_in_git_is_found(project: Path) -> None:
-    assert doctor.git_locks().status == "ok"
     lock = project / ".git/objects/b3/5979.lock"
     lock.parent.mkdir(parents=True)
     lock.touch()
-    assert doctor.git_locks().status == "warning"
-    assert doctor.git_locks().found == ".git/objects/b3/5979.lock"
+    assert (doctor.git_locks().status, doctor.git_locks().found) == ("warning", ".git/objects/b3/5979.lock")
 
 
-def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_names_after_a_failed_make_repro_only_what_dvc_lacks(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--dvc"]) == 1
+    assert capsys.readouterr().out.startswith("failure  git: ")
+    (project / ".git").mkdir()
+    assert main(["doctor", "--dvc"]) == 0
+    assert capsys.readouterr().out == ""
+    for name in ("Makefile", "requirements.lock"):
+        shutil.copy(ROOT / name, project / name)
+    (project / ".venv/bin").mkdir(parents=True)
+    for name, status in (("dvc", 255), ("python", 0)):
+        (project / ".venv/bin" / name).write_text(f'#!/bin/sh\necho "$0 $*"\nexit {status}\n')
+        (project / ".venv/bin" / name).chmod(0o755)
+    (project / ".venv/ready").touch()
+    done = subprocess.run(["make", "--silent", "repro"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    said = [line.partition(".venv/bin/")[2] for line in done.stdout.splitlines()]
+    assert said == ["dvc repro", "python -m pipeline doctor --dvc"]
+
+
+@pytest.mark.more
+def test_doctor_finds_a_remote_by_its_name(project: Path) -> None:
+    assert doctor.remote().status == "warning"
+    (project / ".dvc").mkdir()
+    (project / ".dvc/config").write_text(
+        "[core]\n    remote = shelf\n    no_scm = true\n['remote \"shelf\"']\n    url = /x\n"
+    )
+    assert doctor.remote() == doctor.Finding("ok", "DVC remote", "shelf")
+
+
+# This machine
+
+
+def test_doctor_finds_an_old_python_and_another_kind_of_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "machine", lambda: "Linux x86_64")
+    assert "the same bytes" in doctor.kind_of_machine().found
+    monkeypatch.setattr(doctor, "machine", lambda: "Darwin arm64")
+    assert "may differ by one step" in doctor.kind_of_machine().found
+    monkeypatch.setattr(sys, "version_info", (3, 9, 1))
+    assert (doctor.python().status, "3.11" in doctor.python().remedy) == ("failure", True)
+
+
+def test_doctor_names_a_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
     def version(name: str) -> str:
         if name == "soxr":
             raise PackageNotFoundError(name)
@@ -111,7 +185,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (doctor.libraries().status, doctor.libraries().found) == ("failure", "soxr missing")
 
 
-def test_a_decoder_that_cannot_be_imported_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_finds_a_decoder_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def refuse(name: str, *arguments: Any, **options: Any) -> Any:
@@ -123,23 +197,36 @@ def test_a_decoder_that_cannot_be_imported_is_a_failure(monkeypatch: pytest.Monk
     assert doctor.mp3().status == "failure"
 
 
-def test_wrong_settings_are_a_failure(project: Path) -> None:
+def test_doctor_finds_wrong_settings(project: Path) -> None:
     (project / "params.yaml").write_text("snapshot: 1\n")
     assert doctor.settings().status == "failure"
     assert "params.yaml" in doctor.settings().found
 
 
-def test_an_executor_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert doctor.executor(lambda: Runtime(workers=3)) == doctor.Finding(
-        "ok", "executor", "3 processes on this machine"
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.more)])
+def test_doctor_decodes_a_clip_in_a_worker(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    finding = doctor.executor(lambda: Runtime(workers=workers))
+    assert (finding.status, finding.found) == (
+        "ok",
+        f"{workers} processes on this machine; one of them decoded a clip",
     )
+    monkeypatch.setattr(doctor, "decode_tone", dies)
+    if workers > 1:
+        assert doctor.executor(lambda: Runtime(workers=workers)).status == "failure"
+
+
+def dies() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_doctor_finds_an_executor_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_EXECUTOR", "no_such_module:executor")
     finding = doctor.executor(load_runtime)
     assert finding.status == "failure"
     assert "cannot be imported" in finding.found
 
 
-def test_a_full_disk_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_finds_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=3_000_000_000))
     assert doctor.disk(Runtime).status == "ok"
     assert "ranges" in doctor.disk(lambda: Runtime(transfer="whole")).remedy
@@ -148,16 +235,22 @@ def test_a_full_disk_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.more
-def test_a_remote_is_found_by_its_name(project: Path) -> None:
-    assert doctor.remote().status == "warning"
-    (project / ".dvc").mkdir()
-    (project / ".dvc/config").write_text(
-        "[core]\n    remote = shelf\n    no_scm = true\n['remote \"shelf\"']\n    url = /x\n"
-    )
-    assert doctor.remote() == doctor.Finding("ok", "DVC remote", "shelf")
+def test_doctor_finds_damaged_waveforms_that_verify_explains(staged: Project) -> None:
+    folder = staged.root / "data/waveforms"
+    found = doctor.outputs(folder)
+    assert (found.status, found.found.partition(";")[0]) == ("ok", "120 clips")
+    path = folder / "part-00002.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    found = doctor.outputs(folder)
+    assert (found.status, "part-00002.parquet" in found.found) == ("failure", True)
+    assert found.remedy.endswith("python -m pipeline verify")
+    assert doctor.outputs(folder / "nothing").status == "ok"
 
 
-def test_a_client_that_cannot_be_imported_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+# Kaggle
+
+
+def test_doctor_finds_a_client_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: Runtime) -> None:
         raise TransferError("the client cannot be imported")
 
@@ -165,7 +258,9 @@ def test_a_client_that_cannot_be_imported_is_a_failure(monkeypatch: pytest.Monke
     assert doctor.client(Runtime).status == "failure"
 
 
-def test_credentials_are_found_where_the_client_finds_them(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_finds_credentials_where_the_client_does_and_shows_none(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert doctor.credentials().status == "warning"
     found = []
     for path in (
@@ -190,24 +285,10 @@ def test_credentials_are_found_where_the_client_finds_them(project: Path, monkey
     assert TOKEN not in "".join(found)
 
 
-def test_kaggle_is_reachable_if_it_says_anything() -> None:
+def test_doctor_reaches_kaggle_if_it_answers_at_all() -> None:
     with FakeKaggle(MemoryContent()).serving() as fake:
         assert doctor.reachable(Runtime, fake.url) == doctor.Finding("ok", "Kaggle", "answers (200)")
     finding = doctor.reachable(Runtime, fake.url)
     assert finding.status == "warning"
     assert "Connection refused" in finding.found
     assert finding.remedy
-
-
-@pytest.mark.more
-def test_damaged_waveforms_are_a_failure_that_verify_explains(staged: Project) -> None:
-    folder = staged.root / "data/waveforms"
-    found = doctor.outputs(folder)
-    assert (found.status, found.found.partition(";")[0]) == ("ok", "120 clips")
-    path = folder / "part-00002.parquet"
-    path.write_bytes(path.read_bytes()[:-100])
-    found = doctor.outputs(folder)
-    assert found.status == "failure"
-    assert "part-00002.parquet" in found.found
-    assert found.remedy.endswith("python -m pipeline verify")
-    assert doctor.outputs(folder / "nothing").status == "ok"
