@@ -218,6 +218,15 @@ def archive_folder() -> Path:
     return Path(os.environ.get("DVC_ROOT", "."), schema.ARCHIVE)
 
 
+def in_checkout(path: Path) -> Path:
+    """Return where a relative path leads: here, or where nothing is here, in the original checkout.
+
+    `dvc exp run` with ``--temp`` or ``--queue`` runs in a copy of what git knows.
+    """
+    original = Path(os.environ.get("DVC_ROOT", "."), path)
+    return original if original.exists() and not path.exists() else path
+
+
 def read_yaml(path: Path) -> Any:
     """Read a YAML 1.2 file as DVC does: a repeated key is an error.
 

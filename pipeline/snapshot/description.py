@@ -17,7 +17,7 @@ from msgspec import Meta, field
 from pipeline.core import schema
 from pipeline.core.columns import RESERVED, Column, Role
 from pipeline.core.errors import ParameterError
-from pipeline.core.params import Names, Text, read_yaml
+from pipeline.core.params import Names, Text, in_checkout, read_yaml
 from pipeline.core.settings import Rule, Settings, validated
 from pipeline.snapshot.layout import Audio, ColumnSource, Dialect, Lookup, Patterns, Seconds, TextTemplate
 from pipeline.snapshot.patterns import Pattern, Template
@@ -239,6 +239,9 @@ def describe(name: str, folder: Path = schema.SNAPSHOTS, formats: Path = FORMATS
     """
     path = folder / f"{name}.yaml"
     if not path.is_file():
+        if in_checkout(path) != path:
+            remedy = f"dvc exp run with --temp or --queue takes along only what git knows; run: git add {path}"
+            raise ParameterError(str(schema.PARAMS), [f"snapshot: {name!r} is not known here: {remedy}"])
         known = _files(folder)
         raise ParameterError(str(schema.PARAMS), [f"snapshot: {name!r} is not known; there are: {known} ({folder}/)"])
     values = read_yaml(path)

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError
-from pipeline.core.params import Runtime, archive_folder
+from pipeline.core.params import Runtime, archive_folder, in_checkout
 from pipeline.snapshot.archive import TAIL_BYTES, LocalFile, Member, read_index, read_member, verify_unchanged
 from pipeline.snapshot.description import (
     STORES,
@@ -92,11 +92,11 @@ def open_snapshot(description: Description, runtime: Runtime) -> OpenedSnapshot:
     """
     match description.source:
         case DirectorySource(path=path):
-            folder = FolderSnapshot(Path(path))
+            folder = FolderSnapshot(in_checkout(Path(path)))
             members = folder.members()
             return OpenedSnapshot(folder, members, _listing(members))
         case ArchiveSource(url=None, path=path, sha256=sha256):
-            return _open_file(LocalFile(Path(path)), sha256)
+            return _open_file(LocalFile(in_checkout(Path(path))), sha256)
         case KaggleSource() | ArchiveSource() as source:
             from pipeline.snapshot.remote.ranges import RemoteSnapshot  # noqa: PLC0415  only those who need a network
 
@@ -127,12 +127,12 @@ def reopen_snapshot(description: Description, runtime: Runtime, receipt: Receipt
     identity = receipt.identity
     match description.source:
         case DirectorySource(path=path):
-            folder = FolderSnapshot(Path(path))
+            folder = FolderSnapshot(in_checkout(Path(path)))
             if (listing := _listing(folder.members())) != identity:
                 raise SnapshotChanged(path, str(identity), str(listing))
             return folder
         case ArchiveSource(url=None, path=path):
-            return _reopen_file(LocalFile(Path(path)), identity)
+            return _reopen_file(LocalFile(in_checkout(Path(path))), identity)
         case KaggleSource() | ArchiveSource() as source:
             from pipeline.snapshot.remote.ranges import RemoteSnapshot, verify_remote  # noqa: PLC0415
 

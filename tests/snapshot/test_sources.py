@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.errors import SnapshotChanged, SnapshotError
+from pipeline.core.errors import ParameterError, SnapshotChanged, SnapshotError
 from pipeline.core.params import Runtime
 from pipeline.snapshot import formats
 from pipeline.snapshot.archive import Member
-from pipeline.snapshot.description import ArchiveSource, Description, DirectorySource
+from pipeline.snapshot.description import ArchiveSource, Description, DirectorySource, describe
 from pipeline.snapshot.receipt import ArchiveIdentity, Identity, Receipt
 from pipeline.snapshot.sources import OpenedSnapshot, Snapshot, open_snapshot, reopen_snapshot
 from tests.support.project import DEMO
@@ -189,3 +189,20 @@ def test_identity_does_not_depend_on_the_place(doubled: Path, tmp_path: Path) ->
     assert opened(directory(copy)).identity == opened(directory(doubled)).identity
     shutil.copy(DEMO, tmp_path / "other.zip")
     assert opened(archive(tmp_path / "other.zip")).identity == opened(archive(DEMO)).identity
+
+
+def test_a_relative_path_leads_into_the_original_checkout_of_an_experiment_in_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(DEMO, tmp_path / "mine.zip")
+    (tmp_path / "configs/snapshots").mkdir(parents=True)
+    (tmp_path / "configs/snapshots/mine.yaml").write_text("title: not yet known to git\n")
+    (tmp_path / "copy").mkdir()
+    monkeypatch.chdir(tmp_path / "copy")
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    with pytest.raises(SnapshotError, match=r"^mine\.zip: No such file"):
+        opened(archive(Path("mine.zip")))
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert reopened(archive(Path("mine.zip")), opened(archive(Path("mine.zip"))).identity)
+    with pytest.raises(ParameterError, match=r"git add configs/snapshots/mine\.yaml"):
+        describe("mine")
