@@ -50,7 +50,7 @@ chaos: $(READY)
 # the lock, and uv installs the rest in a few seconds. Where that fails (no wheel of uv for this machine, or an index that
 # only pip is configured for), pip installs everything.
 UV := /^uv==/,/[^\\]$$/
-PIP_INSTALL := $(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement /dev/stdin
+PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement /dev/stdin
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "This needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
@@ -60,7 +60,16 @@ $(READY): requirements.lock
 	   $(VENV)/bin/uv pip sync --quiet --python $(VENV)/bin/python --require-hashes $<; } || \
 	  { echo "uv cannot install the packages here; pip does, which takes about a minute." >&2; \
 	    $(PYTHON) -m venv --clear $(VENV) && sed '$(UV)d' $< | $(PIP_INSTALL); }
+	@$(VENV)/bin/python -c "$$KNOW_PROJECT"
 	@touch $@
+
+# Puts this folder in front of sys.path: `import pipeline` works anywhere, and takes no other package of that name.
+define KNOW_PROJECT
+import os, sysconfig
+with open(os.path.join(sysconfig.get_path("purelib"), "project.pth"), "w") as file:
+    file.write(f"import sys; sys.path.insert(0, {os.getcwd()!a})\n")
+endef
+export KNOW_PROJECT
 
 # The ranges are in pyproject.toml.
 lock: $(READY)

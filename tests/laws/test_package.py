@@ -76,8 +76,9 @@ STUB_PYTHON = r"""#!/bin/sh
 [ "$2" = venv ] || exit 0
 for last; do :; done
 mkdir -p "$last/bin"
-cat > "$last/bin/pip" <<'END'
+cat > "$last/bin/python" <<'END'
 #!/bin/sh
+[ "$2" = pip ] || exit 0
 echo "pip $*" >> log
 cat > "$0.$(wc -l < log | tr -d ' ')"
 eval "$PIP_DOES"
@@ -87,7 +88,7 @@ cat > "$last/bin/uv" <<'END'
 echo "uv $*" >> log
 exit "$UV_STATUS"
 END
-chmod +x "$last/bin/pip" "$last/bin/uv"
+chmod +x "$last/bin/python" "$last/bin/uv"
 """
 
 
@@ -114,7 +115,7 @@ def make(top: Path, target: str, **variables: str) -> subprocess.CompletedProces
 
 def asked(top: Path, line: int) -> set[str]:
     """Return the packages that pip was given with the call that is that line of the log."""
-    text = (top / f".venv/bin/pip.{line}").read_text(encoding="utf-8")
+    text = (top / f".venv/bin/python.{line}").read_text(encoding="utf-8")
     return pins(text)
 
 
@@ -145,7 +146,7 @@ def test_make_has_pip_install_everything_else_where_uv_cannot(top: Path, missing
 def test_make_does_not_call_a_failed_environment_ready(top: Path) -> None:
     done = make(top, ".venv/ready", PIP_DOES="exit 1", UV_STATUS="1")
     assert done.returncode != 0
-    assert (top / ".venv/bin/pip").exists()
+    assert (top / ".venv/bin/python").exists()
     assert not (top / ".venv/ready").exists()
 
 
@@ -156,6 +157,25 @@ def test_make_answers_an_old_python_in_one_line(top: Path) -> None:
     line = "This needs Python 3.11 or newer; .* is Python 3.8.10. Try: make PYTHON=python3.12 repro"
     assert re.fullmatch(line, done.stderr.splitlines()[0])
     assert not (top / ".venv").exists()
+
+
+@pytest.mark.more
+def test_make_puts_the_project_in_front_of_every_other_package_of_its_name(tmp_path: Path) -> None:
+    root = tmp_path / "a $place"
+    for folder, text in (("pipeline", "print('mine')"), ("other/pipeline", "raise SystemExit('other')")):
+        (root / folder).mkdir(parents=True)
+        (root / folder / "__init__.py").write_text(text)
+    (root / "scripts").mkdir()
+    (root / "scripts/look.py").write_text("import pipeline")
+    shutil.copy(ROOT / "Makefile", root)
+    (root / "requirements.lock").touch()
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True)
+    (root / "know.mk").write_text('include Makefile\nknow:\n\t@$(VENV)/bin/python -c "$$KNOW_PROJECT"\n')
+    subprocess.run(["make", "--file", "know.mk", "know"], cwd=root, env=environment(), check=True)
+    variables = environment(PYTHONSAFEPATH="1", PYTHONPATH=str(root / "other"))
+    for arguments in ([root / "scripts/look.py"], ["-c", "import pipeline"]):
+        command = [root / ".venv/bin/python", *arguments]
+        assert subprocess.check_output(command, cwd=tmp_path, env=variables, text=True) == "mine\n"
 
 
 def test_make_check_is_what_is_run_at_each_commit() -> None:

@@ -203,6 +203,6 @@ def test_a_relative_path_leads_into_the_original_checkout_of_an_experiment_in_a_
     with pytest.raises(SnapshotError, match=r"^mine\.zip: No such file"):
         opened(archive(Path("mine.zip")))
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    assert reopened(archive(Path("mine.zip")), opened(archive(Path("mine.zip"))).identity)
+    reopened(archive(Path("mine.zip")), opened(archive(Path("mine.zip"))).identity).close()
     with pytest.raises(ParameterError, match=r"git add configs/snapshots/mine\.yaml"):
         describe("mine")
