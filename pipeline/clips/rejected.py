@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from pipeline.core import atomic, schema
-from pipeline.core.errors import TableError
+from pipeline.core.errors import SnapshotError, TableError
+from pipeline.core.files import require_file
 from pipeline.core.schema import Reason
-from pipeline.snapshot.receipt import require_file
 
 
 class Rejection(NamedTuple):
@@ -46,7 +46,7 @@ def read_rejected(path: Path = schema.REJECTED) -> pa.Table:
         It is not what `subsample` writes; names the line.
     """
     again = f"get it again with: dvc checkout {path}, or make it again with: dvc repro"
-    require_file(path)
+    require_file(path, SnapshotError)
     data = path.read_bytes()
     rows: list[tuple[str, ...]] = []
     line = 1

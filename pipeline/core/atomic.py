@@ -76,8 +76,10 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        if path.exists():
+        if path.is_dir() and not path.is_symlink():
             path.replace(old)
+        else:
+            path.unlink(missing_ok=True)
         temporary.replace(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -147,8 +147,12 @@ def explain(error: Exception) -> tuple[str | None, int]:
     if not isinstance(error, OSError):
         return None, 1
     place = f" ({error.filename})" if error.filename else ""
+    message = f"{error.strerror or error}{place}"
     if error.errno == errno.ENOSPC or "No space left on device" in str(error):
-        return f"no space left on the disk{place}. Free some and run it again: what is done is kept.", 1
-    if isinstance(error, FileNotFoundError):
-        return f"{error.strerror or error}{place}. Make it with: dvc repro, or fetch it with: dvc pull", 1
-    return f"{error.strerror or error}{place}", 1
+        message = f"no space left on the disk{place}. Free some and run it again: what is done is kept."
+    elif isinstance(error, FileExistsError | IsADirectoryError | NotADirectoryError) or error.errno == errno.ELOOP:
+        in_place = error.filename2 or error.filename
+        message = f"{in_place}: something else lies in the place of this file or folder. Move it, and run this again."
+    elif isinstance(error, FileNotFoundError):
+        message += ". Make it with: dvc repro, or fetch it with: dvc pull"
+    return message, 1

@@ -18,13 +18,13 @@ import pyarrow.csv as pa_csv
 from pipeline.clips import reader
 from pipeline.clips.rejected import read_rejected
 from pipeline.core import schema
-from pipeline.core.errors import ShardError, TableError
+from pipeline.core.errors import ShardError, SnapshotError, TableError
+from pipeline.core.files import require_file
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Seal, Shard
 from pipeline.shards.table import read_table
 from pipeline.snapshot import formats
-from pipeline.snapshot.receipt import require_file
 from pipeline.waveforms.reader import Waveforms
 
 SHIPPED_SPLITS = ("valid-train", "valid-dev", "valid-test")
@@ -177,7 +177,7 @@ def read_population(
 
 def _read_table(form: formats.Format, table: str, path: Path, wanted: pa.Schema) -> pa.Table:
     """Read the `wanted` columns of a table, by the names of any release; an empty text is a missing value."""
-    require_file(path)
+    require_file(path, SnapshotError)
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = next(csv.reader(file, **form.dialect))
     ours = [name for name in wanted.names if name != "table"]

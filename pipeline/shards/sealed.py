@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -27,6 +26,7 @@ import pyarrow.parquet as pq
 
 from pipeline.core import atomic, schema
 from pipeline.core.errors import GET_AGAIN, ShardError, first_line
+from pipeline.core.files import require_file
 
 LOCAL = pyarrow.fs.LocalFileSystem()
 BLANK = "0" * 64  # in the place of a digest
@@ -221,8 +221,8 @@ class Shard(Generic[AnySeal]):
     def _open(self) -> Iterator[pa.NativeFile]:
         """Open it, and translate errors of reading it."""
         try:
-            if self._is_local and not stat.S_ISREG(Path(self.path).stat().st_mode):  # a pipe would block for ever
-                raise OSError("no regular file")
+            if self._is_local:
+                require_file(Path(self.path), ShardError)
             with self.filesystem.open_input_file(str(self.path)) as file:
                 yield file
         except (OSError, ValueError, pa.ArrowException) as error:

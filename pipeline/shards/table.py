@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,8 +26,6 @@ def read_table(path: Path, expected: pa.Schema, columns: Sequence[str] | None = 
     ShardError
         It is not there, is damaged, or is not a table of the `expected` columns.
     """
-    if not os.path.lexists(path):
-        raise ShardError(f"{path}: no such file; make it with: dvc repro, or fetch it with: dvc pull")
     shard = Shard(path, TableSeal)
     if shard.columns.remove_metadata() != expected.remove_metadata():
         raise ShardError(f"{path}: is another table, with the columns {', '.join(shard.columns.names)}; {GET_AGAIN}")

@@ -20,6 +20,7 @@ from msgspec import Meta
 
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotError, TableError
+from pipeline.core.files import require_file
 
 _LARGEST_RECEIPT_BYTES = 1 << 20
 _REMEDY = "Make it with: dvc repro, or where DVC takes it for unchanged: dvc repro --force --downstream download"
@@ -151,7 +152,7 @@ class Receipt:
         TableError
             It is another one, or damaged.
         """
-        require_file(table)
+        require_file(table, SnapshotError)
         with table.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != self.tables.get(table.name):
@@ -179,7 +180,7 @@ def read_receipt(path: Path = schema.RECEIPT) -> Receipt:
     SnapshotError
         It is not there, or is not what `write_receipt` writes.
     """
-    require_file(path)
+    require_file(path, SnapshotError)
     try:
         data = path.read_bytes() if path.stat().st_size <= _LARGEST_RECEIPT_BYTES else b""
         receipt = msgspec.json.decode(data, type=Receipt, dec_hook=_identity)
@@ -203,7 +204,7 @@ def read_members(path: Path = schema.MEMBERS_FILE) -> pa.Table:
     SnapshotError
         It is not there, or is not what `write_members` writes.
     """
-    require_file(path)
+    require_file(path, SnapshotError)
     try:
         members = pq.ParquetFile(pa.BufferReader(path.read_bytes()), page_checksum_verification=True).read()
         members.validate(full=True)
@@ -214,14 +215,6 @@ def read_members(path: Path = schema.MEMBERS_FILE) -> pa.Table:
     if members["size_bytes"].null_count:
         raise _damaged(path)
     return members
-
-
-def require_file(path: Path) -> None:
-    """Raise `SnapshotError` unless `path` is a regular file, which can be read to its end, and a pipe can't."""
-    if not path.exists():
-        raise SnapshotError(f"{path}: no such file. Make it with: dvc repro download, or fetch it with: dvc pull")
-    if not path.is_file():
-        raise SnapshotError(f"{path}: is no regular file")
 
 
 def _written(receipt: Receipt) -> bytes:

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError, SnapshotError, TableError
+from pipeline.core.files import require_file
 from pipeline.snapshot.formats import BYTES_PER_SECOND, DURATIONS, FORMATS, LARGEST_TABLE_BYTES, Format, clip_keys
-from pipeline.snapshot.receipt import require_file
 
 _VOTES = re.compile(r"[0-9]{1,9}")
 _MILLISECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
@@ -91,7 +91,7 @@ def _read_rows(
     path: Path, columns: Mapping[str, tuple[str, ...]], dialect: dict[str, Any]
 ) -> tuple[list[int], list[list[str]]]:
     """Return the rows below the header, as the columns that are wanted, and the line of each."""
-    require_file(path)
+    require_file(path, SnapshotError)
     if (size := path.stat().st_size) > LARGEST_TABLE_BYTES:
         raise TableError(path.name, None, f"has {size} bytes; at most {LARGEST_TABLE_BYTES >> 30} GiB are read")
     lines: list[int] = []

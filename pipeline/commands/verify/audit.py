@@ -18,6 +18,7 @@ from pipeline.commands.verify.outputs import FOLDERS, FOLDERS_OF_SHARDS, Problem
 from pipeline.commands.verify.recorded import SUMS, Lock, read_sums
 from pipeline.core import schema
 from pipeline.core.errors import GET_AGAIN, PipelineError, ShardError
+from pipeline.core.files import require_file
 from pipeline.core.progress import progress
 from pipeline.core.terminal import amount, printable
 from pipeline.shards.recipe import DerivedSeal
@@ -170,8 +171,7 @@ def _read(path: Path, kind: type[TableSeal] | None, algorithms: list[str]) -> _R
     digests = {}
     shard = None
     try:
-        if not path.is_file():
-            raise ShardError(f"{path}: no regular file; {GET_AGAIN}")
+        require_file(path, ShardError)
         for name in algorithms:
             with path.open("rb") as file:
                 digests[name] = hashlib.file_digest(file, partial(hashlib.new, name, usedforsecurity=False)).hexdigest()
