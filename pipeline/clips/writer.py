@@ -23,6 +23,7 @@ from pipeline.core import schema
 from pipeline.core.errors import Rejected, SampleError
 from pipeline.core.params import Params
 from pipeline.core.schema import Reason
+from pipeline.core.terminal import amount
 from pipeline.shards import sealed
 from pipeline.shards.folder import ShardFolder, existing_shards, open_shards, whole_shards
 from pipeline.shards.sealed import Seal, Shard
@@ -101,8 +102,9 @@ class Counts:
         examined = accepted + len(rejected)
         if len(rejected) > self.max_rejected * examined:
             last = rejected[-1]
+            verb = "is" if len(rejected) == 1 else "are"
             raise SampleError(
-                f"at least {len(rejected)} of {examined} clips are rejected, more than "
+                f"at least {len(rejected)} of {amount(examined, 'clip')} {verb} rejected, more than "
                 f"subsample.max_rejected = {self.max_rejected:g} allows: {_reasons(rejected)}.\n"
                 f"The last one was {last.clip_id} at rank {last.rank}: {last.reason}, {last.detail}.\n"
                 "If the snapshot is like that, allow more in params.yaml; otherwise get it again."
@@ -246,7 +248,7 @@ class ClipShardWriter:
                 seal = self._write(self._folder.new(self._count), verdicts, goal, counts)
             counts.add(seal)
             goal.add(len(seal.nanoseconds), sum(seal.nanoseconds))
-            counts.verify(goal.clips or len(counts.accepted))
+            counts.verify(self._most_accepted(goal, counts) if goal.clips else len(counts.accepted))
             yield len(seal.nanoseconds)
             self._count, self.rank = self._count + 1, seal.ranks[1] + 1
 
@@ -286,6 +288,11 @@ class ClipShardWriter:
         again = self._check.fetch(candidate, self._local).rejected
         return again is not None and (again.reason, again.detail) == (rejection.reason, rejection.detail)
 
+    def _most_accepted(self, goal: Goal, counts: Counts, rejected: Sequence[Rejection] = ()) -> int:
+        """Return how many clips can be accepted: the goal, or all that are eligible and not rejected yet."""
+        left = len(self._candidates) - len(counts.rejected) - len(rejected)
+        return min(goal.clips or left, left)
+
     def _write(self, path: Path, verdicts: Iterable[Verdict], goal: Goal, counts: Counts) -> ClipsSeal:
         """Write the good clips among `verdicts` as one shard; return its seal.
 
@@ -305,7 +312,7 @@ class ClipShardWriter:
                     reason, detail = verdict.rejected.reason.value, verdict.rejected.detail
                     rejected.append(Rejection(candidate.rank, candidate.clip_id, reason, detail))
                     entries.append(candidate.index_row())
-                    counts.verify(goal.clips or len(self._candidates), rejected)
+                    counts.verify(self._most_accepted(goal, counts, rejected), rejected)
                     continue
                 nanoseconds.append(verdict.nanoseconds)
                 rows.append({**candidate.row, "mp3": verdict.data})

@@ -276,7 +276,7 @@ def outputs(folder: Path = schema.WAVEFORMS) -> Finding:
     except (ImportError, PipelineError, OSError) as error:
         found = " ".join(str(error).split())
         return Finding("failure", "waveforms", found, "To see all that is damaged: python -m pipeline verify")
-    return Finding("ok", "waveforms", f"{len(clips)} clips; to check every byte: python -m pipeline verify")
+    return Finding("ok", "waveforms", f"{amount(len(clips), 'clip')}; to check every byte: python -m pipeline verify")
 
 
 def remote() -> Finding:

@@ -12,8 +12,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipeline.core.terminal import amount
 from pipeline.report.comparison import Column
-from pipeline.report.html import About, environment, number
+from pipeline.report.html import About, counted, environment, number
 from pipeline.report.numbers import Report
 from pipeline.snapshot.licenses import license_of
 
@@ -52,8 +53,8 @@ def drawn(metrics: Mapping[str, Any]) -> str:
 
 def limits(metrics: Mapping[str, Any]) -> list[str]:
     """Return the limits of the sample, a sentence or two each; `metrics` are those of the report."""
-    names = ("population", "population_sentences", "most_repeated", "sample_sentences", "outside_vocabulary")
-    population, sentences, most_repeated, in_sample, undocumented = (number(metrics[name]) for name in names)
+    names = ("population_sentences", "most_repeated", "sample_sentences", "outside_vocabulary")
+    sentences, most_repeated, in_sample, undocumented = (number(metrics[name]) for name in names)
     return [
         "Age, gender and accent are as stated by the speakers. Requiring a value excludes speakers who stated none.",
         (
@@ -61,8 +62,8 @@ def limits(metrics: Mapping[str, Any]) -> list[str]:
             "two splits: only sentences are kept apart."
         ),
         (
-            f"Sentences repeat: the {population} clips in the tables have {sentences} different ones, the most "
-            f"frequent {most_repeated} times; the sample has {in_sample} different ones."
+            f"Sentences repeat: the tables have {sentences} different ones in {counted(metrics['population'], 'clip')}"
+            f", the most frequent {most_repeated} times; the sample has {in_sample} different ones."
         ),
         ("The sample represents the eligible clips (by `stratify.allocation`), not any population of people."),
         "Clips were validated by votes of volunteers: the speech may still differ from the sentence.",
@@ -78,7 +79,7 @@ def _head(report: Report, about: About) -> str:
     head: dict[str, Any] = {
         "license": license_of(about.license).hugging_face,
         "language": ["en"],
-        "pretty_name": f"{about.title}: a sample of {report.metrics['accepted']} clips",
+        "pretty_name": f"{about.title}: a sample of {amount(report.metrics['accepted'], 'clip')}",
         "size_categories": [next((name for most, name in _SIZES if report.metrics["accepted"] < most), "1M<n<10M")],
         "source_datasets": [f"extended|{about.extends}"],
         "task_categories": ["automatic-speech-recognition"],

@@ -91,7 +91,7 @@ def environment(*more: Callable[..., Any]) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    formats = (number, percent, megabytes, signed, decibels, data_url, axis.format_mark)
+    formats = (number, counted, percent, megabytes, signed, decibels, data_url, axis.format_mark)
     templates.filters.update({each.__name__: each for each in (*formats, *more)})
     return templates
 
@@ -99,6 +99,11 @@ def environment(*more: Callable[..., Any]) -> Environment:
 def number(value: float) -> str:
     """Return a number for people: 12,345 or 1.25."""
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
+def counted(value: int, noun: str) -> str:
+    """Return a number of things for people: 1 clip, 12,345 clips."""
+    return f"{number(value)} {noun if value == 1 else f'{noun}s'}"
 
 
 def percent(part: float, whole: float) -> str:
@@ -166,7 +171,8 @@ def summary(histogram: Histogram) -> str:
         low, high = (axis.format_mark(histogram.edges[place]) for place in (filled[0], filled[-1] + 1))
         most = " to ".join(axis.format_mark(edge) for edge in histogram.edges[top : top + 2])
         sentences.append(
-            f"{name}: {total} clips from {low} to {high} {histogram.unit}, most of them ({counts[top]}) from {most}"
+            f"{name}: {counted(total, 'clip')} from {low} to {high} {histogram.unit}, "
+            f"most of them ({counts[top]}) from {most}"
         )
     return f"Histogram. {histogram.title}. {'; '.join(sentences)}. All numbers are in the table below it."
 

@@ -79,7 +79,10 @@ def rank(
     split = assign(clips, splits, seed=seed)
     clips = clips.assign(split=split)[split.notna()]
     if clips.empty:
-        raise SampleError(f"of {len(split)} clips none has its sentence and its speaker in the same split")
+        raise SampleError(
+            f"of {len(split)} clips none has its sentence and its speaker in the same split; ask for fewer splits "
+            "(stratify.splits), so that more of them do"
+        )
     stratum, names = pd.factorize(strata_of(clips, strata))
     starts = hashes(names, seed=seed, purpose="stratum")
     by_hash = np.lexsort((names, starts))  # no tie between strata is left to the order of the rows

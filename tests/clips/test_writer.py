@@ -372,6 +372,12 @@ def test_counts_of_too_many_rejected_are_an_error_and_change_nothing(folder: Pat
     assert contents(folder) == before
 
 
+def test_counts_of_rejected_are_out_of_no_more_clips_than_are_eligible(folder: Path) -> None:
+    with pytest.raises(SampleError, match="at least 1 of 3 clips is rejected"):
+        fill(Archive([GOOD[0], BAD[Reason.EMPTY], GOOD[1]]), 3, 3, max_rejected=0.2)
+    assert not folder.exists()
+
+
 def test_counts_of_rejected_leave_out_the_excluded() -> None:
     counts = Counts(0.0, accepted=[0], rejected=[Rejection(1, "valid-test/sample-000001", "excluded", "")])
     counts.verify(1)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from pipeline.audio.mel import MELS
-from pipeline.report import html, numbers
+from pipeline.report import card, html, numbers
 from pipeline.report.material import SHIPPED_SPLITS, Material
 from pipeline.sampling.sentences import normalise
 from tests.support.browser import Page, chromium, find_chromium
-from tests.support.materials import ABOUT, ODD, SCRIPT, example, odd_material, outlier_example
+from tests.support.materials import ABOUT, ODD, SCRIPT, example, odd_material, outlier_example, with_columns
 from tests.support.project import Project
 
 CHROMIUM = find_chromium()
@@ -70,6 +71,27 @@ def test_page_shows_odd_tables_as_text(name: str) -> None:
     assert not re.search(r"\b(inf|nan|None)\b", re.sub(r"base64,[^\"]*|None: all", "", text))
     assert ("None: all 30 examined clips are good." in text) == (name == "nothing rejected")
     assert text.rstrip().endswith("</html>")
+
+
+def test_page_lets_each_text_of_the_data_have_its_own_direction() -> None:
+    arabic = "\u0645\u0631\u062d\u0628\u0627."
+    made = with_columns(odd_material("nothing rejected"), "population", "eligible", "sample", age=arabic)
+    report = numbers.summarise(made, STRATA, "proportional")
+    about = replace(ABOUT, title=arabic, citation=arabic)
+    clip = example(arabic)
+    clip = replace(clip, clip=replace(clip.clip, clip_id=arabic, gender=arabic, accent=arabic))
+    text = html.render(report, about, [clip], [replace(outlier_example(arabic), clip_id=arabic)])
+    tags = [tag for tag in re.findall(rf"<([^>]*)>[^<]*{arabic}", text) if tag != "title"]
+    assert len(tags) > 10
+    assert [tag for tag in tags if 'dir="auto"' not in tag and not tag.startswith("bdi")] == []
+
+
+def test_page_and_card_count_one_clip_and_many_samples() -> None:
+    report = numbers.summarise(odd_material("one clip"), STRATA, "proportional")
+    report.metrics.update(clipped_clips=1, clipped_samples=962, silent_clips=1)
+    page, text = html.render(report, ABOUT, [], []), card.render(report, ABOUT)
+    assert "962 samples of 1 clip had to be clipped" in page
+    assert not re.search(r"\b1 (clips|samples)\b", f"{page} {text}")
 
 
 def test_page_has_all_of_a_hundred_strata_most_of_them_folded() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.commands.verify import audit
 from pipeline.core import schema
 from pipeline.core.errors import PipelineError, ShardError
-from pipeline.core.terminal import listed
+from pipeline.core.terminal import amount, listed
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
@@ -112,7 +112,7 @@ class Material:
     @property
     def title(self) -> str:
         """The title of the snapshot without what is in parentheses, and the number of clips; at most 50 characters."""
-        suffix = f": {self.clips} clips"
+        suffix = f": {amount(self.clips, 'clip')}"
         base = self.description.title.partition(" (")[0]
         return f"{base[: 50 - len(suffix)].rstrip(' ,')}{suffix}"
 
