@@ -116,6 +116,44 @@ class FolderIdentity(Identity):
         return f"{self.files} files, list of names and sizes SHA-256 {self.listing_sha256}"
 
 
+@dataclass
+class TableCounts:
+    """What was counted of a table.
+
+    Attributes
+    ----------
+    files
+        The SHA-256 of each of its files, as served, by path.
+    rows
+        Rows in the table of clips.
+    without_member
+        Of these, rows whose clip is not in the archive.
+    elsewhere
+        Rows that name no clip: `audio` does not match the path that they make.
+    repeated
+        Rows that are equal to an earlier one in all that is used.
+    bad, bad_rows
+        Rows that cannot be read: how many, and the first of them as messages.
+    copies
+        Rows whose clip has the length and the CRC-32 of another row's.
+    undocumented
+        Rows with a value that is not among the documented ones, by column.
+    problem
+        Why the table is left out.
+    """
+
+    files: dict[str, str] = field(default_factory=dict)
+    rows: int = 0
+    without_member: int = 0
+    elsewhere: int = 0
+    repeated: int = 0
+    bad: int = 0
+    bad_rows: list[str] = field(default_factory=list)
+    copies: int = 0
+    undocumented: dict[str, int] = field(default_factory=dict)
+    problem: str | None = None
+
+
 _OF_OTHER_ENTRIES = frozenset({"directory_sha256", "sample_sha256", "members_sha256"})
 
 

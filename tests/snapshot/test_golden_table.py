@@ -10,8 +10,8 @@ import pytest
 from pipeline.core import schema
 from pipeline.snapshot import formats, tables
 from pipeline.snapshot.archive import LocalFile, Member, read_index, read_member
-from pipeline.snapshot.clips import Join
 from pipeline.snapshot.description import describe
+from pipeline.snapshot.join import Join
 from tests.support.project import DEMO, REAL_CLIPS, REAL_TABLES
 
 TSV = "client_id\tpath\tsentence_id\tsentence\tup_votes\tdown_votes\tage\tgender\taccents\tlocale\n"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.snapshot.test_clips import Files, Snapshot
+from tests.snapshot.test_join import Files, Snapshot
 
 LAYOUTS: dict[str, tuple[Files, dict[str, Any], list[str], list[tuple[Any, ...]]]] = {
     "LJSpeech": (

@@ -17,8 +17,10 @@ from pipeline.core.columns import apart, declared, with_role
 from pipeline.core.errors import Rejected, SnapshotError
 from pipeline.core.schema import Reason
 from pipeline.core.settings import validated
-from pipeline.snapshot.clips import Join, TableCounts, are_copies
+from pipeline.snapshot.clips import are_copies
 from pipeline.snapshot.description import Description
+from pipeline.snapshot.join import Join
+from pipeline.snapshot.receipt import TableCounts
 
 ABOUT = {"title": "t", "license": "CC0-1.0", "citation": "c", "source": {"kind": "directory", "path": "x"}}
 Files = dict[str, bytes | str]
