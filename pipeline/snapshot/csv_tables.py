@@ -28,7 +28,7 @@ from pipeline.snapshot.layout import ColumnSource, Dialect
 
 LARGEST_TABLE_BYTES = 1 << 30  # Kaggle's seven have 40 MB together, later releases some 500 MB at most
 _MOST_BAD = 0.01  # share of the rows; a single one is never too many
-_NAMED = 5  # bad rows of a table, in messages
+NAMED = 5  # bad rows of a table, in messages
 _SHOWN = 80  # characters of a row or a cell, in messages
 _NOT_CLOSED = "is never closed"
 _SWALLOWED = "is closed some rows later: a row lies within one cell"
@@ -81,7 +81,7 @@ class Rows:
 
     def bad_rows(self) -> list[str]:
         """Name the first rows that cannot be read: file, line and problem."""
-        first = sorted(self.bad)[:_NAMED]
+        first = sorted(self.bad)[:NAMED]
         lines = self.lines([record for record, _ in first])
         return [str(TableError(self.name, line, problem)) for line, (_, problem) in zip(lines, first, strict=True)]
 

@@ -16,7 +16,7 @@ from pipeline.core.columns import TYPES, declared
 from pipeline.core.errors import SnapshotError, TableError
 from pipeline.core.terminal import amount
 from pipeline.snapshot.clips import PLACE, are_copies, clips_schema
-from pipeline.snapshot.csv_tables import Rows, error_at, read_rows, typed
+from pipeline.snapshot.csv_tables import NAMED, Rows, error_at, read_rows, typed
 from pipeline.snapshot.description import Description
 from pipeline.snapshot.layout import ColumnSource, Dialect, Lookup
 from pipeline.snapshot.lookups import Cells, LookupTable, require_column
@@ -101,7 +101,6 @@ class Join:
     def _tables_of_paths(self) -> dict[str, Callable[[str, TableCounts], pa.Table]]:
         nothing = pa.nulls(self.members.clips.num_rows, pa.string())
         names = pc.fill_null(self.members.reading.fields.get("table", nothing), NO_TABLES)
-        self.members.call_all_named()
         return {name: partial(self._join_paths, pc.equal(names, name)) for name in names.unique().to_pylist()}
 
     def _join_files(self, files: list[TableFile], name: str, counts: TableCounts) -> pa.Table:
@@ -117,7 +116,7 @@ class Join:
             rows = read_rows(file.name, data, self._description.dialect)
             kept, table = self._join_rows(rows, {"table": name, **file.fields}, counts)
             counts.bad += len(kept.bad)
-            counts.bad_rows += kept.bad_rows()
+            counts.bad_rows = [*counts.bad_rows, *kept.bad_rows()][:NAMED]
             parts.append(replace(kept, columns={}))
             tables.append(table)
         table = pa.concat_tables(tables).combine_chunks()
@@ -171,8 +170,9 @@ class Join:
         whole = pc.replace_substring_regex(reading.matched, r"\.[^./]+$", "")
         ids = self._ids(rows, reading.fields, whole)
         first = _first_of_each(ids)
-        for row in np.unique(first[first != np.arange(len(first))]).tolist():
-            self.members.take_copies(numbers[first == row], ids[row].as_py())
+        groups = np.full(self.members.clips.num_rows, -1)
+        groups[numbers] = first
+        self.members.claim(groups)
         is_first = pa.array(first == np.arange(len(first)))
         rows = rows.where(is_first)
         index = pa.array(numbers, pa.int32()).filter(is_first)
@@ -213,8 +213,7 @@ class Join:
                 raise TableError(rows.name, None, f"columns.{column}: {error}") from None
             rows.call_bad(pc.and_not(unfit, bad), f"{column}: expected a value of the type {source.type}", their)
             bad = pc.or_(bad, unfit)
-        seconds, unfit = self._seconds(rows, cells, len(ids))
-        rows.call_bad(pc.and_not(unfit, bad), "seconds: expected a duration", pa.nulls(len(ids), pa.string()))
+        seconds, unfit = self._seconds(rows, cells, bad)
         bad = pc.or_(pc.or_(bad, unfit), ids.is_null())
         place = self.members.clips.take(index)
         columns_made |= {column: place["name" if column == "path" else column] for column in PLACE.names[:-1]}
@@ -235,15 +234,16 @@ class Join:
         rows.call_bad(ids.is_null(), f"expected a value for each of {template.text}", ids)
         return ids
 
-    def _seconds(self, rows: Rows, cells: Cells, count: int) -> tuple[pa.Array, pa.BooleanArray]:
-        """Return durations, null where they are not known, and where one is no duration."""
+    def _seconds(self, rows: Rows, cells: Cells, bad: pa.BooleanArray) -> tuple[pa.Array, pa.BooleanArray]:
+        """Return durations, null where they are not known, and where one is none; of rows that are not bad already."""
         wanted = self._description.seconds
         is_absent = any(lookup is None for _, lookup in self._lookups)
         if wanted is None or (is_absent and not set(wanted.names) & set(cells)):
-            return pa.nulls(count, pa.float64()), pa.repeat(pa.scalar(False), count)
+            return pa.nulls(len(bad), pa.float64()), bad
         name = require_column(rows, "seconds", wanted.names, cells)
         values, unfit = typed(ColumnSource(type="number"), cells[name])
         unfit = pc.or_(unfit, pc.fill_null(pc.less(values, 0), False))
+        rows.call_bad(pc.and_not(unfit, bad), "seconds: expected a duration", cells[name])
         return pc.divide(values, {"s": 1.0, "ms": 1000.0}[wanted.unit]), unfit
 
     def _read_made(self, made: pa.StringArray, any_extension: bool) -> Reading:

@@ -95,8 +95,8 @@ class Dialect(Settings, frozen=True):
             "".encode(self.encoding)
         except (LookupError, ValueError):
             raise ValueError(f"encoding: {self.encoding!r} is not known") from None
-        if self.separator in (self.quote, "\n", "\r"):
-            raise ValueError("separator: should be another character than the quote, and no line end")
+        if not f"{self.separator}{self.quote or ''}".isascii() or self.separator in (self.quote, "\n", "\r"):
+            raise ValueError("separator, quote: should be two characters of ASCII, and no line ends")
 
     @classmethod
     def in_full(cls, values: Any) -> Any:

@@ -23,6 +23,7 @@ _UTF8 = 1 << 11  # of a zip's flags (APPNOTE.TXT 4.4.4)
 _MOST_PARTS = 500  # of a path; RE2 counts to 1000
 _COMPARED = 2000  # names that are looked through for the nearest one
 
+Numbers = npt.NDArray[np.int64]
 Read = Callable[[dict[str, Any]], bytes]  # a row of schema.MEMBERS → its bytes
 
 
@@ -57,8 +58,6 @@ class Members:
         The clips (`schema.MEMBERS`), their names as they are compared, and what the patterns read in them.
     others, other_paths
         The other members.
-    copies
-        How many members are copies of one that stands for them.
     """
 
     def __init__(self, index: pa.Table, audio: Sequence[Pattern], read: Read) -> None:
@@ -73,10 +72,9 @@ class Members:
         fields = {name: values.take(clips) for name, values in reading.fields.items()}
         self.reading = Reading(reading.matched.take(clips), fields)
         self.audio = audio
-        self.copies = 0
         self._read = read
-        self._has_row = np.zeros(self.clips.num_rows, bool)
-        self._ends: dict[tuple[int, bool], tuple[pa.StringArray, npt.NDArray[np.int64]]] = {}
+        self._has_row, self._is_copy = np.zeros((2, self.clips.num_rows), bool)
+        self._ends: dict[tuple[int, bool], tuple[pa.StringArray, Numbers]] = {}
         if not self.clips.num_rows:
             raise self.unmatched("audio", [pattern.text for pattern in audio])
 
@@ -99,45 +97,45 @@ class Members:
         for count in parts.drop_null().unique().to_pylist():
             if count > _MOST_PARTS:
                 continue
-            ends, same = self._by_end(count, any_extension)
+            ends, groups = self._by_end(count, any_extension)
             here = pc.index_in(pc.if_else(pc.equal(parts, count), paths, None), ends, skip_nulls=True)
             found = pc.coalesce(found, here)
-            rows = here.drop_null().unique().to_numpy()
-            self._has_row[rows] = True
-            for row in rows[same[rows] > 1].tolist():
-                self.take_copies(np.flatnonzero(pc.equal(ends, ends[row]).fill_null(False)), ends[row].as_py())
+            self.claim(np.where(np.isin(groups, groups[here.drop_null().to_numpy()]), groups, -1))
         return found
 
-    def take_copies(self, rows: npt.NDArray[np.int64], clip: str) -> None:
-        """Count members that claim one clip, the first of which stands for all.
+    def claim(self, groups: Numbers) -> None:
+        """Say which clips a row or an id stands for: all clips of one number are one, and have to be copies.
 
         Raises
         ------
         SnapshotError
             They are not the same bytes.
         """
-        members = self.clips.take(pa.array(rows)).to_pylist()
-        first, *others = members
-        for other in others:
-            is_copy = (other["size_bytes"], other["crc32"]) == (first["size_bytes"], first["crc32"])
-            if is_copy and first["crc32"] is None:  # in a folder
-                is_copy = self._read(first) == self._read(other)
-            if not is_copy:
+        claimed = np.flatnonzero(groups >= 0)
+        order = claimed[np.argsort(groups[claimed], kind="stable")]
+        again = np.flatnonzero(np.diff(groups[order]) == 0)
+        one, other = order[again], order[again + 1]
+        size, crc = (pc.fill_null(self.clips[name], -1).to_numpy() for name in ("size_bytes", "crc32"))
+        same = (size[one] == size[other]) & (crc[one] == crc[other])
+        for at in np.flatnonzero(~same | (crc[one] < 0)).tolist():
+            first, second = self.clips.take(pa.array([one[at], other[at]])).to_pylist()
+            if not same[at] or self._read(first) != self._read(second):  # a folder has no checksums
                 raise SnapshotError(
-                    f"two members are the clip {clip}, and differ: {first['name']} and {other['name']}. "
+                    f"two members are one clip, and differ: {first['name']} and {second['name']}. "
                     "A pattern with / in front is compared with the whole path"
                 )
-        self.copies += len(others)
-        self._has_row[rows] = True
-
-    def call_all_named(self) -> None:
-        """Say that each clip has a row: there are no tables."""
-        self._has_row[:] = True
+        self._has_row[claimed] = True
+        self._is_copy[other] = True
 
     @property
     def without_row(self) -> int:
         """How many clips no row has named."""
         return int((~self._has_row).sum())
+
+    @property
+    def copies(self) -> int:
+        """How many clips are copies of another that stands for them."""
+        return int(self._is_copy.sum())
 
     def nearest(self, wanted: str, paths: pa.StringArray) -> str:
         """Say which of `paths` is the nearest to one that is not there."""
@@ -150,16 +148,14 @@ class Members:
         [name] = difflib.get_close_matches(wanted, names, n=1, cutoff=0.0)
         return f"the nearest is {name}"
 
-    def _by_end(self, parts: int, any_extension: bool) -> tuple[pa.StringArray, npt.NDArray[np.int64]]:
-        """Return the last parts of each clip's path, and how many clips have the same."""
+    def _by_end(self, parts: int, any_extension: bool) -> tuple[pa.StringArray, Numbers]:
+        """Return the last parts of each clip's path, and a number for each that is the same where they are."""
         key = parts, any_extension
         if key not in self._ends:
             end = pc.extract_regex(self.clip_paths, f"(?:^|/)(?P<end>(?:[^/]*/){{{parts - 1}}}[^/]*)$").flatten()[0]
             if any_extension:
                 end = pc.binary_join_element_wise(without_extension(end), ".*", "")
-            codes = end.dictionary_encode().indices.fill_null(-1).to_numpy() + 1
-            counts = np.bincount(codes)
-            self._ends[key] = end, counts[codes]
+            self._ends[key] = end, pc.fill_null(end.dictionary_encode().indices, -1).to_numpy().astype(np.int64)
         return self._ends[key]
 
 

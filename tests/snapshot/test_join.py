@@ -295,7 +295,7 @@ def test_seconds_are_those_of_a_column(unit: str) -> None:
     keys = LIST | {"columns": {}, "seconds": {"from": "long", "unit": unit}}
     found = Snapshot({"t.csv": "n,long\n1,1500\n2,\n", "1.wav": "1"}, keys)
     assert found.column("seconds") == [1500 if unit == "s" else 1.5, None]
-    with pytest.raises(SnapshotError, match="seconds: expected a duration"):
+    with pytest.raises(SnapshotError, match="seconds: expected a duration, got '-1'"):
         Snapshot({"t.csv": "n,long\n1,-1\n2,x\n", "1.wav": "1"}, keys)
 
 
