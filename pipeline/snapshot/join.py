@@ -251,12 +251,12 @@ class Join:
         reading = Reading(pa.nulls(len(made), pa.string()), {})
         parts = pc.add(pc.count_substring(made, "/"), 1)
         for count in parts.drop_null().unique().to_pylist():
-            here = pc.if_else(pc.equal(parts, count), made, None)
             for pattern in self.members.audio:
-                left = pc.if_else(reading.matched.is_null(), here, None)
+                left = pc.and_(pc.fill_null(pc.equal(parts, count), False), reading.matched.is_null())
+                paths = made.filter(left)
                 if any_extension:
-                    left = pc.replace_substring_regex(left, r"\.\*$", pattern.extension)
-                reading = reading.or_else(pattern.read(left, min(count, pattern.parts)))
+                    paths = pc.replace_substring_regex(paths, r"\.\*$", pattern.extension)
+                reading = reading.filled(left, pattern.read(paths, min(count, pattern.parts)))
         return reading
 
     def _count(self, table: pa.Table, counts: TableCounts) -> None:

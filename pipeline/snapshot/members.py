@@ -163,8 +163,8 @@ def first_match(patterns: Iterable[Pattern], paths: pa.StringArray, last: int | 
     """Read paths by several patterns; the first that matches a path counts."""
     reading = Reading(pa.nulls(len(paths), pa.string()), {})
     for pattern in patterns:
-        left = pc.if_else(reading.matched.is_null(), paths, None)
-        reading = reading.or_else(pattern.read(left, last))
+        left = reading.matched.is_null()
+        reading = reading.filled(left, pattern.read(paths.filter(left), last))
     return reading
 
 

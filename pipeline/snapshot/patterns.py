@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -43,23 +44,20 @@ class Reading:
     matched: pa.StringArray
     fields: dict[str, pa.StringArray]
 
-    def where(self, mask: pa.BooleanArray) -> Reading:
-        """Return it with nothing read in the other paths."""
-        fields = {name: pc.if_else(mask, values, None) for name, values in self.fields.items()}
-        return Reading(pc.if_else(mask, self.matched, None), fields)
-
     def filter(self, mask: pa.BooleanArray) -> Reading:
         """Return what was read in the paths of a mask."""
         if pc.all(mask).as_py():
             return self
         return Reading(self.matched.filter(mask), {name: values.filter(mask) for name, values in self.fields.items()})
 
-    def or_else(self, other: Reading) -> Reading:
-        """Return it with what `other` read in paths where this one read nothing."""
-        nothing = pa.nulls(len(self.matched), pa.string())
-        names = dict.fromkeys([*self.fields, *other.fields])
-        fields = {n: pc.coalesce(self.fields.get(n, nothing), other.fields.get(n, nothing)) for n in names}
-        return Reading(pc.coalesce(self.matched, other.matched), fields)
+    def filled(self, mask: pa.BooleanArray, other: Reading) -> Reading:
+        """Return it with what `other` read in the paths of a mask."""
+        nothing, none = pa.nulls(len(self.matched), pa.string()), pa.nulls(len(other.matched), pa.string())
+        fields = {
+            name: pc.replace_with_mask(self.fields.get(name, nothing), mask, other.fields.get(name, none))
+            for name in dict.fromkeys([*self.fields, *other.fields])
+        }
+        return Reading(pc.replace_with_mask(self.matched, mask, other.matched), fields)
 
 
 @dataclass(frozen=True)
@@ -161,20 +159,23 @@ class Pattern:
         start = "^/?" if is_whole else "(?:^|/)"
         matched, *captured = pc.extract_regex(paths, f"{start}(?P<f0>{''.join(written[1:])}{extension})$").flatten()
         reading = Reading(matched, dict(zip(reversed(names), reversed(captured), strict=True)))
-        agreed = matched.is_valid()
-        for name, values_here in zip(names, captured, strict=True):
-            differs = pc.and_(agreed, pc.fill_null(pc.not_equal(values_here, reading.fields[name]), False))
+        is_sure = matched.is_valid()
+        for name, here in zip(names, captured, strict=True):
+            differs = pc.and_(is_sure, pc.fill_null(pc.not_equal(here, reading.fields[name]), False))
             if not pc.any(differs).as_py():
                 continue
-            # As short as possible, the two are not the same: so try what each of the places has for both.
-            first = reading.fields[name]
-            agreed = pc.and_not(agreed, differs)
-            reading = reading.where(pc.invert(differs))
-            for place in (first, values_here):
-                for value in place.filter(differs).unique().to_pylist():
-                    rows = pc.and_(pc.and_(differs, pc.equal(place, value)), reading.matched.is_null())
-                    again = pc.if_else(rows, paths, None)
-                    reading = reading.or_else(self._read(again, parts, is_whole, {**values, name: value}))
+            # As short as possible, the two are not the same: try for both what either of them has.
+            is_sure = pc.and_not(is_sure, differs)
+            first, nothing = reading.fields[name], pa.nulls(pc.sum(differs).as_py(), pa.string())
+            reading = reading.filled(differs, Reading(nothing, {}))
+            for place in (first, here):
+                left = pc.and_(differs, reading.matched.is_null())
+                again = [
+                    (rows, self._read(paths.take(rows), parts, is_whole, {**values, name: value}))
+                    for value, rows in _rows_by_value(place, left)
+                ]
+                if again:
+                    reading = reading.filled(left, _together(again))
         return reading
 
 
@@ -225,6 +226,26 @@ class Template:
                 raise ValueError(f"{self.text!r}: {{{inner}}} is none of {{name}}, {{name|stem}} and {{name|pad:6}}")
             tokens.append((literal, name, filters))
         return tokens
+
+
+def _rows_by_value(values: pa.StringArray, mask: pa.BooleanArray) -> Iterator[tuple[str, pa.Array]]:
+    """Yield each value in the rows of a mask, and which rows have it."""
+    rows, encoded = np.flatnonzero(mask), values.filter(mask).dictionary_encode()
+    codes = encoded.indices.to_numpy()
+    ends = np.cumsum(np.bincount(codes, minlength=len(encoded.dictionary)))
+    groups = np.split(np.argsort(codes, kind="stable"), ends)
+    for value, group in zip(encoded.dictionary.to_pylist(), groups[:-1], strict=True):
+        yield value, pa.array(rows[group])
+
+
+def _together(readings: list[tuple[pa.Array, Reading]]) -> Reading:
+    """Return the readings of some rows each as one, in the order of the rows."""
+    order = pc.array_sort_indices(pa.concat_arrays([rows for rows, _ in readings]))
+    fields = {
+        name: pa.concat_arrays([reading.fields[name] for _, reading in readings]).take(order)
+        for name in readings[0][1].fields
+    }
+    return Reading(pa.concat_arrays([reading.matched for _, reading in readings]).take(order), fields)
 
 
 def _tokens(text: str, whole: str) -> list[tuple[str, str]]:
