@@ -13,42 +13,36 @@ from typing import Any
 MANIFEST = "cuts.jsonl"
 AUDIO_FORMAT = "flac"
 
-_STATED = ("age", "accent", "split", "rank", "table", "mp3_sha256")
+_CUSTOM = ("age", "accent", "split", "rank", "table", "mp3_sha256")
 
 
 def manifest(clips: Sequence[Mapping[Any, Any]], files: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of the manifest.
+    """Yield the lines of the manifest: each clip is a cut, with its sentence as the supervision.
 
     Parameters
     ----------
     clips
-        The metadata of each clip, by the names of the columns of waveforms.
+        The metadata of each clip, by the names of the columns of waveforms; a missing value is left out.
     files
         The audio of each.
     """
     for clip, file in zip(clips, files, strict=True):
-        yield json.dumps(cut(clip, file), ensure_ascii=False, separators=(",", ":")) + "\n"
-
-
-def cut(clip: Mapping[Any, Any], file: str) -> dict[str, Any]:
-    """Return the whole of a clip as a cut, with its sentence as the supervision; what is missing is left out."""
-    span = {"start": 0, "duration": clip["num_samples"] / clip["sample_rate"], "channel": 0}
-    recording = {
-        "id": clip["clip_id"],
-        "sources": [{"type": "file", "channels": [0], "source": file}],
-        "sampling_rate": clip["sample_rate"],
-        "num_samples": clip["num_samples"],
-        "duration": span["duration"],
-        "channel_ids": [0],
-    }
-    spoken = {name: clip[name] for name in ("text", "gender") if isinstance(clip[name], str)}
-    supervision = {"id": clip["clip_id"], "recording_id": clip["clip_id"], **span, **spoken}
-    custom = {name: clip[name] for name in _STATED if clip[name] == clip[name] and clip[name] is not None}
-    return {
-        "id": clip["clip_id"],
-        **span,
-        "supervisions": [supervision],
-        "recording": recording,
-        "custom": custom,
-        "type": "MonoCut",
-    }
+        span = {"start": 0, "duration": clip["num_samples"] / clip["sample_rate"], "channel": 0}
+        recording = {
+            "id": clip["clip_id"],
+            "sources": [{"type": "file", "channels": [0], "source": file}],
+            "sampling_rate": clip["sample_rate"],
+            "num_samples": clip["num_samples"],
+            "duration": span["duration"],
+            "channel_ids": [0],
+        }
+        spoken = {name: clip[name] for name in ("text", "gender") if isinstance(clip[name], str)}
+        cut = {
+            "id": clip["clip_id"],
+            **span,
+            "supervisions": [{"id": clip["clip_id"], "recording_id": clip["clip_id"], **span, **spoken}],
+            "recording": recording,
+            "custom": {name: clip[name] for name in _CUSTOM if clip[name] == clip[name] and clip[name] is not None},
+            "type": "MonoCut",
+        }
+        yield json.dumps(cut, ensure_ascii=False, separators=(",", ":")) + "\n"

@@ -17,13 +17,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pipeline.core import schema
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, first_line
 from pipeline.core.params import Runtime, archive_folder, load_params, load_runtime
 from pipeline.core.terminal import amount, listed
 from pipeline.shards.recipe import machine
@@ -242,11 +241,11 @@ def executor(runtime: Callable[[], Runtime]) -> Finding:
 
     try:
         found = engine_for(runtime(), worker_facts).check(decode_tone)
-    except BrokenExecutor as error:
-        remedy = "Make the shards in this process: PIPELINE_WORKERS=1"
-        return Finding("failure", "executor", f"a worker died while it decoded a clip ({error})", remedy)
     except PipelineError as error:
         return Finding("failure", "executor", str(error))
+    except (RuntimeError, ImportError, OSError, ValueError) as error:  # a RuntimeError is what a dead worker raises
+        remedy = "If only workers fail, do the work in one process: PIPELINE_WORKERS=1"
+        return Finding("failure", "executor", f"no clip can be decoded in a worker ({first_line(error)})", remedy)
     return Finding("ok", "executor", f"{found}; one of them decoded a clip")
 
 
@@ -314,7 +313,9 @@ def credentials() -> Finding:
     except RuntimeError as error:  # there is no home
         return Finding("warning", "Kaggle credentials", f"not known ({error})")
     if place is None:
-        return Finding("warning", "Kaggle credentials", "none", "Public data needs none; docs/kaggle.md says how.")
+        return Finding(
+            "warning", "Kaggle credentials", "none", "Public data usually needs none; docs/kaggle.md says how."
+        )
     return Finding("ok", "Kaggle credentials", f"in {place}")
 
 

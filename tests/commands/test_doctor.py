@@ -195,6 +195,7 @@ def test_doctor_finds_a_decoder_that_cannot_be_imported(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     assert doctor.mp3().status == "failure"
+    assert doctor.executor(lambda: Runtime(workers=1)).status == "failure"
 
 
 def test_doctor_finds_wrong_settings(project: Path) -> None:

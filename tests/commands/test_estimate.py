@@ -47,14 +47,9 @@ def run(*stages: str) -> None:
         assert main([stage]) == 0
 
 
-def test_estimate_without_a_snapshot_says_what_to_run(project: Path) -> None:
-    assert not (project / schema.SNAPSHOT).exists()
+def test_estimate_asks_for_the_snapshot_that_params_yaml_names(project: Path) -> None:
     with pytest.raises(SnapshotError, match="dvc repro stratify"):
         estimate.report()
-    assert main(["estimate"]) == 1
-
-
-def test_estimate_names_another_snapshot_than_the_one_opened(project: Path) -> None:
     run("download")
     path = project / "params.yaml"
     path.write_text(path.read_text().replace("snapshot: demo", "snapshot: kaggle-common-voice"))
