@@ -54,7 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with interrupts.redeliver_sigint():
             _parser(options.command).parse_args(words, options)
-            for text in _run_stage(options.command) if options.command in STAGES else _run_command(options):
+            if options.command in STAGES:
+                texts = _run_stage(options.command)
+            else:
+                texts = importlib.import_module(COMMANDS[options.command].module).run(options)
+            for text in texts:
                 _print(printable_lines(text))
     except KeyboardInterrupt as error:
         return _failed(options, error, "interrupted; what is done is kept, run it again to go on", 130)
@@ -88,10 +92,6 @@ def _run_stage(name: str) -> Iterator[str]:
 
     with atomic.exclusive_lock(name):
         yield f"{name}: {stage.run()}"
-
-
-def _run_command(options: argparse.Namespace) -> Iterator[str]:
-    yield from importlib.import_module(COMMANDS[options.command].module).run(options)
 
 
 def _print(text: str) -> None:

@@ -57,17 +57,14 @@ def find(clips: Waveforms, clip_id: str) -> Clip:
     """Return the clip of this id, or say why it was rejected or which ids are near it."""
     if clip_id in clips:
         return clips[clip_id]
-    if schema.REJECTED.exists() and (why := _rejection(clip_id)):
-        raise SampleError(f"{clip_id} was rejected: {why}")
+    if schema.REJECTED.exists():
+        for row in read_rejected().to_pylist():
+            if row["clip_id"] == clip_id:
+                reason = ", ".join(filter(None, (row["reason"], row["detail"])))
+                raise SampleError(f"{clip_id} was rejected: {reason}")
     ids = clips.metadata()["clip_id"].tolist()
     near = difflib.get_close_matches(clip_id, ids, n=3) or ids[:3]
     raise SampleError(f"{clip_id} is not among the {len(ids)} clips of the sample. Nearest: {', '.join(near)}")
-
-
-def _rejection(clip_id: str) -> str:
-    """Return why a clip was rejected; nothing if it was not."""
-    found = (row for row in read_rejected().to_pylist() if row["clip_id"] == clip_id)
-    return ", ".join(filter(None, (row[name] for row in found for name in ("reason", "detail"))))
 
 
 def described(clip: Clip, mp3_bytes: int) -> str:

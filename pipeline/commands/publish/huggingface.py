@@ -89,19 +89,15 @@ def _with_flac(rows: pa.Table) -> pa.Table:
     return rows.set_column(place, flac.FIELD, flac.pack(flacs, rows["clip_id"].to_pylist()))
 
 
-def _features(columns: pa.Schema, sample_rate: int | None) -> dict[str, dict[str, Any]]:
-    """Return what `datasets` calls features, as its `Features.to_dict` has them."""
-    return {
+def _with_features(columns: pa.Schema, sample_rate: int | None = None) -> pa.Schema:
+    """Return columns with what `datasets` calls features, as its `Features.to_dict` has them."""
+    features = {
         field.name: {"sampling_rate": sample_rate, "_type": "Audio"}
         if pa.types.is_struct(field.type)
         else {"dtype": _NAMES.get(field.type, str(field.type)), "_type": "Value"}
         for field in columns
     }
-
-
-def _with_features(columns: pa.Schema, sample_rate: int | None = None) -> pa.Schema:
-    info = {"info": {"features": _features(columns, sample_rate)}}
-    return columns.with_metadata({"huggingface": json.dumps(info)})
+    return columns.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
 
 
 def _card(folder: Path, material: Material) -> str:
@@ -127,7 +123,12 @@ def _card(folder: Path, material: Material) -> str:
 def _info(folder: Path, name: str, splits: Mapping[str, int]) -> dict[str, Any]:
     files = {split: [folder / file for file in file_names(split, count)] for split, count in splits.items()}
     columns = pq.read_schema(next(iter(files.values()))[0])
-    num_bytes = {split: sum(map(_uncompressed_bytes, paths)) for split, paths in files.items()}
+    num_bytes = dict.fromkeys(files, 0)
+    for split, paths in files.items():
+        for metadata in map(pq.read_metadata, paths):
+            num_bytes[split] += sum(
+                metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)
+            )
     declared = json.loads(columns.metadata[b"huggingface"])["info"]["features"]
     return {
         "config_name": name,
@@ -143,11 +144,6 @@ def _info(folder: Path, name: str, splits: Mapping[str, int]) -> dict[str, Any]:
         "download_size": sum(path.stat().st_size for paths in files.values() for path in paths),
         "dataset_size": sum(num_bytes.values()),
     }
-
-
-def _uncompressed_bytes(path: Path) -> int:
-    metadata = pq.read_metadata(path)
-    return sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
 
 
 _FILES = """## Files

@@ -65,11 +65,12 @@ def find_outputs(folder: Path) -> dict[str, Path]:
     in_data = {name: data / file for name, file in NAMES.items() if name != "reports"}
     here = {name: folder / file for name, file in NAMES.items()}
     places = here | in_data if any(map(os.path.lexists, in_data.values())) else here
-    return {
-        name: path
-        for name, path in places.items()
-        if os.path.lexists(path) and not (name in FOLDERS_OF_SHARDS and _is_foreign(path))
-    }
+    outputs = {name: path for name, path in places.items() if os.path.lexists(path)}
+    for name in FOLDERS_OF_SHARDS:
+        shards = [file.name for file in outputs[name].glob("*.parquet")] if name in outputs else []
+        if shards and not any(each.startswith("part-") for each in shards):
+            del outputs[name]  # a folder of the same name with another purpose
+    return outputs
 
 
 def files_of(path: Path) -> list[Path]:
@@ -85,11 +86,6 @@ def files_of(path: Path) -> list[Path]:
 def shards_of(folder: Path) -> list[Path]:
     """Return all shards of a folder, whether or not one is missing among them."""
     return sorted(folder.glob("part-*.parquet"))
-
-
-def _is_foreign(path: Path) -> bool:
-    """Return whether a folder has Parquet files, but no shard: it has the same name and another purpose."""
-    return path.is_dir() and any(path.glob("*.parquet")) and not shards_of(path)
 
 
 def _kind(folder: Path) -> str:
