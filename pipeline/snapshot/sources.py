@@ -207,7 +207,8 @@ class _LocalCopy:
 
 
 def _open_file(file: LocalFile, sha256: str | None) -> OpenedSnapshot:
-    if sha256 is not None and (got := file.sha256()) != sha256:
+    # Its size first, which a pipe has not; it would be waited for without end.
+    if file.size_bytes and sha256 is not None and (got := file.sha256()) != sha256:
         raise SnapshotChanged(file.name, f"the pinned SHA-256 {sha256}", got)
     if is_tar(file.name):
         tar = read_tar(file, index_path(file.path))
