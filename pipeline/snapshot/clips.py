@@ -6,12 +6,21 @@ Behind it, nothing knows a format, a pattern or a CSV: the declared columns carr
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from pipeline.core import schema
+from pipeline.core.errors import ParameterError, SnapshotError
+from pipeline.core.files import require_file
 from pipeline.snapshot.description import Description
+from pipeline.snapshot.receipt import Receipt, damaged
 
 PLACE = pa.schema(
     [
@@ -31,6 +40,40 @@ def clips_schema(description: Description) -> pa.Schema:
     """Return the columns of ``data/snapshot/clips.parquet``; the declared ones carry what is declared of them."""
     declared = [description.declaration(name).field for name in description.declared]
     return pa.schema([("clip_id", pa.string()), ("table", pa.string()), *declared, *PLACE])
+
+
+def read_clips(
+    receipt: Receipt,
+    tables: Sequence[str] = (),
+    columns: Sequence[str] | None = None,
+    path: Path = schema.CLIP_TABLE,
+) -> pa.Table:
+    """Return the rows of `tables`, or of all that can be used, sorted by table.
+
+    Raises
+    ------
+    ParameterError
+        There is no such table: names those there are.
+    SnapshotError
+        A table was left out by `download`, which says why; or the file is not what it wrote.
+    """
+    unknown = [table for table in tables if table not in receipt.tables]
+    if unknown:
+        there = ", ".join(receipt.usable)
+        problem = f"stratify.tables: this snapshot has no {', '.join(unknown)}; there are: {there}"
+        raise ParameterError(str(schema.PARAMS), [problem])
+    for table in tables:
+        if receipt.tables[table].problem is not None:
+            raise SnapshotError(f"the table {table} cannot be used: {receipt.tables[table].problem}")
+    require_file(path, SnapshotError)
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != receipt.clips_sha256:
+        raise damaged(path)
+    clips = pq.read_table(pa.BufferReader(data), columns=None if columns is None else list(columns))
+    rows = [receipt.tables[name].rows for name in receipt.usable]
+    starts = dict(zip(receipt.usable, np.cumsum([0, *rows]).tolist(), strict=False))
+    wanted = [clips.slice(starts[name], receipt.tables[name].rows) for name in receipt.usable if name in tables]
+    return pa.concat_tables(wanted) if tables else clips
 
 
 def are_copies(clips: pa.Table) -> npt.NDArray[np.bool_]:

@@ -16,7 +16,6 @@ from pipeline.core.columns import TYPES, declared
 from pipeline.core.errors import SnapshotError, TableError
 from pipeline.core.terminal import amount
 from pipeline.snapshot.clips import PLACE, are_copies, clips_schema
-from pipeline.snapshot.csv_tables import NAMED, Rows, error_at, read_rows, typed
 from pipeline.snapshot.description import Description
 from pipeline.snapshot.layout import ColumnSource, Dialect, Lookup
 from pipeline.snapshot.lookups import Cells, LookupTable, require_column
@@ -24,6 +23,7 @@ from pipeline.snapshot.members import Members, Read, comparable
 from pipeline.snapshot.patterns import Pattern, Reading, Template
 from pipeline.snapshot.receipt import TableCounts
 from pipeline.snapshot.table_files import TableFile, find_files
+from pipeline.snapshot.tables import NAMED, Rows, error_at, read_rows, typed
 
 NO_TABLES = "all"  # the table of clips whose paths name none, where there are no tables
 _PATHS = "the clips' paths"  # in messages, in the place of a table's file name

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from pipeline.core.errors import SnapshotError, TableError
 from pipeline.core.terminal import listed
-from pipeline.snapshot.csv_tables import Rows, error_at
 from pipeline.snapshot.layout import Lookup
 from pipeline.snapshot.patterns import Template
+from pipeline.snapshot.tables import Rows, error_at
 
 _BETWEEN = "\x1f"  # the columns of a key
 

@@ -1,28 +1,25 @@
-"""What `download` keeps beside the tables: a receipt of what was opened, and the index of its members.
+"""What `download` keeps beside the table of clips: a receipt of what was opened, and of what was counted.
 
-Both are written and read here only. A file that is damaged, or is not there, is one `SnapshotError`.
+It is written and read here only. A file that is damaged, or is not there, is one `SnapshotError`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 from msgspec import Meta
 
 from pipeline.core import schema
-from pipeline.core.errors import SnapshotError, TableError
+from pipeline.core.errors import SnapshotError
 from pipeline.core.files import require_file
 
-_LARGEST_RECEIPT_BYTES = 1 << 20
+_LARGEST_RECEIPT_BYTES = 1 << 24
 _REMEDY = "Make it with: dvc repro, or where DVC takes it for unchanged: dvc repro --force --downstream download"
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -142,7 +139,7 @@ class TableCounts:
         Why the table is left out.
     """
 
-    files: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Sha256] = field(default_factory=dict)
     rows: int = 0
     without_member: int = 0
     elsewhere: int = 0
@@ -163,38 +160,37 @@ class Receipt:
 
     Attributes
     ----------
-    snapshot, format
-        The snapshot's name, and the format that its description gives.
+    snapshot
+        The snapshot's name.
     source
         What names its source on any machine: kind, and data set and version, or file name.
-    members
-        How many members the index lists.
     identity
         What recognises the archive or folder when it is opened again.
-    tables
-        The SHA-256 of each table, by its file name.
+    members, clips
+        How many members there are, and how many of them are clips.
+    without_row, copies
+        Clips that no row names, and members that are copies of the clip that a row names.
+    clips_sha256
+        Of ``data/snapshot/clips.parquet``.
+    tables, lookups
+        What was counted of each table, and the SHA-256 of each file of a lookup.
     """
 
     snapshot: str
-    format: Literal["kaggle-v1", "mozilla-tsv"]
     source: dict[str, str | int]
-    members: Count
     identity: Identity
-    tables: dict[str, Sha256] = field(default_factory=dict)
+    members: Count
+    clips: Count
+    without_row: Count
+    copies: Count
+    clips_sha256: Sha256
+    tables: dict[str, TableCounts] = field(default_factory=dict)
+    lookups: dict[str, Sha256] = field(default_factory=dict)
 
-    def verify(self, table: Path) -> None:
-        """Make sure that a table is what `download` wrote.
-
-        Raises
-        ------
-        TableError
-            It is another one, or damaged.
-        """
-        require_file(table, SnapshotError)
-        with table.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != self.tables.get(table.name):
-            raise TableError(table.name, None, f"is not byte for byte what download wrote. {_REMEDY}")
+    @property
+    def usable(self) -> list[str]:
+        """The tables that have no problem."""
+        return [name for name, counts in self.tables.items() if counts.problem is None]
 
     def source_identity(self) -> dict[str, Any]:
         """Return what goes into the seals of clips fetched from it: no word of a server, and no path.
@@ -223,36 +219,10 @@ def read_receipt(path: Path = schema.RECEIPT) -> Receipt:
         data = path.read_bytes() if path.stat().st_size <= _LARGEST_RECEIPT_BYTES else b""
         receipt = msgspec.json.decode(data, type=Receipt, dec_hook=_identity)
     except (ValueError, RecursionError, OSError):
-        raise _damaged(path) from None
+        raise damaged(path) from None
     if _written(receipt) != data:
-        raise _damaged(path)
+        raise damaged(path)
     return receipt
-
-
-def write_members(path: Path, members: pa.Table) -> None:
-    """Write an index (`schema.MEMBERS`) as Parquet, with a checksum on each page."""
-    pq.write_table(members, path, compression="zstd", store_schema=False, write_page_checksum=True)
-
-
-def read_members(path: Path = schema.MEMBERS_FILE) -> pa.Table:
-    """Read the index that `download` wrote: `schema.MEMBERS`, one row for each member.
-
-    Raises
-    ------
-    SnapshotError
-        It is not there, or is not what `write_members` writes.
-    """
-    require_file(path, SnapshotError)
-    try:
-        members = pq.ParquetFile(pa.BufferReader(path.read_bytes()), page_checksum_verification=True).read()
-        members.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError):
-        raise _damaged(path) from None
-    if members.schema.remove_metadata() != schema.MEMBERS or members["name"].null_count:
-        raise _damaged(path)
-    if members["size_bytes"].null_count:
-        raise _damaged(path)
-    return members
 
 
 def _written(receipt: Receipt) -> bytes:
@@ -269,5 +239,6 @@ def _identity(_: type[Identity], facts: Any) -> Identity:
     return msgspec.convert(facts, FolderIdentity)
 
 
-def _damaged(path: Path) -> SnapshotError:
+def damaged(path: Path) -> SnapshotError:
+    """Return the error for a file that is not what `download` wrote."""
     return SnapshotError(f"{path}: is damaged, or of another version of this project.\n{_REMEDY}")

@@ -1,71 +1,83 @@
-"""download: a snapshot's tables as served, an index of its members, and a receipt of what was opened; no clip."""
+"""download: one typed table of a snapshot's clips, and a receipt of what was opened and counted; no clip is fetched."""
 
 from __future__ import annotations
 
 import hashlib
-from pathlib import PurePosixPath
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipeline.core import atomic, schema
-from pipeline.core.errors import Rejected, SnapshotError
 from pipeline.core.params import load_params, load_runtime
 from pipeline.core.progress import progress
 from pipeline.core.terminal import amount
-from pipeline.snapshot import formats
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import describe
-from pipeline.snapshot.receipt import Receipt, write_members, write_receipt
-from pipeline.snapshot.sources import Snapshot, open_snapshot
+from pipeline.snapshot.join import Join
+from pipeline.snapshot.receipt import Receipt, write_receipt
+from pipeline.snapshot.sources import open_snapshot
 
 
 def run() -> str:
     """Write ``data/snapshot/``; return what to tell the user."""
     name = load_params().snapshot
     description = describe(name)
-    layout: Literal["kaggle-v1", "mozilla-tsv"] = "mozilla-tsv" if description.format == "mozilla-tsv" else "kaggle-v1"
     opened = open_snapshot(description, load_runtime())
+    size_bytes = 0
     try:
-        members = opened.members
-        found = formats.find_tables(members["name"].to_pylist(), layout)
-        clips = formats.index_clips(members, layout)
-        rows = members.filter(pc.is_in(members["name"], pa.array(found.values()))).to_pylist()
-        wanted = [_require_bounded(Member(**row)) for row in rows]
-        with atomic.replacing_folder(schema.SNAPSHOT) as folder:
-            (folder / schema.TABLES.name).mkdir()
-            digests = {}
-            with progress("tables", sum(member.size_bytes for member in wanted), "B") as bar:
-                for member in wanted:
-                    data = _read_table(opened.snapshot, member)
-                    table = PurePosixPath(member.name).name
-                    (folder / schema.TABLES.name / table).write_bytes(data)
-                    digests[table] = hashlib.sha256(data).hexdigest()
-                    bar.update(len(data))
-            write_members(folder / schema.MEMBERS_FILE.name, members)
-            source = description.source.identity()
-            receipt = Receipt(name, layout, source, members.num_rows, opened.identity, digests)
+        with progress("tables", None, "B") as bar, atomic.replacing_folder(schema.SNAPSHOT) as folder:
+
+            def read(member: dict[str, Any]) -> bytes:
+                data = opened.snapshot.read(Member(**member))
+                bar.update(len(data))
+                return data
+
+            join = Join(opened.members, description, read)
+            path = folder / schema.CLIP_TABLE.name
+            with pq.ParquetWriter(path, join.schema, compression="zstd") as writer:
+                for table in join.tables():
+                    writer.write_table(table)
+                    size_bytes += pc.sum(table["size_bytes"]).as_py() or 0
+            members = join.members
+            receipt = Receipt(
+                snapshot=name,
+                source=description.source.identity(),
+                identity=opened.identity,
+                members=members.clips.num_rows + members.others.num_rows,
+                clips=members.clips.num_rows,
+                without_row=members.without_row,
+                copies=members.copies,
+                clips_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+                tables=join.counts,
+                lookups=join.lookup_files,
+            )
             write_receipt(folder / schema.RECEIPT.name, receipt)
     finally:
         opened.snapshot.close()
-    of = f"{amount(len(found), 'table')}, {amount(clips.num_rows, 'clip')}"
-    return f"{name}: {of}, {_megabytes(clips):.0f} MB of MP3s"
+    tables = amount(len(receipt.usable), "table")
+    clips = amount(sum(counts.rows - counts.without_member for counts in receipt.tables.values()), "clip")
+    return "\n  ".join([f"{name}: {tables}, {clips}, {size_bytes / 1e6:.0f} MB of audio", *remarks(receipt)])
 
 
-def _require_bounded(member: Member) -> Member:
-    if member.size_bytes > formats.LARGEST_TABLE_BYTES:
-        gigabytes = formats.LARGEST_TABLE_BYTES >> 30
-        raise SnapshotError(f"the table {member.name} has {member.size_bytes} bytes; at most {gigabytes} GiB are read")
-    return member
-
-
-def _read_table(snapshot: Snapshot, member: Member) -> bytes:
-    try:
-        return snapshot.read(member)
-    except Rejected as rejected:
-        raise SnapshotError(f"a table of the snapshot is damaged: {rejected.detail}. Get the archive again.") from None
-
-
-def _megabytes(clips: pa.Table) -> float:
-    return float(pc.sum(clips["size_bytes"]).as_py() or 0) / 1e6
+def remarks(receipt: Receipt) -> Iterator[str]:
+    """Yield what does not fit: tables left out, rows without a clip, clips without a row, rows that cannot be read."""
+    for name, counts in receipt.tables.items():
+        if counts.problem is not None:
+            yield f"{name} is left out. {counts.problem}"
+            continue
+        kinds = {
+            "whose clip is not in the snapshot": counts.without_member,
+            "that name no clip": counts.elsewhere,
+            "that repeat an earlier one": counts.repeated,
+            "that cannot be read": counts.bad,
+            "whose clip is a copy of another's": counts.copies,
+            **{f"with an undocumented value of {column}": rows for column, rows in counts.undocumented.items()},
+        }
+        yield from (f"{name}: {amount(rows, 'row')} {kind}" for kind, rows in kinds.items() if rows)
+        yield from (f"  {row}" for row in counts.bad_rows)
+    if receipt.without_row:
+        yield f"{amount(receipt.without_row, 'clip')} of {receipt.clips:,} that no row names"
+    if receipt.copies:
+        yield f"{amount(receipt.copies, 'copy', 'copies')} of clips, under other paths"

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.core.errors import Rejected, TableError
-from pipeline.snapshot.csv_tables import LARGEST_TABLE_BYTES
 from pipeline.snapshot.members import Members, Read, first_match
 from pipeline.snapshot.patterns import Pattern
+from pipeline.snapshot.tables import LARGEST_TABLE_BYTES
 
 
 @dataclass(frozen=True)

@@ -1,185 +1,285 @@
-"""The snapshot's tables as one typed frame with a row for each clip, and how long each clip is likely to last."""
+"""One reader for all tables: the cells of each row as texts, and what a declared column makes of them.
+
+A row that cannot be read is counted and named by its line. A quote that is never closed, or that swallowed whole rows,
+is an error at the line where it was opened.
+"""
 
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, TextIO
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
 
-from pipeline.core import schema
-from pipeline.core.errors import ParameterError, SnapshotError, TableError
-from pipeline.core.files import require_file
-from pipeline.snapshot.formats import BYTES_PER_SECOND, DURATIONS, FORMATS, LARGEST_TABLE_BYTES, Format, clip_keys
+from pipeline.core.columns import TYPES
+from pipeline.core.errors import TableError
+from pipeline.core.terminal import amount, listed
+from pipeline.snapshot.layout import ColumnSource, Dialect
 
-_VOTES = re.compile(r"[0-9]{1,9}")
-_MILLISECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
-_LONGEST_LINE = 1 << 20  # characters; `csv` itself takes no field of more than 131,072
-_SHOWN = 80  # characters of a cell in a message
+LARGEST_TABLE_BYTES = 1 << 30  # Kaggle's seven have 40 MB together, later releases some 500 MB at most
+_MOST_BAD = 0.01  # share of the rows; a single one is never too many
+NAMED = 5  # bad rows of a table, in messages
+_SHOWN = 80  # characters of a row or a cell, in messages
+_NOT_CLOSED = "is never closed"
+_SWALLOWED = "is closed some rows later: a row lies within one cell"
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-def estimated_seconds(
-    clip_ids: Iterable[str], clips: pa.Table, format_name: str = "kaggle-v1", folder: Path = schema.TABLES
-) -> npt.NDArray[np.float64]:
-    """Return how long each clip lasts, before it is fetched; NaN where that is unknown.
+@dataclass
+class Rows:
+    """The rows of a table.
 
-    Kaggle's clips all have 64 kbit/s (52 of 52 that were measured), which is 8000 bytes a second, within
-    half a percent. Later releases, of other bit rates, have a table of durations from 16.1 on.
+    Attributes
+    ----------
+    name
+        The table's file name.
+    columns
+        The cells of each column, by its name in the table; null where one is empty.
+    records
+        The place of each row among the records of the file, counted from 1.
+    text, dialect
+        What is read once more for the line of a row; no text where the rows are those of no file.
+    bad
+        Records that cannot be read, each with what is wrong.
     """
-    if FORMATS[format_name].own_folders:
-        seconds = pd.Series(clips["size_bytes"].to_numpy() / BYTES_PER_SECOND, index=clips["key"].to_pandas())
+
+    name: str
+    columns: dict[str, pa.StringArray]
+    records: npt.NDArray[np.int64]
+    bad: list[tuple[int, str]]
+    text: bytes
+    dialect: Dialect
+
+    def where(self, mask: pa.BooleanArray) -> Rows:
+        """Return the rows of a mask; those that are called bad are counted here as well."""
+        if pc.all(mask).as_py():
+            return self
+        columns = {name: column.filter(mask) for name, column in self.columns.items()}
+        return replace(self, columns=columns, records=self.records[mask.to_numpy(zero_copy_only=False)])
+
+    def error(self, row: int, problem: str) -> TableError:
+        """Return the error for a row."""
+        [line] = self.lines([int(self.records[row])])
+        return TableError(self.name, line, problem)
+
+    def call_bad(self, mask: pa.BooleanArray, expected: str, cells: pa.StringArray) -> None:
+        """Count the rows of a mask, one of whose `cells` is not what was expected, as ones that cannot be read."""
+        rows = np.flatnonzero(pc.fill_null(mask, False).to_numpy(zero_copy_only=False))
+        self.bad += [
+            (int(self.records[row]), f"{expected}, got {_shown(cells[row].as_py() or '')}") for row in rows.tolist()
+        ]
+
+    def bad_rows(self) -> list[str]:
+        """Name the first rows that cannot be read: file, line and problem."""
+        first = sorted(self.bad)[:NAMED]
+        lines = self.lines([record for record, _ in first])
+        return [str(TableError(self.name, line, problem)) for line, (_, problem) in zip(lines, first, strict=True)]
+
+    def require_few_bad(self) -> None:
+        """Raise `TableError` if more than 1 % of the rows, and more than one, cannot be read."""
+        total = len({*self.records.tolist(), *(record for record, _ in self.bad)}) if self.bad else 0
+        if len(self.bad) > max(1, _MOST_BAD * total):
+            named = "\n  ".join(["", *self.bad_rows()])
+            raise TableError(self.name, None, f"{len(self.bad)} of {total} rows cannot be read, such as{named}")
+
+    def lines(self, records: list[int]) -> list[int | None]:
+        """Return the lines in which records begin. It reads the text once more, and slowly: for messages."""
+        if not records or not self.text:
+            return [None] * len(records)
+        lines = [line for line, _ in islice(_records(self.text, self.dialect), max(records))]
+        return [lines[record - 1] for record in records]
+
+
+def error_at(tables: Sequence[Rows], row: int, problem: str) -> TableError:
+    """Return the error for a row of several tables, one after the other."""
+    ends = np.cumsum([len(rows.records) for rows in tables]).tolist()
+    at = bisect_right(ends, row)
+    return tables[at].error(row - (ends[at - 1] if at else 0), problem)
+
+
+def read_rows(name: str, data: bytes, dialect: Dialect) -> Rows:
+    """Read a table.
+
+    Raises
+    ------
+    TableError
+        It is empty or of another encoding, or a quote is not closed where it should be: file and line.
+    """
+    if len(data) > LARGEST_TABLE_BYTES:
+        raise TableError(name, None, f"has {len(data)} bytes; at most {LARGEST_TABLE_BYTES >> 30} GiB are read")
+    text = _prepared(name, data, dialect)
+    _, first = next(_records(text, dialect), (1, []))
+    header = list(dialect.header or first)
+    if not first:
+        raise TableError(name, 1, "is empty, or its first line has no end")
+    bad: list[tuple[int, str]] = []
+    with_line_ends: list[tuple[int, str]] = []
+
+    def skip(row: pyarrow.csv.InvalidRow) -> str:
+        bad.append((row.number, f"expected {len(header)} fields, got {row.actual_columns}: {_shown(row.text)}"))
+        if _LINE_END.search(row.text):
+            with_line_ends.append((row.number, row.text))
+        return "skip"
+
+    numbers = list(map(str, range(len(header))))  # names may stand twice
+    cells = pyarrow.csv.read_csv(
+        pa.BufferReader(text),
+        pyarrow.csv.ReadOptions(use_threads=False, block_size=len(text), column_names=numbers),
+        pyarrow.csv.ParseOptions(
+            delimiter=dialect.separator,
+            quote_char=dialect.quote or False,
+            newlines_in_values=True,
+            invalid_row_handler=skip,
+        ),
+        pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(numbers, pa.string()), null_values=[""], strings_can_be_null=True
+        ),
+    )
+    records = np.setdiff1d(np.arange(1, 1 + cells.num_rows + len(bad)), [record for record, _ in bad])
+    columns = [column.combine_chunks() for column in cells.columns]
+    rows = Rows(name, {}, records, bad, text, dialect)
+    if dialect.quote is not None and dialect.quote.encode() in text:
+        _require_closed(rows, columns, with_line_ends)
+    if dialect.header is None:
+        rows.records = records[1:]
+        columns = [column.slice(1) for column in columns]
+    if dialect.trim:
+        header = [cell.strip() for cell in header]
+        trimmed = [pc.utf8_trim_whitespace(column) for column in columns]
+        columns = [pc.if_else(pc.equal(column, ""), None, column) for column in trimmed]
+    for cell, column in zip(header, columns, strict=True):
+        rows.columns.setdefault(cell, column)  # of two of one name the first
+    return rows
+
+
+def typed(source: ColumnSource, cells: pa.StringArray) -> tuple[pa.Array, pa.BooleanArray]:
+    """Return the values of a declared column, and where a cell is none.
+
+    Raises
+    ------
+    ValueError
+        A code has no value in its ``map``: which, and how often.
+    """
+    cells = pc.if_else(pc.is_in(cells, pa.array(source.missing, pa.string())), None, cells)
+    if source.codes is not None:
+        cells = _mapped(dict(source.codes), cells)
+    kind = TYPES[source.type]
+    if source.type == "text":
+        return cells, pa.repeat(pa.scalar(False), len(cells))
+    if source.type == "integer":
+        fit = pc.match_substring_regex(cells, r"^[+-]?[0-9]{1,10}(\.0*)?$")
+        digits = pc.replace_substring_regex(pc.if_else(fit, cells, None), r"^\+|\.0*$", "")
+        values = digits.cast(pa.int64())
+        fit = pc.and_kleene(fit, pc.less_equal(pc.abs(values), 2**31 - 1))
     else:
-        seconds = _durations(folder / f"{DURATIONS}.tsv")
-    return seconds.reindex(pd.Index(clip_keys(clip_ids, format_name))).to_numpy(dtype=np.float64)
+        cells = pc.if_else(pc.match_substring_regex(cells, "^(?i:nan)$"), None, cells)
+        fit = pc.match_substring_regex(cells, r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?$")
+        values = pc.replace_substring_regex(pc.if_else(fit, cells, None), r"^\+", "").cast(kind)
+        fit = pc.and_kleene(fit, pc.is_finite(values))
+    return pc.if_else(fit, values, None).cast(kind), pc.fill_null(pc.invert(fit), False)
 
 
-def read_clips(tables: Iterable[str], folder: Path = schema.TABLES, format_name: str = "kaggle-v1") -> pd.DataFrame:
-    """Read `tables` into one frame.
+def _mapped(codes: dict[str, str | int | float | None], cells: pa.StringArray) -> pa.StringArray:
+    has_else = "else" in codes
+    other = codes.pop("else", None)
+    index = pc.index_in(cells, pa.array(codes, pa.string()))
+    unknown = pc.and_(cells.is_valid(), index.is_null())
+    if not has_else and pc.any(unknown).as_py():
+        counts = cells.filter(unknown).value_counts().to_pylist()
+        counts.sort(key=lambda each: (-each["counts"], each["values"]))
+        shown = listed(f"{_shown(each['values'])} (in {amount(each['counts'], 'row')})" for each in counts)
+        raise ValueError(f"map has no value for {shown}")
+    texts = pa.array([None if value is None else str(value) for value in codes.values()], pa.string())
+    return pc.if_else(unknown, None if other is None else str(other), texts.take(index))
 
-    Its columns are ``clip_id``, ``table``, those of `schema.METADATA`, and ``speaker`` where the tables name
-    speakers.
 
-    Raises
-    ------
-    ParameterError
-        There is no such table (the message lists those that are there), or two of them share clips.
-    TableError
-        A table cannot be read: file and line.
-    """
-    form = FORMATS[format_name]
-    served = {form.table_of(path.name): path for path in sorted(folder.glob("*"))}
-    known = {table: path for table, path in served.items() if table not in (None, DURATIONS)}
-    if not known:
-        raise SnapshotError(f"{folder}: no tables there; get them with: dvc repro download")
-    unknown = [table for table in tables if table not in known]
-    if unknown:
-        problem = f"stratify.tables: this snapshot has no {', '.join(unknown)}; there are: {', '.join(map(str, known))}"
-        raise ParameterError(str(schema.PARAMS), [problem])
-    clips = pd.concat([_read_table(form, table, known[table]) for table in tables], ignore_index=True)
-    keys = pd.Series(clip_keys(clips["clip_id"], format_name), dtype="str")
-    if keys.duplicated().any():
-        twice = clips["clip_id"][keys == keys[keys.duplicated()].iloc[0]]
+def _prepared(name: str, data: bytes, dialect: Dialect) -> bytes:
+    """Return a table in UTF-8, without what its dialect passes over; each line stays the line that it was."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    try:
+        text = data.decode(dialect.encoding)
+    except UnicodeDecodeError as error:
+        line = len(_LINE_END.findall(data[: error.start].decode("latin-1"))) + 1
         problem = (
-            f"stratify.tables: a clip stands in two of them, as {' and '.join(twice)}; name tables that share none"
+            f"expected {dialect.encoding}, got the byte 0x{data[error.start]:02x}; dialect: encoding names another"
         )
-        raise ParameterError(str(schema.PARAMS), [problem])
-    return clips
+        raise TableError(name, line, problem) from None
+    if dialect.skip:
+        *passed, rest = _LINE_END.split(text, dialect.skip)
+        text = "\n" * len(passed) + rest
+    if dialect.comment is not None:
+        text = re.sub(rf"(?m)^{re.escape(dialect.comment)}[^\r\n]*", "", text)
+    if dialect.separator == " ":
+        text = re.sub(r"(?m)^ | (?=\r?$)", "", re.sub(r"[ \t]+", " ", text))
+    return f"{text}\n".encode()  # a cell whose quote is never closed now ends with a line end
 
 
-def _read_table(form: Format, table: str, path: Path) -> pd.DataFrame:
-    lines, rows = _read_rows(path, form.columns, form.dialect)
-    columns: dict[str, Sequence[str]] = dict.fromkeys(form.columns, ())
-    if rows:
-        columns |= zip(form.columns, zip(*rows, strict=True), strict=True)
-    clip_ids = _clip_ids(form, table, path, lines, columns["filename"])
-    frame = pd.DataFrame({"clip_id": clip_ids, "table": table}, dtype="str")
-    for name in [*schema.METADATA.names, *(["speaker"] if "speaker" in columns else [])]:
-        if name.endswith("_votes"):
-            frame[name] = pd.array(_votes(path, lines, name, columns[name]), dtype="int32")
-        else:
-            frame[name] = pd.array([value or None for value in columns[name]], dtype="str")
-    return frame
+def _records(text: bytes, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
+    """Yield the records of a table, each with the line in which it begins, up to one that is longer than csv takes."""
+    reader = csv.reader(io.StringIO(text.decode(), newline=""), **_as_csv(dialect))
+    line = 1
+    try:
+        for record in reader:
+            if record:
+                yield line, record
+            line = reader.line_num + 1
+    except csv.Error:
+        yield line, []
 
 
-def _read_rows(
-    path: Path, columns: Mapping[str, tuple[str, ...]], dialect: dict[str, Any]
-) -> tuple[list[int], list[list[str]]]:
-    """Return the rows below the header, as the columns that are wanted, and the line of each."""
-    require_file(path, SnapshotError)
-    if (size := path.stat().st_size) > LARGEST_TABLE_BYTES:
-        raise TableError(path.name, None, f"has {size} bytes; at most {LARGEST_TABLE_BYTES >> 30} GiB are read")
-    lines: list[int] = []
-    rows: list[list[str]] = []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(_lines(path, file), **dialect)
-        try:
-            header = next(reader, [])
-            order = _order(path, columns, header)
-            for row in reader:
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    problem = f"expected {len(header)} fields, got {len(row)}: {','.join(row)[:_SHOWN]!r}"
-                    raise TableError(path.name, reader.line_num, problem)
-                lines.append(reader.line_num)
-                rows.append([row[place] for place in order])
-        except csv.Error as error:
-            raise TableError(path.name, reader.line_num, str(error)) from None
-        except UnicodeDecodeError:
-            raise _not_utf8(path) from None
-    return lines, rows
+def _as_csv(dialect: Dialect) -> dict[str, Any]:
+    quoting = {"quoting": csv.QUOTE_NONE} if dialect.quote is None else {"quotechar": dialect.quote}
+    return {"delimiter": dialect.separator, **quoting}
 
 
-def _lines(path: Path, file: TextIO) -> Iterator[str]:
-    """Yield the lines of a table with their ends, whatever these are."""
-    for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), ""), 1):
-        if len(line) == _LONGEST_LINE:
-            raise TableError(path.name, number, f"has more than {_LONGEST_LINE - 1} characters")
-        yield line
+def _require_closed(rows: Rows, columns: list[pa.StringArray], bad: list[tuple[int, str]]) -> None:
+    """Raise `TableError` where a quote is never closed, or a cell has a line in it that is a row by itself.
 
-
-def _not_utf8(path: Path) -> TableError:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode()
-            except UnicodeDecodeError as error:
-                return TableError(path.name, number, f"expected UTF-8, got the byte 0x{line[error.start]:02x}")
-    return TableError(path.name, None, "expected UTF-8")
-
-
-def _order(path: Path, columns: Mapping[str, tuple[str, ...]], header: list[str]) -> list[int]:
-    """Return where in the header each of the columns stands."""
-    found = {ours: [name for name in theirs if name in header] for ours, theirs in columns.items()}
-    missing = [" or ".join(columns[ours]) for ours, names in found.items() if not names]
-    if missing:
-        got = ",".join(header)[: 3 * _SHOWN]
-        raise TableError(path.name, 1, f"has no column {', '.join(missing)}; its header is {got!r}")
-    return [header.index(names[0]) for names in found.values()]
-
-
-def _clip_ids(form: Format, table: str, path: Path, lines: list[int], filenames: Iterable[str]) -> list[str]:
-    folder = f"{form.prefix}{table}/" if form.own_folders else ""
-    first: dict[str, int] = {}
-    for line, filename in zip(lines, filenames, strict=True):
-        stem = filename.removeprefix(folder).removesuffix(".mp3")
-        unfit = filename != f"{folder}{stem}.mp3" if form.own_folders else False  # old releases have no .mp3 there
-        if unfit or not stem or "/" in stem:
-            raise TableError(path.name, line, f"filename: expected {folder}NAME.mp3, got {filename[:_SHOWN]!r}")
-        if (before := first.setdefault(f"{table}/{stem}", line)) != line:
-            raise TableError(path.name, line, f"{filename[:_SHOWN]!r} stands already in line {before}")
-    return list(first)
-
-
-def _votes(path: Path, lines: list[int], column: str, values: Iterable[str]) -> list[int]:
-    for line, value in zip(lines, values, strict=True):
-        if not _VOTES.fullmatch(value):
-            raise TableError(path.name, line, f"{column}: expected a number of votes, got {value[:_SHOWN]!r}")
-    return [int(value) for value in values]
-
-
-def _durations(path: Path) -> pd.Series[float]:
-    """Return seconds by clip, as far as there is a table of them (``clip``, ``duration[ms]``).
-
-    Raises
-    ------
-    TableError
-        It cannot be read: file and line.
+    Parameters
+    ----------
+    columns
+        The cells of all rows, the header's among them.
+    bad
+        Records with line ends that have not as many cells: of the first, pyarrow makes one of the rest of the file.
     """
-    if not path.exists():
-        return pd.Series(dtype=np.float64)
-    columns = {"clip": ("clip",), "duration": ("duration[ms]",)}
-    seconds: dict[str, float] = {}
-    for line, (clip, duration) in zip(*_read_rows(path, columns, FORMATS["mozilla-tsv"].dialect), strict=True):
-        if not _MILLISECONDS.fullmatch(duration):
-            problem = f"duration[ms]: expected milliseconds, got {duration[:_SHOWN]!r}"
-            raise TableError(path.name, line, problem)
-        if seconds.setdefault(clip.removesuffix(".mp3"), float(duration) / 1000) != float(duration) / 1000:
-            raise TableError(path.name, line, f"{clip[:_SHOWN]!r} stands there before, with another duration")
-    return pd.Series(seconds, dtype=np.float64)
+    quote = re.escape(rows.dialect.quote or "")
+    cell = re.compile(rf"(?:^|{re.escape(rows.dialect.separator)}){quote}((?:[^{quote}]+|{quote}{quote})*+)({quote}?)")
+
+    def has_swallowed(text: str) -> bool:
+        lines = _LINE_END.split(text)[1:-1]
+        return len(columns) > 1 and any(len(row) == len(columns) for row in csv.reader(lines, **_as_csv(rows.dialect)))
+
+    def error(record: int, line_ends: int, problem: str) -> TableError:
+        return TableError(rows.name, (rows.lines([record])[0] or 1) + line_ends, f"the quote that opens here {problem}")
+
+    for record, text in bad:
+        for found in cell.finditer(text):
+            if not found[2] or has_swallowed(found[1]):
+                line_ends = len(_LINE_END.findall(text, 0, found.start(1)))
+                raise error(record, line_ends, _SWALLOWED if found[2] else _NOT_CLOSED)
+    for at, column in enumerate(columns):
+        for row in np.flatnonzero(pc.match_substring_regex(column, r"[\r\n]").fill_null(False)).tolist():
+            text = column[row].as_py()
+            is_open = row == len(column) - 1 and text.endswith("\n") and not _ends_with_quote(rows)
+            if is_open or has_swallowed(text):
+                before = [each[row].as_py() or "" for each in columns[:at]]
+                line_ends = sum(len(_LINE_END.findall(each)) for each in before)
+                raise error(int(rows.records[row]), line_ends, _NOT_CLOSED if is_open else _SWALLOWED)
+
+
+def _ends_with_quote(rows: Rows) -> bool:
+    return rows.text.rstrip(b"\r\n").endswith((rows.dialect.quote or "").encode())
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

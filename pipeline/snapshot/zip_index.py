@@ -63,7 +63,7 @@ def read_index(source: RandomAccess, tail_bytes: int = TAIL_BYTES) -> Index:
     ------
     SnapshotError
         It is no zip, truncated, encrypted, or has members that no well-meaning archive has: names that are absolute,
-        empty or lead out of it, names that stand duplicate_member, compression other than stored and deflated.
+        empty or lead out of it, two members of one name, compression other than stored and deflated.
     """
     size = source.size_bytes
     if size == 0:

@@ -8,17 +8,19 @@ import shutil
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline.core import schema
 from pipeline.core.errors import ParameterError, SnapshotChanged, SnapshotError
 from pipeline.core.params import Runtime
-from pipeline.snapshot import formats
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import ArchiveSource, Description, DirectorySource, describe
-from pipeline.snapshot.receipt import ArchiveIdentity, Identity, Receipt
+from pipeline.snapshot.join import Join
+from pipeline.snapshot.receipt import ArchiveIdentity, Identity, Receipt, TableCounts
 from pipeline.snapshot.sources import OpenedSnapshot, Snapshot, open_snapshot, reopen_snapshot
-from tests.support.project import DEMO
+from tests.support.project import DEMO, ROOT
 
 Source = ArchiveSource | DirectorySource
 
@@ -34,7 +36,7 @@ def opened(source: Source) -> OpenedSnapshot:
 
 
 def reopened(source: Source, identity: Identity) -> Snapshot:
-    receipt = Receipt("mine", "kaggle-v1", source.identity(), 1, identity)
+    receipt = Receipt("mine", source.identity(), identity, 1, 1, 0, 0, "0" * 64)
     return reopen_snapshot(described(source), Runtime(), receipt)
 
 
@@ -74,21 +76,24 @@ def single(doubled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root.parent
 
 
-def clips_of(found: OpenedSnapshot) -> dict[str, bytes]:
-    rows = formats.index_clips(found.members).to_pylist()
-    return {row["key"]: found.snapshot.read(Member(**{k: v for k, v in row.items() if k != "key"})) for row in rows}
+def clips_of(found: OpenedSnapshot) -> tuple[list[tuple[str, bytes]], dict[str, TableCounts]]:
+    """Return the clips by id, and what was counted of their tables."""
+
+    def read(member: dict[str, Any]) -> bytes:
+        return found.snapshot.read(Member(**member))
+
+    join = Join(found.members, describe("demo", ROOT / "configs/snapshots", ROOT / "configs/formats"), read)
+    rows = [row for table in join.tables() for row in table.to_pylist() if row["path"]]
+    members = [{"name": row["path"], **{name: row[name] for name in schema.MEMBERS.names[1:]}} for row in rows]
+    return [(row["clip_id"], read(member)) for row, member in zip(rows, members, strict=True)], join.counts
 
 
 def test_folder_doubled_or_single_holds_the_same_clips(doubled: Path, single: Path) -> None:
-    clips = clips_of(opened(directory(doubled)))
+    clips, counts = clips_of(opened(directory(doubled)))
     assert len(clips) > 400
-    assert clips == clips_of(opened(directory(single)))
-    listed = [
-        {table: hashlib.sha256((root / name).read_bytes()).hexdigest() for table, name in found.items()}
-        for root in (doubled, single)
-        for found in [formats.find_tables(opened(directory(root)).members["name"].to_pylist())]
-    ]
-    assert listed[0] == listed[1]
+    found, others = clips_of(opened(directory(single)))
+    assert clips == found
+    assert [list(each.files.values()) for each in counts.values()] == [list(x.files.values()) for x in others.values()]
 
 
 def test_folder_and_archive_list_the_same_members(doubled: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.core import schema
-from pipeline.core.errors import SnapshotError
-from pipeline.snapshot import formats, stage
+from pipeline.core.errors import ParameterError, SnapshotError
+from pipeline.snapshot import stage, tables
+from pipeline.snapshot.clips import read_clips
+from pipeline.snapshot.receipt import ArchiveIdentity, Receipt, TableCounts, read_receipt
 from tests.snapshot.test_archive import patched, zipped
 from tests.support.project import Project
 
@@ -23,11 +25,11 @@ def described(project: Project, data: bytes) -> None:
 
 def test_a_table_that_says_it_is_absurdly_long_is_not_fetched(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def long(entry: bytearray) -> None:
-        struct.pack_into("<I", entry, 24, formats.LARGEST_TABLE_BYTES + 1)
+        struct.pack_into("<I", entry, 24, tables.LARGEST_TABLE_BYTES + 1)
 
     monkeypatch.chdir(fresh.root)
-    described(fresh, patched(zipped({"cv-valid-dev.csv": HEADER.encode()}), long))
-    with pytest.raises(SnapshotError, match=r"cv-valid-dev\.csv has 1073741825 bytes; at most 1 GiB"):
+    described(fresh, patched(zipped({"cv-valid-dev.csv": HEADER.encode(), "cv-valid-dev/a.mp3": b""}), long))
+    with pytest.raises(SnapshotError, match=r"cv-valid-dev\.csv: has 1073741825 bytes; at most 1 GiB"):
         stage.run()
     assert not schema.SNAPSHOT.exists()
 
@@ -36,10 +38,63 @@ def test_a_failed_run_leaves_what_was_there(fresh: Project, monkeypatch: pytest.
     monkeypatch.chdir(fresh.root)
     fresh.stage("download")
     before = {path: path.read_bytes() for path in schema.SNAPSHOT.rglob("*") if path.is_file()}
-    data = bytearray(zipped({"cv-valid-dev.csv": HEADER.encode()}))
+    data = bytearray(zipped({"cv-valid-dev.csv": HEADER.encode(), "cv-valid-dev/a.mp3": b""}))
     data[60] ^= 1
     described(fresh, bytes(data))
-    with pytest.raises(SnapshotError, match="a table of the snapshot is damaged"):
+    with pytest.raises(SnapshotError, match=r"cv-valid-dev\.csv: is damaged"):
         stage.run()
     assert {path: path.read_bytes() for path in schema.SNAPSHOT.rglob("*") if path.is_file()} == before
     assert not list(Path("data").glob(".*.tmp"))
+
+
+def test_table_of_clips_is_read_as_it_was_written(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(fresh.root)
+    said = stage.run()
+    assert said.splitlines() == [
+        "demo: 4 tables, 458 clips, 5 MB of audio",
+        "  valid-dev: 1 row whose clip is not in the snapshot",
+        "  valid-train: 1 row whose clip is a copy of another's",
+    ]
+    receipt = read_receipt()
+    clips = read_clips(receipt, ["valid-test", "invalid"])
+    assert clips["table"].value_counts().to_pylist() == [
+        {"values": "invalid", "counts": 12},
+        {"values": "valid-test", "counts": 55},
+    ]
+    assert read_clips(receipt).num_rows == 459
+    assert read_clips(receipt, columns=["clip_id"]).column_names == ["clip_id"]
+    with pytest.raises(
+        ParameterError, match="has no valid-tset; there are: invalid, valid-dev, valid-test, valid-train"
+    ):
+        read_clips(receipt, ["valid-tset"])
+    receipt.tables["invalid"].problem = "cv-invalid.csv: is empty"
+    with pytest.raises(SnapshotError, match="the table invalid cannot be used: cv-invalid"):
+        read_clips(receipt, ["invalid"])
+
+
+def test_table_of_clips_that_is_damaged_is_none(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(fresh.root)
+    stage.run()
+    data = bytearray(schema.CLIP_TABLE.read_bytes())
+    data[len(data) // 2] ^= 1
+    schema.CLIP_TABLE.write_bytes(data)
+    with pytest.raises(SnapshotError, match=r"clips\.parquet: is damaged"):
+        read_clips(read_receipt())
+
+
+def test_remarks_say_what_was_counted() -> None:
+    counts = TableCounts({}, 100, 1, 2, 3, 1, ["t.csv, line 5: no"], 4, {"age": 5})
+    receipt = Receipt("mine", {}, ArchiveIdentity(1, 1, "0" * 64), 9, 8, 7, 6, "0" * 64)
+    receipt.tables.update({"t": counts, "u": TableCounts(problem="u.csv: is empty")})
+    assert list(stage.remarks(receipt)) == [
+        "t: 1 row whose clip is not in the snapshot",
+        "t: 2 rows that name no clip",
+        "t: 3 rows that repeat an earlier one",
+        "t: 1 row that cannot be read",
+        "t: 4 rows whose clip is a copy of another's",
+        "t: 5 rows with an undocumented value of age",
+        "  t.csv, line 5: no",
+        "u is left out. u.csv: is empty",
+        "7 clips of 8 that no row names",
+        "6 copies of clips, under other paths",
+    ]

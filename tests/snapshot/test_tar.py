@@ -17,8 +17,11 @@ from hypothesis import strategies as st
 
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError
-from pipeline.snapshot import formats, gunzip
+from pipeline.snapshot import gunzip
 from pipeline.snapshot.archive import LocalFile, Member
+from pipeline.snapshot.members import Members
+from pipeline.snapshot.patterns import Pattern
+from pipeline.snapshot.table_files import find_files
 from pipeline.snapshot.tar_snapshot import TarIndex, TarSnapshot, index_path, read_tar, verify_tar
 from tests.support.tarballs import demo_files, plain, tarred, write_demo
 
@@ -107,8 +110,9 @@ def test_tar_tables_of_a_release_are_found_wherever_they_lie() -> None:
     root = "cv-corpus-17.0-2024-03-15/en"
     files = {f"{root}/clips/common_voice_en_1.mp3": b"mp3", f"{root}/validated.tsv": b"client_id\tpath\n"}
     members = indexed(packed(tarred(plain(files)), "a.tar.gz")).members
-    assert formats.find_tables(members["name"].to_pylist(), "mozilla-tsv") == {"validated": f"{root}/validated.tsv"}
-    assert formats.index_clips(members, "mozilla-tsv")["key"].to_pylist() == ["common_voice_en_1"]
+    found = Members(members, [Pattern("clips/{name}.mp3")], lambda _: b"")
+    assert [file.path for file in find_files(found, "tables", ["{table}.tsv"], None)] == [f"{root}/validated.tsv"]
+    assert found.reading.fields["name"].to_pylist() == ["common_voice_en_1"]
 
 
 # What is no good archive

@@ -241,7 +241,7 @@ def test_tar_at_a_url_is_read_from_its_copy(fake: FakeKaggle) -> None:
     )
     found = open_snapshot(description, RUNTIME)
     (row,) = found.members.to_pylist()
-    receipt = Receipt("mine", "mozilla-tsv", source.identity(), 1, found.identity)
+    receipt = Receipt("mine", source.identity(), found.identity, 1, 1, 0, 0, "0" * 64)
     again = reopen_snapshot(description, RUNTIME, receipt)
     assert again.read(Member(**row)) == found.snapshot.read(Member(**row))
     assert isinstance(found.identity, TarIdentity)

@@ -35,7 +35,7 @@ def described(path: str = URL, sha256: str | None = None) -> Description:
 
 
 def receipt_of(opened: OpenedSnapshot) -> Receipt:
-    return Receipt("mine", "kaggle-v1", described().source.identity(), 1, opened.identity)
+    return Receipt("mine", described().source.identity(), opened.identity, 1, 1, 0, 0, "0" * 64)
 
 
 def put(data: bytes) -> None:
