@@ -1,11 +1,11 @@
-"""What the frames of an MP3 say: its rate, channels and length, or how it is damaged. Pure.
+"""Walk over the frames of an MP3: rate, channels and length, or how it is damaged. Pure.
 
 An MP3 is a chain of frames, each of which says how long it is, so the chain of a whole file ends exactly where its
 audio ends. What decoders forgive silently, a cut frame or garbage that they skip, breaks the chain. Nothing is
 decoded here, nothing is read from disk, and memory and time don't depend on what the bytes claim.
 
 Frames are those of ISO/IEC 11172-3, 2.4 (MPEG-1) and ISO/IEC 13818-3, 2.4 (MPEG-2); MPEG-2.5 is the usual extension
-to 8, 11.025 and 12 kHz. What the decoder makes of them was measured with libsndfile 1.2.2, which uses mpg123.
+to 8, 11.025 and 12 kHz. How the decoder takes them was measured with libsndfile 1.2.2, which uses mpg123.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from pipeline.audio.tags import id3v2_bytes, skip_id3v2, trailing_tags
 from pipeline.core.errors import Rejected
@@ -24,7 +27,11 @@ _KBITS_MPEG2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _SAMPLE_RATES = (44100, 48000, 32000)  # Hz, of MPEG-1; MPEG-2 has the halves, MPEG-2.5 the quarters
 
 _DECODER_DELAY = 529  # samples that a layer III decoder is late by; mpg123 takes them from the end's padding
+_MOST_TRIMMED = 2 * 4095  # samples: LAME's tag has 12 bits each for delay and padding (gabriel.mp3-tech.org)
 _LONGEST_FREE_FRAME = 3456  # bytes; mpg123 looks no further (MAXFRAMESIZE in its mpg123lib_intern.h)
+
+_MOST_BIG_VALUES = 288  # pairs of the 576 lines of a granule
+_LOUDEST_GAIN = 226  # global_gain at which the smallest value of a line is 16 times full scale, which is at 210
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +47,11 @@ class Mp3:
     num_frames
         Frames of audio. A first frame that describes the file (Xing, Info, VBRI) is not one of them.
     num_samples
-        For each channel, what ``soundfile.read`` yields; None where only a decode can tell.
+        For each channel, what a decode of `readable` yields; None where only a decode can tell.
     shortest, longest
-        What such a decode may yield (`_bounds`).
+        What such a decode may yield.
+    readable
+        The bytes for the decoder: the file, or its frames where libsndfile would not open it or would stop early.
     """
 
     sample_rate: int
@@ -51,12 +60,7 @@ class Mp3:
     num_samples: int | None
     shortest: int = field(default=0, compare=False)
     longest: int = field(default=0, compare=False)
-
-    def declares(self, samples: int) -> bool:
-        """Tell whether a decode to so many samples is what the frames declare."""
-        if self.num_samples is not None:
-            return samples == self.num_samples
-        return self.shortest <= samples <= self.longest
+    readable: bytes = field(default=b"", compare=False, repr=False)
 
 
 class _Kind(NamedTuple):
@@ -87,20 +91,20 @@ class _Header(NamedTuple):
 class _Chain(NamedTuple):
     """Where the frames lie."""
 
-    start: int  # of the first frame
-    last: int  # where the last frame begins
+    starts: list[int]  # of each frame, one at least
     end: int  # where the next frame would begin; past the end of the file if the last frame is cut
-    num_frames: int
     constant: bool  # all frames are equally long, but for the byte of padding
 
 
 class _Intro(NamedTuple):
-    """What a first frame announces that is no audio."""
+    """A first frame that describes the file in place of holding audio."""
 
     name: str  # Xing, Info or VBRI
     num_frames: int  # 0 where it does not say
-    trimmed: int | None  # samples that the decoder takes away at both ends; None where it ignores the announcement
-    counts_itself: bool  # encoders other than LAME may count this frame, too
+    num_bytes: int  # from this frame to the last; 0 where it does not say
+    delay: int  # samples that the decoder takes away at the begin, beside its own delay
+    padding: int  # and at the end
+    extended: bool  # by LAME, or in its manner
 
 
 def walk(data: bytes) -> Mp3:
@@ -109,50 +113,65 @@ def walk(data: bytes) -> Mp3:
     Parameters
     ----------
     data
-        The whole file. Tags may stand before its frames (ID3v2) and behind them (ID3v1, ID3v2, APE, Lyrics3), zeros
-        behind them.
+        The whole file. Before its frames there may be ID3v2 tags and zeros; after them ID3v1, ID3v2, APE and Lyrics3
+        tags, zeros and white space.
 
     Raises
     ------
     Rejected
-        EMPTY; NOT_MP3: no frame of layer III where the first one should be; TRUNCATED: it ends inside a frame, or
-        before the frames that it announces; LOST_SYNC: something else between its frames.
+        NOT_AUDIO: no frame of layer III where the first one should be; TRUNCATED: it ends inside a frame, or before
+        the frames that it announces; DAMAGED: other bytes between its frames, or a frame that no encoder writes.
 
     Notes
     -----
     A file that announces no number of frames and was cut exactly between two of them cannot be told from a whole
-    one. Damage within a frame changes how it sounds, not how long it is: mpg123 plays silence for such a frame.
+    one. Most damage within a frame changes how it sounds, not how long it is.
     """
-    if not data:
-        raise Rejected(Reason.EMPTY, "the file has no bytes")
     start = skip_id3v2(data, 0)
+    start = len(data) - len(data[start:].lstrip(b"\0"))
     stop = trailing_tags(data, start)
     first = _first_header(data, start, stop)
     chain = _follow(data, start, first)
     _check_end(data, chain, stop)
     intro = _introduction(data[start : start + 4096], first)
-    num_frames = chain.num_frames - (intro is not None)
-    _check_announced(intro, num_frames)
-    plain = _is_plain(data, chain) and not first.kind.free
-    num_samples = _decoded_length(data, chain, first, intro) if plain else None
-    bounds = _bounds(num_frames * first.kind.samples_per_frame, chain, first, intro)
-    return Mp3(first.kind.sample_rate, first.kind.channels, num_frames, num_samples, *bounds)
+    num_frames = len(chain.starts) - (intro is not None)
+    _check_announced(intro, num_frames, chain)
+    _check_side_info(data, chain, first, skipped=intro is not None and intro.name != "VBRI")
+    num_samples = _decoded_length(data, chain, first, intro)
+    total = num_frames * first.kind.samples_per_frame
+    shortest, longest = total - _MOST_TRIMMED, total + first.kind.samples_per_frame
+    readable = _readable(data, chain, first, intro)
+    return Mp3(first.kind.sample_rate, first.kind.channels, num_frames, num_samples, shortest, longest, readable)
 
 
 @lru_cache(maxsize=4096)
 def _parse(word: bytes) -> _Header | None:
     """Read the four bytes of a header; None if they are none of layer III."""
-    if len(word) < 4 or word[0] != 0xFF or word[1] & 0xE6 != 0xE2:
+    if layer(word) != "III":
         return None
     version = word[1] >> 3 & 3
     bits, rate = word[2] >> 4, word[2] >> 2 & 3
-    if version == 1 or bits == 15 or rate == 3:
-        return None  # reserved
     sample_rate = _SAMPLE_RATES[rate] >> {3: 0, 2: 1, 0: 2}[version]
     kind = _Kind(version, sample_rate, 1 if word[3] >> 6 == 3 else 2, free=bits == 0)
     kbits = (_KBITS_MPEG1 if version == 3 else _KBITS_MPEG2)[bits]
     padding = word[2] >> 1 & 1
     return _Header(kind, kind.samples_per_frame * 125 * kbits // sample_rate + padding)
+
+
+def layer(word: bytes) -> str | None:
+    """Return the layer of MPEG audio of a header's four bytes, I to III; None where they are none."""
+    if len(word) < 4 or word[0] != 0xFF or word[1] & 0xE0 != 0xE0:
+        return None
+    if word[1] >> 3 & 3 == 1 or word[2] >> 4 == 15 or word[2] >> 2 & 3 == 3:
+        return None  # reserved
+    return (None, "III", "II", "I")[word[1] >> 1 & 3]
+
+
+def is_mp3(data: bytes) -> bool:
+    """Return whether a file begins as an MP3 does: with a frame, or with an ID3v2 tag or zeros before it."""
+    start = skip_id3v2(data, 0)
+    word = data[start : start + 4096].lstrip(b"\0")[:4]
+    return start > 0 or _parse(word) is not None or _may_begin_frame(word)
 
 
 def _first_header(data: bytes, start: int, stop: int) -> _Header:
@@ -161,15 +180,15 @@ def _first_header(data: bytes, start: int, stop: int) -> _Header:
     header = _parse(word)
     if header is not None:
         return header
-    behind = f"behind an ID3v2 tag that claims to be {start} bytes long" if start else "at the beginning"
+    place = f"after an ID3v2 tag or zeros, {start} bytes long" if start else "at the beginning"
     found = _shown(data, start)
     if _may_begin_frame(word):
-        raise Rejected(Reason.TRUNCATED, f"it ends inside the header of its first frame: {found}, {behind}")
-    raise Rejected(Reason.NOT_MP3, f"no frame of MPEG audio layer III {behind}: {found}")
+        raise Rejected(Reason.TRUNCATED, f"it ends inside the header of its first frame: {found}, {place}")
+    raise Rejected(Reason.NOT_AUDIO, f"no frame of MPEG audio layer III {place}: {found}")
 
 
 def _may_begin_frame(piece: bytes) -> bool:
-    """Tell whether one to three bytes may be a header that was cut."""
+    """Return whether one to three bytes may be a header that was cut."""
     return 0 < len(piece) < 4 and piece[0] == 0xFF and (len(piece) == 1 or piece[1] & 0xE6 == 0xE2)
 
 
@@ -183,8 +202,8 @@ def _follow(data: bytes, start: int, first: _Header) -> _Chain:
     """Go from header to header as long as they are of the first one's kind."""
     free_bytes = _free_format_bytes(data, start, first) if first.kind.free else 0
     lengths: dict[bytes, int] = {}  # few different headers occur in one file
-    at = last = start
-    num_frames = 0
+    starts: list[int] = []
+    at = start
     while True:
         word = data[at : at + 4]
         num_bytes = lengths.get(word)
@@ -192,11 +211,10 @@ def _follow(data: bytes, start: int, first: _Header) -> _Chain:
             header = _parse(word)
             if header is None or header.kind != first.kind:
                 constant = max(lengths.values()) - min(lengths.values()) <= 1
-                return _Chain(start, last, at, num_frames, constant)
+                return _Chain(starts, at, constant)
             num_bytes = lengths[word] = header.num_bytes + free_bytes
-        last = at
+        starts.append(at)
         at += num_bytes
-        num_frames += 1
 
 
 def _free_format_bytes(data: bytes, start: int, first: _Header) -> int:
@@ -206,113 +224,170 @@ def _free_format_bytes(data: bytes, start: int, first: _Header) -> int:
         if header is not None and header.kind == first.kind:
             return at - start - first.num_bytes
     raise Rejected(
-        Reason.LOST_SYNC,
+        Reason.DAMAGED,
         f"no second frame within {_LONGEST_FREE_FRAME} bytes of the first one (free format), at {start}",
     )
 
 
 def _check_end(data: bytes, chain: _Chain, stop: int) -> None:
-    """Refuse a chain that does not end at `stop`, where the tags begin, but for what may stand before them."""
+    """Refuse a chain that does not end at `stop`, where the tags begin, except for zeros, white space and ID3v2."""
+    last = chain.starts[-1]
     if chain.end > stop:
         raise Rejected(
             Reason.TRUNCATED,
-            f"frame {chain.num_frames}, at byte {chain.last}, is {chain.end - chain.last} bytes long; "
-            f"{max(0, stop - chain.last)} of them are there",
+            f"frame {len(chain.starts)}, at byte {last}, is {chain.end - last} bytes long; "
+            f"{max(0, stop - last)} of them are there",
         )
     rest = skip_id3v2(data, chain.end)
-    if data.count(0, rest, stop) == stop - rest:
+    if not data[rest:stop].strip(b"\0\t\n\r "):
         return
-    after = f"after {chain.num_frames} frames, {_shown(data, chain.end)}"
+    after = f"after {len(chain.starts)} frames, {_shown(data, chain.end)}"
     if _may_begin_frame(data[chain.end : stop]):
         raise Rejected(Reason.TRUNCATED, f"it ends inside the header of a frame: {after}")
-    raise Rejected(Reason.LOST_SYNC, f"{after}, which is no frame like the first one and no tag")
+    raise Rejected(Reason.DAMAGED, f"{after}, which is no frame like the first one and no tag")
 
 
 def _introduction(begin: bytes, first: _Header) -> _Intro | None:
     """Read the first frame if it describes the file in place of holding audio.
 
     Xing and Info: as mpg123 takes them (check_lame_tag in its parse.c), field by field as far as the frame goes.
-    VBRI, Fraunhofer's: mpg123 knows nothing of it and plays the frame.
+    VBRI, Fraunhofer's: mpg123 does not know it and plays the frame.
     """
     frame = begin if first.kind.free else begin[: first.num_bytes]
     at = 4 + first.kind.side_info_bytes
     name = frame[at : at + 4]
     if frame[36:40] == b"VBRI":
-        return _Intro("VBRI", int.from_bytes(frame[50:54]), trimmed=None, counts_itself=True)
+        return _Intro("VBRI", int.from_bytes(frame[50:54]), 0, 0, 0, extended=False)
     if name not in {b"Xing", b"Info"} or len(frame) < at + 8 or any(frame[6:at]):
         return None
     flags = frame[at + 7]
     at += 8
-    num_frames = int.from_bytes(frame[at : at + 4]) if flags & 1 and len(frame) >= at + 4 else 0
-    fields = ((1, 4), (2, 4), (4, 100), (8, 4))  # bit and bytes of: frames, file's bytes, table for seeking, quality
-    at += sum(size for bit, size in fields if flags & bit)
-    delay = padding = 0
-    extended = len(frame) >= at + 24 and frame[at] != 0  # by LAME, or in its manner
-    if extended:
-        both = int.from_bytes(frame[at + 21 : at + 24])
-        delay, padding = both >> 12, both & 0xFFF
-    return _Intro(name.decode(), num_frames, delay + max(padding, _DECODER_DELAY), counts_itself=not extended)
+    numbers = {1: 0, 2: 0}  # bit and value of: frames, bytes from this frame on
+    for bit, size in ((1, 4), (2, 4), (4, 100), (8, 4)):  # and then: table for seeking, quality
+        if flags & bit:
+            if bit in numbers and len(frame) >= at + size:
+                numbers[bit] = int.from_bytes(frame[at : at + size])
+            at += size
+    extended = len(frame) >= at + 24 and frame[at] != 0
+    both = int.from_bytes(frame[at + 21 : at + 24]) if extended else 0
+    return _Intro(name.decode(), numbers[1], numbers[2], both >> 12, both & 0xFFF, extended)
 
 
-def _check_announced(intro: _Intro | None, num_frames: int) -> None:
-    """Refuse a file that holds another number of frames than its first one announces."""
-    if intro is None or intro.num_frames == 0:
+def _check_announced(intro: _Intro | None, num_frames: int, chain: _Chain) -> None:
+    """Refuse a file that holds another number of frames than its first one announces.
+
+    Some encoders count that frame, too: recognised by the number of bytes that it announces, or by its form.
+    """
+    if intro is None or intro.num_frames in {0, num_frames}:
         return
-    said = f"its {intro.name} frame announces {intro.num_frames} frames of audio, {num_frames} are there"
-    if num_frames + intro.counts_itself < intro.num_frames:
-        raise Rejected(Reason.TRUNCATED, said)
-    if num_frames > intro.num_frames and intro.trimmed is not None:
+    whole = chain.end - chain.starts[0]
+    counts_itself = intro.num_bytes == whole or not (intro.extended or intro.num_bytes)
+    if intro.num_frames == num_frames + 1 and counts_itself:
+        return
+    announced = f"its {intro.name} frame announces {intro.num_frames} frames of audio, {num_frames} are there"
+    if num_frames < intro.num_frames:
+        raise Rejected(Reason.TRUNCATED, announced)
+    if intro.name != "VBRI":
         # mpg123 stops at the number announced, so that what follows is another stream, or that number is damaged.
-        raise Rejected(Reason.LOST_SYNC, said)
+        raise Rejected(Reason.DAMAGED, announced)
 
 
-def _is_plain(data: bytes, chain: _Chain) -> bool:
-    """Tell whether the tags are such that the decoder is known to pass over them.
+def _check_side_info(data: bytes, chain: _Chain, first: _Header, *, skipped: bool) -> None:
+    """Refuse frames whose side information no encoder writes: a decoder mutes them, or makes them a loud noise.
 
-    libsndfile does not open a file with two ID3v2 tags, with one that has a footer or next to no content, or with a
-    version other than 2.2 to 2.4; mpg123 gives up when it finds no frame in 1024 bytes behind the last one.
+    A granule has at most 288 pairs of big values; a switched window is not of type 0; no coefficient is many times as
+    loud as full scale; granules are no longer than their frame and the reservoir before it (ISO/IEC 11172-3, 2.4.1.7
+    and 2.4.2.7; ISO/IEC 13818-3, 2.4.1.7).
     """
-    plain_begin = chain.start == 0 or (
-        chain.start == id3v2_bytes(data, 0) >= 20 and data[3] in (2, 3, 4) and data[5] & 0x10 == 0
-    )
-    plain_end = chain.end == len(data) or (chain.end == len(data) - 128 and data[-128:-125] == b"TAG")
-    return plain_begin and plain_end
+    kind = first.kind
+    starts = np.array(chain.starts[skipped:], dtype=np.int64)
+    if not len(starts):
+        return
+    octets = np.frombuffer(data, dtype=np.uint8)
+    begins = starts + 4 + 2 * (octets[starts + 1] & 1 == 0)  # a check sum may come first
+    last = chain.end - kind.side_info_bytes
+    bits = np.unpackbits(octets[np.minimum(begins, last)[:, None] + np.arange(kind.side_info_bytes)], axis=1)
 
+    def number(at: int, width: int) -> npt.NDArray[np.int64]:
+        return bits[:, at : at + width].astype(np.int64) @ (1 << np.arange(width)[::-1])
 
-def _bounds(total: int, chain: _Chain, first: _Header, intro: _Intro | None) -> tuple[int, int]:
-    """Return how few and how many samples a decode may yield of frames that have `total` samples.
-
-    All of them, but for what LAME may have a decoder trim, a delay and a padding of at most 4095 samples each (its tag
-    has 12 bits for either, gabriel.mp3-tech.org/mp3infotag.html), and for what libsndfile does not expect where the
-    first frame of a constant bit rate is padded. A frame that describes the file may be decoded, too.
-    """
-    if intro is not None:
-        return total - (2 * 4095 if intro.trimmed is not None else 0), total + first.kind.samples_per_frame
-    if chain.constant and not first.kind.free:
-        return total - total // first.num_bytes - 1, total
-    return total, total
+    if kind.version == 3:
+        at, granules, granule_bits, switch_at = (18 if kind.channels == 1 else 20), 2 * kind.channels, 59, 33
+    else:
+        at, granules, granule_bits, switch_at = (9 if kind.channels == 1 else 10), kind.channels, 63, 38
+    wrong = np.zeros(len(starts), dtype=np.bool_)
+    needed = np.zeros(len(starts), dtype=np.int64)  # bits of main data
+    for begin in range(at, at + granules * granule_bits, granule_bits):
+        wrong |= number(begin + 12, 9) > _MOST_BIG_VALUES
+        wrong |= (number(begin, 12) > 0) & (number(begin + 21, 8) > _LOUDEST_GAIN)
+        needed += number(begin, 12)
+        wrong |= (number(begin + switch_at, 1) == 1) & (number(begin + switch_at + 1, 2) == 0)
+    ends = np.append(starts[1:], chain.end)
+    held = number(0, 9 if kind.version == 3 else 8) + ends - begins - kind.side_info_bytes
+    wrong |= needed > 8 * held
+    if wrong.any():
+        place = int(wrong.argmax())
+        raise Rejected(
+            Reason.DAMAGED,
+            f"the side information of frame {place + 1 + skipped}, at byte {starts[place]}, cannot be an encoder's",
+        )
 
 
 def _decoded_length(data: bytes, chain: _Chain, first: _Header, intro: _Intro | None) -> int | None:
-    """Return how many samples of each channel ``soundfile.read`` yields; None where that is not sure.
+    """Return how many samples of each channel a decode of `_readable` yields; None where that is not sure.
 
-    With a Xing or Info frame: all of the frames that it announces, without the encoder's delay and padding, but at
-    the end never less than the decoder's own delay of 529 samples.
-
-    Without one: all frames, unless libsndfile expects fewer. It expects as many as the first one's length fits into
-    the file (without ID3v1; mpg123_length in libmpg123.c), and ``soundfile.read`` stops there. Of a constant bit rate
-    it so loses a few samples where the first frame is padded and others are not. Of a variable one it may lose most
-    of the clip: no length is given then. A file of one frame it does not open.
+    With a Xing or Info frame, of the frames that it announces: without the encoder's delay and padding, but at the end
+    never less than the decoder's own delay. Without one: all frames, but of a constant bit rate no more than libsndfile
+    expects (`_expected`).
     """
     spf = first.kind.samples_per_frame
-    if intro is not None:
-        num_frames = chain.num_frames - 1
-        if intro.trimmed is None or intro.num_frames != num_frames or num_frames * spf <= intro.trimmed:
-            return None
-        return num_frames * spf - intro.trimmed
-    has_id3v1 = chain.end != len(data)
-    expected = int((len(data) - 128 * has_id3v1) / first.num_bytes * spf)
-    total = chain.num_frames * spf
-    if chain.num_frames < 2 or (expected < total and not chain.constant):
+    total = len(chain.starts) * spf
+    if first.kind.free:
         return None
-    return min(total, expected)
+    if intro is not None and intro.name != "VBRI":
+        there = min(intro.num_frames * spf - intro.padding + _DECODER_DELAY, total - spf)
+        samples = there - intro.delay - _DECODER_DELAY
+        return samples if intro.num_frames and samples > 0 else None
+    return min(total, _expected(data, chain, first)) if _is_plain(data, chain, first) else total
+
+
+def _expected(data: bytes, chain: _Chain, first: _Header) -> int:
+    """Return after how many samples ``soundfile.read`` stops where no frame announces them.
+
+    As many as the first frame's length fits into the file (without ID3v1; mpg123_length in libmpg123.c). Of a constant
+    bit rate a few samples are lost so where the first frame is padded and others are not; of a variable one, most of
+    the clip may be.
+    """
+    has_id3v1 = chain.end != len(data)
+    return int((len(data) - 128 * has_id3v1) / first.num_bytes * first.kind.samples_per_frame)
+
+
+def _is_plain(data: bytes, chain: _Chain, first: _Header, *, announced: bool = False) -> bool:
+    """Return whether libsndfile opens the file and decodes it to its end.
+
+    It does not open a file with two ID3v2 tags, with one that has a footer or next to no content, or with a version
+    other than 2.2 to 2.4, nor a file of one frame; mpg123 gives up when it finds no frame in 1024 bytes after the last.
+    """
+    start = chain.starts[0]
+    plain_begin = start == 0 or (start == id3v2_bytes(data, 0) >= 20 and data[3] in (2, 3, 4) and data[5] & 0x10 == 0)
+    plain_end = chain.end == len(data) or (chain.end == len(data) - 128 and data[-128:-125] == b"TAG")
+    if not plain_begin or not plain_end or len(chain.starts) < 2:
+        return False
+    total = len(chain.starts) * first.kind.samples_per_frame
+    return announced or chain.constant or _expected(data, chain, first) >= total
+
+
+def _readable(data: bytes, chain: _Chain, first: _Header, intro: _Intro | None) -> bytes:
+    """Return the bytes for the decoder: the file, or its frames alone.
+
+    Where no frame announces their number, silent ones are appended, until libsndfile expects all frames of the file.
+    """
+    announced = intro is not None and intro.name != "VBRI"
+    if first.kind.free or _is_plain(data, chain, first, announced=announced):
+        return data
+    frames = data[chain.starts[0] : chain.end]
+    if announced:
+        return frames
+    missing = max(0, len(chain.starts) * first.num_bytes - len(frames)) // first.num_bytes + 2
+    header = bytes([frames[0], frames[1] | 1, *frames[2:4]])  # without a check sum
+    return frames + header.ljust(first.num_bytes, b"\0") * missing

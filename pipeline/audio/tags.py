@@ -1,6 +1,8 @@
-"""Where the tags of an MP3 end and begin: ID3v2 before its frames; ID3v1, ID3v2, APE and Lyrics3 behind them. Pure."""
+"""Where the tags of an MP3 end and begin: ID3v2 before its frames; ID3v1, ID3v2, APE and Lyrics3 after them. Pure."""
 
 from __future__ import annotations
+
+_LONGEST_LYRICS = 5100 + 20  # bytes of Lyrics3, version 1
 
 
 def id3v2_bytes(data: bytes, at: int) -> int:
@@ -20,12 +22,14 @@ def skip_id3v2(data: bytes, at: int) -> int:
 
 
 def trailing_tags(data: bytes, start: int) -> int:
-    """Return where the tags at the end of the file begin that are found by their end (ID3v1, APE, Lyrics3v2)."""
+    """Return where the tags at the end of the file begin that are found by their end (ID3v1, APE, Lyrics3)."""
     stop = len(data)
     if stop - 128 >= start and data[stop - 128 : stop - 125] == b"TAG":
         stop -= 128
+        if stop - 227 >= start and data[stop - 227 : stop - 223] == b"TAG+":  # longer titles
+            stop -= 227
     while True:
-        size = _ape_bytes(data, stop) or _lyrics_bytes(data, stop)
+        size = _ape_bytes(data, stop) or _lyrics_bytes(data, start, stop)
         if not size or stop - size < start:
             return stop
         stop -= size
@@ -41,7 +45,10 @@ def _ape_bytes(data: bytes, stop: int) -> int:
     return max(size, 32) + (32 if has_header else 0)
 
 
-def _lyrics_bytes(data: bytes, stop: int) -> int:
-    """Return the length of the Lyrics3v2 tag that ends at `stop`, or 0 (id3.org, Lyrics3v2)."""
+def _lyrics_bytes(data: bytes, start: int, stop: int) -> int:
+    """Return the length of the Lyrics3 tag that ends at `stop`, or 0 (id3.org, Lyrics3 and Lyrics3v2)."""
     end = data[max(0, stop - 15) : stop]
+    if end[-9:] == b"LYRICSEND":  # of version 1, which does not say how long it is
+        begin = data.rfind(b"LYRICSBEGIN", max(start, stop - _LONGEST_LYRICS), stop)
+        return stop - begin if begin >= 0 else 0
     return int(end[:6]) + 15 if end[6:] == b"LYRICS200" and end[:6].isdigit() else 0

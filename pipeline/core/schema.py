@@ -41,9 +41,10 @@ class Reason(StrEnum):
     MISSING = "missing"  # the tables name it, the archive has no such member
     CHECKSUM = "checksum"  # its bytes are not those that the archive's index describes
     EMPTY = "empty"  # no bytes at all
-    NOT_MP3 = "not_mp3"  # no MPEG audio frame where one should be
-    TRUNCATED = "truncated"  # ends inside a frame, or before the frames that its header announces
-    LOST_SYNC = "lost_sync"  # something else between its frames
+    NOT_AUDIO = "not_audio"  # no audio, or no file at all by its first bytes: a page, a picture, text
+    TRUNCATED = "truncated"  # ends inside of its structure, or before what it announces
+    DAMAGED = "damaged"  # other bytes than its structure says, or a frame that no recording can have
+    UNSUPPORTED = "unsupported"  # audio of a format that is not decoded here
     UNDECODABLE = "undecodable"  # the decoder refuses it, or gives another length than its frames declare
     TOO_SHORT = "too_short"  # shorter than subsample.seconds allows
     TOO_LONG = "too_long"  # longer than subsample.seconds allows

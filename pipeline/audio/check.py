@@ -1,0 +1,44 @@
+"""Whether an audio file is whole: bytes in, a `Sound` with its exact number of frames or `Rejected` out. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.audio import decode, flac
+from pipeline.audio.sound import Sound
+from pipeline.audio.walk import walk
+from pipeline.core.errors import Rejected
+from pipeline.core.schema import Reason
+
+
+def check(data: bytes) -> Sound:
+    """Walk over a file, and ask the decoder only where the walk leaves a doubt.
+
+    An MP3 is decoded where nothing tells how many samples the decoder yields; a FLAC always, as only its MD5 finds all
+    damage; and floats, which may be no numbers. Of the others, libsndfile reads the header: it has to find the same
+    number of frames. Where it does not, as in an Ogg whose first page is not the beginning of a stream, a decode
+    decides.
+
+    Raises
+    ------
+    Rejected
+        As `walk`; DAMAGED: other samples than a FLAC's MD5, or infinite ones; UNDECODABLE: the decoder refuses the
+        file, or yields another number of frames.
+    """
+    sound = walk(data)
+    if sound.format == "FLAC":
+        samples = decode.integers(sound)
+        if not flac.has_its_md5(data, samples):
+            raise Rejected(Reason.DAMAGED, "its samples do not have the MD5 that stands in STREAMINFO")
+        return replace(sound, frames=len(samples))
+    if sound.subtype in {"FLOAT", "DOUBLE"} and not np.isfinite(decode.samples(sound)).all():
+        raise Rejected(Reason.DAMAGED, "not all of its samples are finite numbers")
+    if sound.frames is None or (sound.format != "MP3" and decode.header(sound) != _facts(sound)):
+        return replace(sound, frames=len(decode.samples(sound)))
+    return sound
+
+
+def _facts(sound: Sound) -> tuple[int, int, int | None]:
+    return sound.sample_rate, sound.channels, sound.frames

@@ -1,0 +1,80 @@
+"""What a walk over an audio file finds without decoding it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipeline.core.errors import Rejected
+from pipeline.core.schema import Reason
+
+LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000  # Hz
+MOST_CHANNELS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """An audio file.
+
+    Attributes
+    ----------
+    format, subtype
+        In libsndfile's names, such as WAV and PCM_16.
+    sample_rate
+        Hz.
+    channels
+        One or more.
+    frames
+        Samples of each channel that a decode yields; None where only a decode can tell.
+    shortest, longest
+        Where `frames` is None: what a decode may yield.
+    readable
+        The bytes for the decoder: the file, or another form of it where libsndfile would not read all of the file.
+    """
+
+    format: str
+    subtype: str
+    sample_rate: int
+    channels: int
+    frames: int | None
+    shortest: int = field(default=0, compare=False)
+    longest: int = field(default=2**63, compare=False)
+    readable: bytes = field(default=b"", compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what is beyond the formats' usual limits: more likely a damaged header than a recording."""
+        if not LOWEST_RATE <= self.sample_rate <= HIGHEST_RATE:
+            raise Rejected(Reason.UNSUPPORTED, f"{self.name} of {self.sample_rate} Hz")
+        if not 1 <= self.channels <= MOST_CHANNELS:
+            raise Rejected(Reason.UNSUPPORTED, f"{self.name} of {self.channels} channels")
+
+    @property
+    def name(self) -> str:
+        """Format and subtype in one, such as ``WAV/PCM_16``; an MP3's is ``MP3``."""
+        return self.format if self.format == "MP3" else f"{self.format}/{self.subtype}"
+
+    def declares(self, frames: int) -> bool:
+        """Return whether a decode to `frames` samples of each channel is what the file declares."""
+        return self.shortest <= frames <= self.longest if self.frames is None else frames == self.frames
+
+
+def chunk_at(data: bytes, at: int) -> str | None:
+    """Return the name of the chunk at a byte, four printable letters; None where there is only blank space, or a tag.
+
+    Raises
+    ------
+    Rejected
+        DAMAGED: other bytes.
+    """
+    name = data[at : at + 4]
+    if len(name) == 4 and all(32 <= octet < 127 for octet in name) and name.strip():
+        if name[:3] != b"TAG" or len(data) - at != 128:  # ID3v1
+            return name.decode()
+    elif data[at:].strip(b"\0\t\n\r "):
+        raise Rejected(Reason.DAMAGED, f"byte {at} of {len(data)} begins {name.hex(' ').upper()}, which is no chunk")
+    return None
+
+
+def require(data: bytes, end: int, what: str) -> None:
+    """Refuse a file that ends before `end`, where `what` ends."""
+    if end > len(data):
+        raise Rejected(Reason.TRUNCATED, f"{what} ends at byte {end}; the file has {len(data)}")
