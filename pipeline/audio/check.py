@@ -24,10 +24,12 @@ def check(data: bytes) -> Sound:
     Raises
     ------
     Rejected
-        As `walk`; DAMAGED: other samples than a FLAC's MD5, or infinite ones; UNDECODABLE: the decoder refuses the
-        file, or yields another number of frames.
+        As `walk`; EMPTY: it has no samples; DAMAGED: other samples than a FLAC's MD5, or infinite ones; UNDECODABLE:
+        the decoder refuses the file, or yields another number of frames.
     """
     sound = walk(data)
+    if sound.frames == 0:
+        raise Rejected(Reason.EMPTY, f"{sound.name} without a sample")
     if sound.format == "FLAC":
         samples = decode.integers(sound)
         if not flac.has_its_md5(data, samples):

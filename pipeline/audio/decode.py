@@ -33,6 +33,7 @@ Float32 = npt.NDArray[np.float32]
 Int16 = npt.NDArray[np.int16]
 
 PCM16_SCALE = 32768
+_BLOCK_FRAMES = 1 << 20
 
 # Environment variables by which libsoxr chooses other instructions, which round differently (soxr.c, soxr_create).
 _SOXR_SWITCHES = ("SOXR_USE_SIMD", "SOXR_USE_SIMD32", "SOXR_USE_SIMD64")
@@ -100,8 +101,11 @@ def _read(sound: Sound, dtype: str) -> npt.NDArray[Any]:
     """Decode as many frames as the walk found: what a header says may be no number at all."""
     with _opened(sound.readable) as file:
         # soundfile.read would seek to the start, after which MPEG-2 decodes with other last bits than librosa gets.
-        decoded: npt.NDArray[Any] = file.read(-1 if sound.frames is None else sound.frames, dtype=dtype, always_2d=True)
+        blocks: list[npt.NDArray[Any]] = [file.read(sound.frames or _BLOCK_FRAMES, dtype=dtype, always_2d=True)]
+        while sound.frames is None and len(blocks[-1]) == _BLOCK_FRAMES:
+            blocks.append(file.read(_BLOCK_FRAMES, dtype=dtype, always_2d=True))
         facts = (file.samplerate, file.channels)
+    decoded = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
     if not len(decoded):
         raise Rejected(Reason.UNDECODABLE, "decodes to no samples at all")
     if facts != (sound.sample_rate, sound.channels) or not sound.declares(len(decoded)):

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
+from pipeline.audio.side_info import first_wrong_frame
 from pipeline.audio.tags import id3v2_bytes, skip_id3v2, trailing_tags
+from pipeline.audio.xing import Intro, introduction
 from pipeline.core.errors import Rejected
 from pipeline.core.schema import Reason
 
@@ -29,9 +28,6 @@ _SAMPLE_RATES = (44100, 48000, 32000)  # Hz, of MPEG-1; MPEG-2 has the halves, M
 _DECODER_DELAY = 529  # samples that a layer III decoder is late by; mpg123 takes them from the end's padding
 _MOST_TRIMMED = 2 * 4095  # samples: LAME's tag has 12 bits each for delay and padding (gabriel.mp3-tech.org)
 _LONGEST_FREE_FRAME = 3456  # bytes; mpg123 looks no further (MAXFRAMESIZE in its mpg123lib_intern.h)
-
-_MOST_BIG_VALUES = 288  # pairs of the 576 lines of a granule
-_LOUDEST_GAIN = 226  # global_gain at which the smallest value of a line is 16 times full scale, which is at 210
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +92,6 @@ class _Chain(NamedTuple):
     constant: bool  # all frames are equally long, but for the byte of padding
 
 
-class _Intro(NamedTuple):
-    """A first frame that describes the file in place of holding audio."""
-
-    name: str  # Xing, Info or VBRI
-    num_frames: int  # 0 where it does not say
-    num_bytes: int  # from this frame to the last; 0 where it does not say
-    delay: int  # samples that the decoder takes away at the begin, beside its own delay
-    padding: int  # and at the end
-    extended: bool  # by LAME, or in its manner
-
-
 def walk(data: bytes) -> Mp3:
     """Walk down the frames of an MP3, from its first byte to its last.
 
@@ -133,10 +118,19 @@ def walk(data: bytes) -> Mp3:
     first = _first_header(data, start, stop)
     chain = _follow(data, start, first)
     _check_end(data, chain, stop)
-    intro = _introduction(data[start : start + 4096], first)
+    length = chain.end - start if first.kind.free else first.num_bytes
+    intro = introduction(data[start : start + min(length, 4096)], first.kind.side_info_bytes)
+    if intro is not None and intro.is_skipped and not intro.num_frames and len(chain.starts) > 1:
+        chain, intro = chain._replace(starts=chain.starts[1:]), None  # the decoder skips it and takes nothing from it
+        first = _first_header(data, chain.starts[0], stop)
     num_frames = len(chain.starts) - (intro is not None)
     _check_announced(intro, num_frames, chain)
-    _check_side_info(data, chain, first, skipped=intro is not None and intro.name != "VBRI")
+    skipped = 1 if intro is not None and intro.is_skipped else 0
+    audio = chain.starts[skipped:]
+    wrong = first_wrong_frame(data, audio, chain.end, first.kind.channels, mpeg1=first.kind.version == 3)
+    if wrong is not None:
+        found = f"the side information of frame {wrong + 1 + skipped}, at byte {audio[wrong]}"
+        raise Rejected(Reason.DAMAGED, f"{found}, is none that an encoder writes")
     num_samples = _decoded_length(data, chain, first, intro)
     total = num_frames * first.kind.samples_per_frame
     shortest, longest = total - _MOST_TRIMMED, total + first.kind.samples_per_frame
@@ -247,33 +241,7 @@ def _check_end(data: bytes, chain: _Chain, stop: int) -> None:
     raise Rejected(Reason.DAMAGED, f"{after}, which is no frame like the first one and no tag")
 
 
-def _introduction(begin: bytes, first: _Header) -> _Intro | None:
-    """Read the first frame if it describes the file in place of holding audio.
-
-    Xing and Info: as mpg123 takes them (check_lame_tag in its parse.c), field by field as far as the frame goes.
-    VBRI, Fraunhofer's: mpg123 does not know it and plays the frame.
-    """
-    frame = begin if first.kind.free else begin[: first.num_bytes]
-    at = 4 + first.kind.side_info_bytes
-    name = frame[at : at + 4]
-    if frame[36:40] == b"VBRI":
-        return _Intro("VBRI", int.from_bytes(frame[50:54]), 0, 0, 0, extended=False)
-    if name not in {b"Xing", b"Info"} or len(frame) < at + 8 or any(frame[6:at]):
-        return None
-    flags = frame[at + 7]
-    at += 8
-    numbers = {1: 0, 2: 0}  # bit and value of: frames, bytes from this frame on
-    for bit, size in ((1, 4), (2, 4), (4, 100), (8, 4)):  # and then: table for seeking, quality
-        if flags & bit:
-            if bit in numbers and len(frame) >= at + size:
-                numbers[bit] = int.from_bytes(frame[at : at + size])
-            at += size
-    extended = len(frame) >= at + 24 and frame[at] != 0
-    both = int.from_bytes(frame[at + 21 : at + 24]) if extended else 0
-    return _Intro(name.decode(), numbers[1], numbers[2], both >> 12, both & 0xFFF, extended)
-
-
-def _check_announced(intro: _Intro | None, num_frames: int, chain: _Chain) -> None:
+def _check_announced(intro: Intro | None, num_frames: int, chain: _Chain) -> None:
     """Refuse a file that holds another number of frames than its first one announces.
 
     Some encoders count that frame, too: recognised by the number of bytes that it announces, or by its form.
@@ -287,53 +255,12 @@ def _check_announced(intro: _Intro | None, num_frames: int, chain: _Chain) -> No
     announced = f"its {intro.name} frame announces {intro.num_frames} frames of audio, {num_frames} are there"
     if num_frames < intro.num_frames:
         raise Rejected(Reason.TRUNCATED, announced)
-    if intro.name != "VBRI":
+    if intro.is_skipped:
         # mpg123 stops at the number announced, so that what follows is another stream, or that number is damaged.
         raise Rejected(Reason.DAMAGED, announced)
 
 
-def _check_side_info(data: bytes, chain: _Chain, first: _Header, *, skipped: bool) -> None:
-    """Refuse frames whose side information no encoder writes: a decoder mutes them, or makes them a loud noise.
-
-    A granule has at most 288 pairs of big values; a switched window is not of type 0; no coefficient is many times as
-    loud as full scale; granules are no longer than their frame and the reservoir before it (ISO/IEC 11172-3, 2.4.1.7
-    and 2.4.2.7; ISO/IEC 13818-3, 2.4.1.7).
-    """
-    kind = first.kind
-    starts = np.array(chain.starts[skipped:], dtype=np.int64)
-    if not len(starts):
-        return
-    octets = np.frombuffer(data, dtype=np.uint8)
-    begins = starts + 4 + 2 * (octets[starts + 1] & 1 == 0)  # a check sum may come first
-    last = chain.end - kind.side_info_bytes
-    bits = np.unpackbits(octets[np.minimum(begins, last)[:, None] + np.arange(kind.side_info_bytes)], axis=1)
-
-    def number(at: int, width: int) -> npt.NDArray[np.int64]:
-        return bits[:, at : at + width].astype(np.int64) @ (1 << np.arange(width)[::-1])
-
-    if kind.version == 3:
-        at, granules, granule_bits, switch_at = (18 if kind.channels == 1 else 20), 2 * kind.channels, 59, 33
-    else:
-        at, granules, granule_bits, switch_at = (9 if kind.channels == 1 else 10), kind.channels, 63, 38
-    wrong = np.zeros(len(starts), dtype=np.bool_)
-    needed = np.zeros(len(starts), dtype=np.int64)  # bits of main data
-    for begin in range(at, at + granules * granule_bits, granule_bits):
-        wrong |= number(begin + 12, 9) > _MOST_BIG_VALUES
-        wrong |= (number(begin, 12) > 0) & (number(begin + 21, 8) > _LOUDEST_GAIN)
-        needed += number(begin, 12)
-        wrong |= (number(begin + switch_at, 1) == 1) & (number(begin + switch_at + 1, 2) == 0)
-    ends = np.append(starts[1:], chain.end)
-    held = number(0, 9 if kind.version == 3 else 8) + ends - begins - kind.side_info_bytes
-    wrong |= needed > 8 * held
-    if wrong.any():
-        place = int(wrong.argmax())
-        raise Rejected(
-            Reason.DAMAGED,
-            f"the side information of frame {place + 1 + skipped}, at byte {starts[place]}, cannot be an encoder's",
-        )
-
-
-def _decoded_length(data: bytes, chain: _Chain, first: _Header, intro: _Intro | None) -> int | None:
+def _decoded_length(data: bytes, chain: _Chain, first: _Header, intro: Intro | None) -> int | None:
     """Return how many samples of each channel a decode of `_readable` yields; None where that is not sure.
 
     With a Xing or Info frame, of the frames that it announces: without the encoder's delay and padding, but at the end
@@ -344,7 +271,7 @@ def _decoded_length(data: bytes, chain: _Chain, first: _Header, intro: _Intro | 
     total = len(chain.starts) * spf
     if first.kind.free:
         return None
-    if intro is not None and intro.name != "VBRI":
+    if intro is not None and intro.is_skipped:
         there = min(intro.num_frames * spf - intro.padding + _DECODER_DELAY, total - spf)
         samples = there - intro.delay - _DECODER_DELAY
         return samples if intro.num_frames and samples > 0 else None
@@ -377,12 +304,12 @@ def _is_plain(data: bytes, chain: _Chain, first: _Header, *, announced: bool = F
     return announced or chain.constant or _expected(data, chain, first) >= total
 
 
-def _readable(data: bytes, chain: _Chain, first: _Header, intro: _Intro | None) -> bytes:
+def _readable(data: bytes, chain: _Chain, first: _Header, intro: Intro | None) -> bytes:
     """Return the bytes for the decoder: the file, or its frames alone.
 
     Where no frame announces their number, silent ones are appended, until libsndfile expects all frames of the file.
     """
-    announced = intro is not None and intro.name != "VBRI"
+    announced = intro is not None and intro.is_skipped
     if first.kind.free or _is_plain(data, chain, first, announced=announced):
         return data
     frames = data[chain.starts[0] : chain.end]

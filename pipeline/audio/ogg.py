@@ -67,7 +67,7 @@ def walk(data: bytes) -> Sound:
         return Sound("OGG", "VORBIS", int.from_bytes(packet[12:16], "little"), packet[11], granule, readable=data)
     if packet[:8] == b"OpusHead" and len(packet) >= 19:
         pre_skip, rate = int.from_bytes(packet[10:12], "little"), int.from_bytes(packet[12:16], "little")
-        rate = min((each for each in _OPUS_RATES if each >= rate), default=48_000) if rate else 48_000
+        rate = min((each for each in _OPUS_RATES if each >= rate), default=48_000)  # as libsndfile decodes it
         frames = max(0, granule - pre_skip) * rate // 48_000
         return Sound("OGG", "OPUS", rate, packet[9], frames, readable=data)
     codec = next((name for begin, name in _OTHERS.items() if packet.startswith(begin)), packet[:8].decode("latin-1"))

@@ -7,6 +7,7 @@ formats; EBU Tech 3306 for RF64; Sonic Foundry's Wave64 specification.
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import NamedTuple
 
 from pipeline.audio.sound import Sound, chunk_at, require
@@ -35,7 +36,7 @@ def walk(data: bytes) -> Sound:
     """Walk from chunk to chunk of a WAV (RIFF, RIFX or RF64).
 
     The sizes of RIFF and `data` are compared with the length of the file. Where they are 0 or as good as endless, as a
-    program writes them that cannot seek, `data` goes to the end of the file.
+    program writes them that cannot seek or was killed, `data` goes to the end of the file.
 
     Raises
     ------
@@ -61,7 +62,8 @@ def walk(data: bytes) -> Sound:
             require(data, begin + length, "the chunk fmt")
             form = _format(data[begin : begin + length], order)
         elif name == "data" and body is None:
-            length, body = _data_bytes(data, begin, length, size, sizes64)
+            length = _data_bytes(data, begin, size, sizes64)
+            body = (begin, begin + length)
         require(data, begin + length, f"the chunk {name.strip()}, which begins at byte {at},")
         at = begin + length + length % 2
         borders |= {at, begin + length}
@@ -69,12 +71,15 @@ def walk(data: bytes) -> Sound:
         missing = "fmt" if form is None else "data"
         raise Rejected(Reason.TRUNCATED, f"it has no chunk {missing}, up to byte {at} of {len(data)}")
     end = 8 + (sizes64[0] if wide and size >= _STREAMED and sizes64 else size)
-    streamed = size == 0 or end - 8 >= _STREAMED
+    streamed = end >= _STREAMED or end <= body[0]
     if not streamed and end not in borders and end - len(data) not in _MISCOUNTED:
         reason = Reason.TRUNCATED if end > len(data) else Reason.DAMAGED
         found = f"its RIFF chunk ends at byte {end}; the file has {len(data)}, and its last chunk ends at {at}"
         raise Rejected(reason, found)
-    return _sound("RF64" if wide else "WAV", data, form, body)
+    sound = _sound("RF64" if wide else "WAV", data, form, body)
+    if data[body[0] - 4 : body[0]] == bytes(4) and sound.frames:  # libsndfile takes a size of 0 at its word
+        return replace(sound, readable=data[: body[0] - 4] + b"\xff" * 4 + data[body[0] :])
+    return sound
 
 
 def walk_w64(data: bytes) -> Sound:
@@ -99,15 +104,14 @@ def walk_w64(data: bytes) -> Sound:
     return _sound("W64", data, form, body)
 
 
-def _data_bytes(
-    data: bytes, begin: int, length: int, size: int, sizes64: tuple[int, ...]
-) -> tuple[int, tuple[int, int]]:
-    """Return the length of the chunk `data`, and where its samples begin and end."""
+def _data_bytes(data: bytes, begin: int, size: int, sizes64: tuple[int, ...]) -> int:
+    """Return the length of the chunk `data`; `size` is that of the RIFF chunk."""
+    length = int.from_bytes(data[begin - 4 : begin], "big" if data[:4] == b"RIFX" else "little")
     if sizes64 and length >= _STREAMED:
         length = sizes64[1]
-    if (length >= _STREAMED and begin + length > len(data)) or (length == 0 and (size == 0 or size >= _STREAMED)):
-        length = len(data) - begin
-    return length, (begin, begin + length)
+    unknown = length >= _STREAMED and begin + length > len(data)
+    unclosed = length == 0 and (size >= _STREAMED or 8 + size <= begin)
+    return len(data) - begin if unknown or unclosed else length
 
 
 def _format(chunk: bytes, order: str) -> _Format:

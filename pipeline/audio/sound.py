@@ -66,12 +66,11 @@ def chunk_at(data: bytes, at: int) -> str | None:
         DAMAGED: other bytes.
     """
     name = data[at : at + 4]
-    if len(name) == 4 and all(32 <= octet < 127 for octet in name) and name.strip():
-        if name[:3] != b"TAG" or len(data) - at != 128:  # ID3v1
-            return name.decode()
-    elif data[at:].strip(b"\0\t\n\r "):
+    if not data[at:].strip(b"\0\t\n\r ") or (name[:3] == b"TAG" and len(data) - at == 128):  # ID3v1
+        return None
+    if len(name) < 4 or not all(32 <= octet < 127 for octet in name):
         raise Rejected(Reason.DAMAGED, f"byte {at} of {len(data)} begins {name.hex(' ').upper()}, which is no chunk")
-    return None
+    return name.decode()
 
 
 def require(data: bytes, end: int, what: str) -> None:

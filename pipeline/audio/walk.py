@@ -80,7 +80,9 @@ def walk(data: bytes) -> Sound:
     name = _unsupported(data)
     if name:
         raise Rejected(Reason.UNSUPPORTED, f"{name}; convert it with: ffmpeg -i IN OUT.flac")
-    if len(data) < 12 and any((begin + bytes(4) + second).startswith(data) for begin, second in _WALKS):
+    if len(data) < 12 and any(
+        begin.startswith(data[: len(begin)]) and second.startswith(data[8:]) for begin, second in _WALKS
+    ):
         raise Rejected(Reason.TRUNCATED, f"it ends within its header: the file has {len(data)} bytes")
     if not mp3.is_mp3(data):
         raise Rejected(Reason.NOT_AUDIO, f"{_description(data)}; the file has {len(data)} bytes")

@@ -16,9 +16,9 @@ FORMATS = {
     "WAV 8": ("WAV", "PCM_U8", 11_025, 1),
     "WAV 16": ("WAV", "PCM_16", 16_000, 1),
     "WAV 24": ("WAVEX", "PCM_24", 48_000, 2),
-    "WAV 32": ("WAV", "PCM_32", 44_100, 2),
+    "WAV 32": ("WAV", "PCM_32", 384_000, 1),
     "WAV float": ("WAV", "FLOAT", 96_000, 1),
-    "WAV double": ("WAV", "DOUBLE", 8_000, 2),
+    "WAV double": ("WAV", "DOUBLE", 4_000, 8),
     "WAV A-law": ("WAV", "ALAW", 8_000, 1),
     "WAV u-law": ("WAV", "ULAW", 8_000, 2),
     "WAV IMA ADPCM": ("WAV", "IMA_ADPCM", 22_050, 1),
@@ -37,12 +37,14 @@ FORMATS = {
 }
 
 # Where structures begin: chunks, pages, frames.
-_STRUCTURES = re.compile(rb"OggS|fmt |data|fact|ds64|PEAK|LIST|COMM|SSND|FVER|desc|end_head|\xff[\xf8\xf9][\x00-\xff]|\xff[\xfb\xf3\xe3]")
+_STRUCTURES = re.compile(
+    rb"OggS|fmt |data|fact|ds64|PEAK|LIST|COMM|SSND|FVER|desc|end_head|\xff[\xf8\xf9].|\xff[\xfb\xf3\xe3]", re.DOTALL
+)
 _SIZES = (0, 1, 2**31 - 1, 2**32 - 1, 2**32 - 8)
 
 
 @cache
-def whole(name: str, seconds: float = 1.0) -> bytes:
+def whole(name: str, seconds: float = 0.5) -> bytes:
     """Return a file of noise that swells and fades."""
     form, subtype, rate, channels = FORMATS[name]
     count = round(seconds * rate)
@@ -53,14 +55,12 @@ def whole(name: str, seconds: float = 1.0) -> bytes:
     return file.getvalue()
 
 
-def damaged(data: bytes, count: int, seed: int = 2017) -> Iterator[tuple[str, bytes]]:
+def damaged(data: bytes, count: int, seed: int = 2017) -> Iterator[tuple[str, bytes]]:  # noqa: C901  a list of kinds
     """Yield `count` damaged copies, each with the name of its damage; all kinds in turn."""
     dice = random.Random(seed)
     borders = [match.start() for match in _STRUCTURES.finditer(data)] or [0]
     for number in range(count):
-        at, size = dice.randrange(len(data)), dice.randint(1, 2000)
-        border = dice.choice(borders)
-        other = dice.choice(borders)
+        at, size, border = dice.randrange(len(data)), dice.randint(1, 2000), dice.choice(borders)
         kind = number % 10
         if kind == 0:
             yield f"cut at {at}", data[:at]
@@ -68,7 +68,7 @@ def damaged(data: bytes, count: int, seed: int = 2017) -> Iterator[tuple[str, by
             cut = max(0, border + dice.randint(-1, 8))
             yield f"cut at a structure, {cut}", data[:cut]
         elif kind == 2:
-            yield f"last {number // 10 + 1} bytes gone", data[: -(number // 10 + 1)]
+            yield f"without its last {number // 10 + 1} bytes", data[: -(number // 10 + 1)]
         elif kind == 3:
             yield f"a bit flipped at {at}", _flipped(data, at, dice)
         elif kind == 4:
@@ -79,13 +79,13 @@ def damaged(data: bytes, count: int, seed: int = 2017) -> Iterator[tuple[str, by
         elif kind == 6:
             yield f"{size} bytes taken out at {at}", data[:at] + data[at + size :]
         elif kind == 7:
-            low, high = sorted((border, other))
-            swapped = data[high:] + data[low:high] if dice.random() < 0.5 else data[high : high + size] + data[low:]
-            yield f"structures at {low} and {high} swapped or repeated", data[:low] + swapped
+            low, high = sorted((border, dice.choice(borders)))
+            moved = data[high:] + data[low:high] if dice.random() < 0.5 else data[high : high + size] + data[low:]
+            yield f"structures at {low} and {high} swapped or repeated", data[:low] + moved
         elif kind == 8:
-            place = min(max(0, len(data) - 4), border + dice.choice((4, 8, 12, 16)) if number % 20 == 8 else 4 * dice.randrange(16))
-            value = dice.choice((*_SIZES, int.from_bytes(data[place : place + 4], "little") + dice.choice((-8, -1, 1, 8))))
-            octets = (value % 2**32).to_bytes(4, dice.choice(("little", "big")))  # type: ignore[arg-type]
+            place = border + dice.choice((4, 8, 12, 16)) if number % 20 == 8 else 4 * dice.randrange(16)
+            near = int.from_bytes(data[place : place + 4], "little") + dice.choice((-8, -1, 1, 8))
+            octets = (dice.choice((*_SIZES, near)) % 2**32).to_bytes(4, "little")[:: dice.choice((1, -1))]
             yield f"{octets.hex()} for a size at {place}", data[:place] + octets + data[place + 4 :]
         else:
             yield f"a hole of {size} bytes at {at}", data[:at] + bytes(min(size, len(data) - at)) + data[at + size :]
