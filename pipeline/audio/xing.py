@@ -24,8 +24,8 @@ class Intro(NamedTuple):
 def introduction(frame: bytes, side_info_bytes: int) -> Intro | None:
     """Read a first frame; None if it holds audio.
 
-    Xing and Info: as mpg123 takes them (check_lame_tag in its parse.c), field by field as far as the frame goes. VBRI is
-    Fraunhofer's.
+    Xing and Info: as mpg123 takes them (check_lame_tag in its parse.c), field by field as far as the frame goes.
+    VBRI is Fraunhofer's.
     """
     at = 4 + side_info_bytes
     name = frame[at : at + 4]

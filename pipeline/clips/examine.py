@@ -8,7 +8,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pipeline.audio import decode, mp3
+from pipeline.audio.check import check
 from pipeline.clips.plan import Candidate, Goal
 from pipeline.core.errors import Rejected
 from pipeline.core.schema import Reason
@@ -29,10 +29,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Check:
-    """What makes a clip a good one: whole, an MP3, and of a duration within `seconds`.
+    """What makes a clip a good one: whole audio, and of a duration within `seconds`.
 
-    `REVISION` is that of these rules, of `Candidate.member_to_fetch` and of `pipeline.audio.mp3.walk`: it is raised
-    when they accept or reject other clips than before, and every clip is judged again.
+    `REVISION` is that of these rules, of `Candidate.member_to_fetch` and of `pipeline.audio.check`: it is raised when
+    they accept or reject other clips than before, and every clip is judged again.
     """
 
     seconds: tuple[float, float]
@@ -48,23 +48,19 @@ class Check:
         return self.judge(candidate, data)
 
     def judge(self, candidate: Candidate, data: bytes) -> Verdict:
-        """Walk the frames of a clip, and decode it where they leave doubt."""
+        """Walk over the structure of a clip, and decode it where that leaves a doubt."""
         low, high = self.seconds
         try:
-            declared = mp3.walk(data)
-            samples = declared.num_samples
-            if samples is None:
-                samples = len(decode.decode(data)[0])
-                if not declared.declares(samples):
-                    raise Rejected(Reason.UNDECODABLE, f"{declared.num_frames} frames decode to {samples} samples")
-            seconds = samples / declared.sample_rate
+            sound = check(data)
+            frames = sound.frames or 0
+            seconds = frames / sound.sample_rate
             if seconds < low:
                 raise Rejected(Reason.TOO_SHORT, f"{seconds:.3f} s; at least {low:g} s are asked for")
             if seconds > high:
                 raise Rejected(Reason.TOO_LONG, f"{seconds:.3f} s; at most {high:g} s are asked for")
         except Rejected as rejected:
             return Verdict(candidate, rejected=rejected)
-        return Verdict(candidate, data, samples * 1_000_000_000 // declared.sample_rate)
+        return Verdict(candidate, data, frames * 1_000_000_000 // sound.sample_rate)
 
 
 @dataclass(frozen=True)

@@ -221,8 +221,8 @@ def decode_tone() -> tuple[int, int]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "tone.mp3")
         soundfile.write(path, 0.5 * np.sin(np.arange(48_000) / 20).astype(np.float32), 48_000)
-        waveform, rate = decode.decode(path.read_bytes())
-    return len(waveform), rate
+        decoded = decode.load(path.read_bytes(), 48_000)
+    return decoded.source_samples, decoded.source_sample_rate
 
 
 def settings() -> Finding:

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from tests.audio.faults import FORMATS, whole
+
 ANSWERS = Path(__file__).with_suffix(".npz")
 RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 8_000)
 
@@ -33,17 +35,16 @@ def write() -> None:
     """Ask librosa."""
     import librosa
 
+    clips = {f"{rate} Hz, channels {channels}": mp3(rate, channels, 1300) for rate in RATES for channels in (1, 2)}
+    clips |= {name: whole(name, 0.02) for name in FORMATS}
     arrays = {}
-    for rate in RATES:
-        for channels in (1, 2):
-            data = mp3(rate, channels, 1300)
-            path = ANSWERS.with_suffix(".mp3")
-            path.write_bytes(data)
-            for target in (16_000, 11_025) if rate == 48_000 else (16_000,):
-                name = f"{rate} Hz, channels {channels}, to {target}"
-                arrays[f"clip {name}"] = np.frombuffer(data, dtype=np.uint8)
-                arrays[f"answer {name}"] = librosa.load(path, sr=target, mono=True)[0]
-            path.unlink()
+    for name, data in clips.items():
+        path = ANSWERS.with_suffix(".clip")
+        path.write_bytes(data)
+        arrays[f"clip {name}"] = np.frombuffer(data, dtype=np.uint8)
+        for target in (16_000, 11_025) if name.startswith("48000") else (16_000,):
+            arrays[f"{target} {name}"] = librosa.load(path, sr=target, mono=True)[0]
+        path.unlink()
     np.savez_compressed(ANSWERS, allow_pickle=False, **arrays)
 
 

@@ -1,4 +1,4 @@
-"""What the frames say is what the decoder yields; what is damaged is refused, or left to the decoder to judge."""
+"""The walk's length is the decoder's; damage is refused. (test_check.py has faults of all formats.)"""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.audio import mp3
+from pipeline.audio.check import check
 from pipeline.audio.mp3 import Mp3, walk
 from pipeline.core.errors import Rejected
 from pipeline.core.schema import Reason
-from tests.support.mp3_damage import damaged
 from tests.support.project import REAL_CLIPS
 
-RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+OTHER_RATES = (8000, 12000, 16000, 22050, 24000, 32000, 44100)
 MODES = ("CONSTANT", "AVERAGE", "VARIABLE")
 ID3V1 = b"TAG" + bytes(125)
 
@@ -38,20 +38,27 @@ def clip(rate: int = 48000, channels: int = 1, mode: str = "CONSTANT", level: fl
     return file.getvalue()
 
 
+def frame_bytes(data: bytes) -> int:
+    return mp3._first_header(data, 0, len(data)).num_bytes
+
+
 def without_intro(data: bytes) -> bytes:
     """Return the clip from its second frame on: nothing announces how long it is."""
-    return data[mp3._first_header(data, 0, len(data)).num_bytes :]
+    return data[frame_bytes(data) :]
 
 
 def decoded(data: bytes) -> tuple[int, int, int]:
-    """Return how many samples soundfile yields, their rate and channels."""
-    waveform, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
-    return len(waveform), rate, waveform.shape[1]
+    """Return how many samples libsndfile yields, their rate and channels."""
+    with soundfile.SoundFile(io.BytesIO(data)) as file:
+        return len(file.read()), file.samplerate, file.channels
 
 
-def agrees(said: Mp3, data: bytes) -> bool:
-    """Tell whether the walk is in doubt or says what the decoder does."""
-    return said.num_samples is None or (said.num_samples, said.sample_rate, said.channels) == decoded(data)
+def agrees(walked: Mp3, data: bytes) -> bool:
+    """Return whether the walk is in doubt, or says what the decoder yields of the file or of its readable form."""
+    if walked.num_samples is None:
+        return True
+    facts = walked.num_samples, walked.sample_rate, walked.channels
+    return facts == ((check(data).frames, *facts[1:]) if walked.readable != data else decoded(data))
 
 
 def outcome(data: bytes) -> Mp3 | Rejected:
@@ -70,110 +77,96 @@ def refused(data: bytes) -> Rejected:
 # Good clips
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("rate", RATES)
-def test_what_soundfile_writes_is_as_long_as_the_walk_says(rate: int, channels: int, mode: str) -> None:
-    for level in (0.0, 0.5, 0.9):
-        for samples in (1, 1153, rate // 2):
-            data = clip(rate, channels, mode, level, samples)
-            assert (walk(data).num_samples, rate, channels) == decoded(data)
-            if b"Xing" in data[:44] or b"Info" in data[:44]:  # at a low bit rate there is no room for it
-                assert walk(data).num_samples == samples
+@pytest.mark.parametrize("rate", [11025, 48000, *(pytest.param(rate, marks=pytest.mark.more) for rate in OTHER_RATES)])
+def test_mp3_is_as_long_as_the_decoder_yields(rate: int) -> None:
+    for mode in MODES:
+        for channels in (1, 2):
+            for level, samples in ((0.0, 1), (0.5, 1153), (0.9, rate // 2)):
+                data = clip(rate, channels, mode, level, samples)
+                walked = walk(data)
+                assert (walked.num_samples, rate, channels) == decoded(data)
+                assert agrees(walk(without_intro(data)), without_intro(data))
+                if b"Xing" in data[:44] or b"Info" in data[:44]:  # at a low bit rate there is no room for it
+                    assert walked.num_samples == samples
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("rate", RATES)
-def test_without_a_first_frame_that_announces_it_the_length_is_that_of_all_frames(rate: int, mode: str) -> None:
-    for level in (0.1, 0.5, 0.9):
-        data = without_intro(clip(rate, 1, mode, level))
-        said = walk(data)
-        assert agrees(said, data)
-        if mode == "CONSTANT":
-            frames = said.num_frames * (1152 if rate >= 32000 else 576)
-            assert said.num_samples is not None
-            assert frames * 0.99 < said.num_samples <= frames
-
-
-def test_a_constant_bit_rate_has_a_length_whichever_frame_is_the_first() -> None:
+def test_mp3_of_a_constant_bit_rate_has_a_length_with_any_first_frame() -> None:
     """Frames of 313 and 314 bytes: where the first one is padded, libsndfile expects fewer than there are."""
     data = without_intro(clip(44100, 1, "CONSTANT", 0.75))
-    for _ in range(20):
-        assert walk(data).num_samples == decoded(data)[0]
+    for _ in range(10):
+        assert walk(data).num_samples == decoded(data)[0] > 0.99 * walk(data).num_frames * 1152
         data = without_intro(data)
 
 
-def test_doubts_a_clip_whose_first_frame_is_large_because_soundfile_cuts_it_short() -> None:
+def test_mp3_of_a_variable_bit_rate_that_announces_nothing_is_read_to_its_end() -> None:
+    """libsndfile expects as many frames as fit if all are as long as the first one."""
     data = without_intro(clip(48000, mode="VARIABLE"))
-    said = walk(data)
-    assert said.num_samples is None
-    assert decoded(data)[0] < said.num_frames * 1152
+    walked = walk(data)
+    assert decoded(data)[0] < walked.num_frames * 1152 == walked.num_samples == check(data).frames
+    one = data[: frame_bytes(data)]  # which it does not open
+    assert walk(one).num_samples == check(one).frames == 1152
 
 
 @pytest.mark.skipif(not REAL_CLIPS.exists(), reason="the real clips are not here")
-def test_real_clips_are_1152_samples_for_each_frame() -> None:
+def test_mp3s_of_people_are_1152_samples_for_each_frame() -> None:
     with zipfile.ZipFile(REAL_CLIPS) as archive:
         clips = [archive.read(name) for name in archive.namelist() if name.endswith(".mp3")]
     assert len(clips) == 30
     for data in clips:
-        said = walk(data)
-        assert said == Mp3(48000, 1, said.num_frames, said.num_frames * 1152)
-        assert agrees(said, data)
+        walked = walk(data)
+        assert walked == Mp3(48000, 1, walked.num_frames, walked.num_frames * 1152)
+        assert agrees(walked, data)
 
 
-@pytest.mark.parametrize(("delay", "padding"), [(0, 0), (576, 528), (576, 529), (576, 530), (0, 4095), (4095, 4095)])
-def test_takes_the_delay_and_padding_away_as_the_decoder_does(delay: int, padding: int) -> None:
+@pytest.mark.parametrize(("delay", "padding"), [(0, 0), (576, 528), (576, 530), (0, 4095), (4095, 4095)])
+def test_mp3_loses_the_delay_and_padding_that_the_decoder_takes_away(delay: int, padding: int) -> None:
     data = clip(48000)
     at = data.index(b"LAME") + 21
     data = data[:at] + (delay << 12 | padding).to_bytes(3) + data[at + 3 :]
-    said = walk(data)
-    assert said.num_samples == said.num_frames * 1152 - delay - max(padding, 529)
-    assert agrees(said, data)
+    walked = walk(data)
+    assert walked.num_samples == walked.num_frames * 1152 - delay - max(padding, 529)
+    assert agrees(walked, data)
 
 
-def test_an_info_frame_without_lame_s_part_still_costs_the_decoder_s_delay() -> None:
+def test_mp3_whose_info_frame_lacks_lames_part_loses_the_decoders_delay() -> None:
     data = clip(16000)
     at = data.index(b"LAME")
-    data = data[:at] + bytes(40) + data[at + 40 :]
-    said = walk(data)
-    assert said.num_samples == said.num_frames * 576 - 529
-    assert agrees(said, data)
-
-
-def test_an_info_frame_that_ends_within_lame_s_part_has_none() -> None:
+    cleared = data[:at] + bytes(40) + data[at + 40 :]
     sound = without_intro(clip(24000))
-    header = bytes([*sound[:2], 0x24, sound[3]])  # 16 kbit/s: a frame of 48 bytes
-    frames = len(sound) // mp3._first_header(sound, 0, len(sound)).num_bytes
-    info = header + bytes(9) + b"Info" + bytes([0, 0, 0, 1]) + frames.to_bytes(4)
-    data = info + b"LAME".ljust(48 - len(info), b"x") + sound
-    assert walk(data).num_samples == decoded(data)[0] == frames * 576 - 529
+    header = bytes([*sound[:2], 0x24, sound[3]])  # 16 kbit/s: a frame of 48 bytes ends within that part
+    info = header + bytes(9) + b"Info" + bytes([0, 0, 0, 1]) + (len(sound) // frame_bytes(sound)).to_bytes(4)
+    for one in (cleared, info + b"LAME".ljust(48 - len(info), b"x") + sound):
+        assert walk(one).num_samples == decoded(one)[0] == walk(one).num_frames * 576 - 529
 
 
-def test_doubts_what_is_shorter_than_the_delay_and_padding_that_it_announces() -> None:
+def test_mp3_shorter_than_its_delay_and_padding_is_in_doubt() -> None:
     data = clip(48000, samples=1)
     at = data.index(b"LAME") + 21
     assert walk(data[:at] + b"\xff" * 3 + data[at + 3 :]).num_samples is None
 
 
-def test_doubts_a_single_frame_because_libsndfile_does_not_open_it() -> None:
-    data = without_intro(clip(48000))
-    one = data[: mp3._first_header(data, 0, len(data)).num_bytes]
-    assert walk(one) == Mp3(48000, 1, 1, None)
-
-
-def test_a_first_frame_that_holds_audio_announces_nothing() -> None:
+def test_mp3_whose_first_frame_holds_audio_announces_nothing() -> None:
     data = clip(48000)
     sound = data[:10] + b"x" + data[11:]  # mpg123 wants zeros before the word Info
     assert walk(sound).num_frames == walk(data).num_frames + 1
     assert agrees(walk(sound), sound)
 
 
-def test_an_id3v1_tag_is_no_part_of_the_length_that_libsndfile_expects() -> None:
-    data = without_intro(clip(11025, level=0.9)) + ID3V1  # its first frame is padded, others are not
-    said = walk(data)
-    assert said.num_samples is not None
-    assert said.num_samples < said.num_frames * 576
-    assert agrees(said, data)
+def announcing(difference: int, *, num_bytes: int | None = None) -> bytes:
+    data = clip(48000)
+    at = data.index(b"Info") + 8
+    size = data[at + 4 : at + 8] if num_bytes is None else num_bytes.to_bytes(4)
+    return data[:at] + (walk(data).num_frames + difference).to_bytes(4) + size + data[at + 8 :]
+
+
+def test_mp3_whose_info_frame_counts_itself_is_whole_if_its_bytes_agree() -> None:
+    data = announcing(1, num_bytes=len(clip(48000)))
+    assert walk(data).num_samples == decoded(data)[0]
+    assert refused(announcing(1, num_bytes=len(data) + 384)).reason is Reason.TRUNCATED
+    at = data.index(b"LAME")
+    unsized = announcing(1, num_bytes=0)
+    assert refused(unsized).reason is Reason.TRUNCATED
+    assert walk(unsized[:at] + bytes(40) + unsized[at + 40 :]).num_samples  # an encoder other than LAME
 
 
 def id3v2(content: bytes, size: int | None = None, version: int = 4, flags: int = 0) -> bytes:
@@ -199,42 +192,45 @@ TAGS = {
     "an ID3v2.9": (id3v2(bytes(30), version=9), b""),
     "an ID3v2 with a footer": (id3v2(bytes(30), flags=0x10) + b"3DI\4\0\x10\0\0\0\x1e", b""),
     "two ID3v2": (id3v2(bytes(30)) * 2, b""),
+    "ID3v2 and zeros": (id3v2(bytes(30)) + bytes(512), b""),
     "ID3v1": (b"", ID3V1),
     "both": (id3v2(bytes(30)), ID3V1),
+    "TAG+": (b"", b"TAG+" + b"title".ljust(223, b"\0") + ID3V1),
     "APE": (b"", ape(bytes(3000))),
-    "Lyrics3": (b"", LYRICS),
+    "Lyrics3v1": (b"", b"LYRICSBEGIN" + b"la " * 20 + b"LYRICSEND" + ID3V1),
+    "Lyrics3v2": (b"", LYRICS),
     "all": (id3v2(bytes(30)), ape(bytes(50)) + LYRICS + ID3V1),
     "ID3v2 at the end": (b"", id3v2(bytes(3000))),
-    "zeros": (b"", bytes(700)),
-    "many zeros": (b"", bytes(5000)),
+    "zeros": (b"", bytes(5000)),
+    "a line end": (b"", b"\n"),
 }
 
 
 @pytest.mark.parametrize("name", TAGS)
 @pytest.mark.parametrize("announced", [True, False])
-def test_tags_are_no_damage(name: str, *, announced: bool) -> None:
+def test_mp3_with_tags_is_whole_and_as_long_as_without(name: str, *, announced: bool) -> None:
     before, behind = TAGS[name]
     data = clip(22050) if announced else without_intro(clip(22050))
-    said = walk(before + data + behind)
-    assert said.num_frames == walk(data).num_frames
-    assert agrees(said, before + data + behind)
-    if name in ("ID3v2", "a large ID3v2", "ID3v1", "both"):
-        assert said == walk(data)
+    walked = walk(before + data + behind)
+    assert walked.num_frames == walk(data).num_frames
+    assert agrees(walked, before + data + behind)
+    assert 0 <= check(before + data + behind).frames - check(data).frames < 576  # type: ignore[operator]
 
 
-def test_frames_that_describe_the_file_are_not_counted_as_audio() -> None:
+def test_mp3_of_fraunhofer_plays_the_frame_that_describes_it() -> None:
     data = clip(48000)
     vbri = data[:4] + bytes(32) + b"VBRI" + bytes(10) + walk(data).num_frames.to_bytes(4) + data[54:]
-    assert walk(vbri) == Mp3(48000, 1, walk(data).num_frames, None)
+    assert walk(vbri) == Mp3(48000, 1, walk(data).num_frames, (walk(data).num_frames + 1) * 1152)
+    assert agrees(walk(vbri), vbri)
 
 
-def test_frames_of_free_format_are_found_by_their_distance() -> None:
+def test_mp3_of_free_format_has_frames_by_their_distance() -> None:
     data = bytearray(without_intro(clip(48000)))
-    length = mp3._first_header(bytes(data), 0, len(data)).num_bytes
+    length = frame_bytes(bytes(data))
     for at in range(0, len(data), length):
         data[at + 2] &= 0x0F  # a bit rate of 0 in each header
     assert walk(bytes(data)) == Mp3(48000, 1, len(data) // length, None)
-    assert refused(bytes(data[:length])).reason is Reason.LOST_SYNC
+    assert refused(bytes(data[:length])).reason is Reason.DAMAGED
 
 
 # Bad clips
@@ -243,111 +239,65 @@ def test_frames_of_free_format_are_found_by_their_distance() -> None:
 @pytest.mark.parametrize(
     ("data", "reason", "detail"),
     [
-        (b"", Reason.EMPTY, "no bytes"),
-        (b"<!DOCTYPE html><p>404</p>", Reason.NOT_MP3, "byte 0 of 25 begins 3C 21 44 4F"),
-        (b"\xff\xfd\x94\xc4" + bytes(500), Reason.NOT_MP3, "layer III"),  # layer II
-        (b"\xff\xfb\xf4\xc4" + bytes(500), Reason.NOT_MP3, "FF FB F4 C4"),  # no such bit rate
-        (b"\xff\xfb\x9c\xc4" + bytes(500), Reason.NOT_MP3, "FF FB 9C C4"),  # no such sample rate
-        (b"\xff\xeb\x94\xc4" + bytes(500), Reason.NOT_MP3, "FF EB 94 C4"),  # no such version
+        (b"<!DOCTYPE html><p>404</p>", Reason.NOT_AUDIO, "byte 0 of 25 begins 3C 21 44 4F"),
+        (b"\xff\xfb\xf4\xc4" + bytes(500), Reason.NOT_AUDIO, "FF FB F4 C4"),  # no such bit rate
+        (b"\xff\xfb\x9c\xc4" + bytes(500), Reason.NOT_AUDIO, "FF FB 9C C4"),  # no such sample rate
+        (b"\xff\xeb\x94\xc4" + bytes(500), Reason.NOT_AUDIO, "FF EB 94 C4"),  # no such version
         (b"\xff", Reason.TRUNCATED, "header of its first frame"),
         (b"\xff\xfb\x94\xc4" + bytes(50), Reason.TRUNCATED, "frame 1, at byte 0, is 384 bytes long; 54 of them"),
-        (id3v2(b"", size=9999) + bytes(50), Reason.NOT_MP3, "an ID3v2 tag that claims to be 10009 bytes long"),
-        (id3v2(b"", size=2**28 - 1) + bytes(50), Reason.NOT_MP3, "the file has 60 bytes"),
+        (id3v2(b"", size=9999) + bytes(50), Reason.NOT_AUDIO, "10009 bytes long"),
+        (id3v2(b"", size=2**28 - 1) + bytes(50), Reason.NOT_AUDIO, "the file has 60 bytes"),
     ],
 )
-def test_says_what_is_wrong_and_where(data: bytes, reason: Reason, detail: str) -> None:
-    error = refused(data)
-    assert error.reason is reason
-    assert detail in error.detail
+def test_mp3_that_is_none_says_what_is_wrong_and_where(data: bytes, reason: Reason, detail: str) -> None:
+    assert refused(data).reason is reason
+    assert detail in refused(data).detail
 
 
 @pytest.mark.parametrize("announced", [True, False])
 @pytest.mark.parametrize("tag", [b"", ID3V1])
-def test_a_cut_at_any_byte_within_a_frame_is_a_truncation(tag: bytes, *, announced: bool) -> None:
+def test_mp3_that_is_cut_at_any_byte_within_a_frame_is_truncated(tag: bytes, *, announced: bool) -> None:
     data = clip(48000) if announced else without_intro(clip(48000))
-    length = mp3._first_header(data, 0, len(data)).num_bytes  # of every frame: 48 kHz needs no padding
-    for at in [1, 2, 3, 4, 5, *random.Random(1).sample(range(len(data)), 300), len(data) - 1]:
-        if at % length:
+    length = frame_bytes(data)  # of every frame: 48 kHz needs no padding
+    for at in [1, 2, 3, 4, 5, *random.Random(1).sample(range(length, len(data)), 100), len(data) - 1]:
+        if at % length or announced:
             assert refused(data[:at] + tag).reason is Reason.TRUNCATED
-        elif announced:
-            assert refused(data[:at] + tag).reason is (Reason.TRUNCATED if at else Reason.NOT_MP3)
-        elif at:  # nobody can see this cut
+        else:  # nobody can see this cut
             assert agrees(walk(data[:at] + tag), data[:at] + tag)
 
 
-@pytest.mark.parametrize(("difference", "reason"), [(1, Reason.TRUNCATED), (10**9, Reason.TRUNCATED)])
-def test_fewer_frames_than_announced_are_a_truncation(difference: int, reason: Reason) -> None:
-    assert refused(announcing(difference)).reason is reason
+@pytest.mark.parametrize(
+    ("difference", "reason"), [(1, Reason.TRUNCATED), (10**9, Reason.TRUNCATED), (-1, Reason.DAMAGED)]
+)
+def test_mp3_with_other_frames_than_announced_is_refused(difference: int, reason: Reason) -> None:
+    assert refused(announcing(difference, num_bytes=0)).reason is reason
 
 
-def test_more_frames_than_announced_are_another_stream() -> None:
-    error = refused(announcing(-1))
-    assert error.reason is Reason.LOST_SYNC
-    assert "announces" in error.detail
-
-
-def announcing(difference: int) -> bytes:
-    data = clip(48000)
-    at = data.index(b"Info") + 8
-    return data[:at] + (walk(data).num_frames + difference).to_bytes(4) + data[at + 4 :]
-
-
-def test_encoders_other_than_lame_may_count_the_frame_that_announces() -> None:
-    data = announcing(1)
-    at = data.index(b"LAME")
-    assert walk(data[:at] + bytes(40) + data[at + 40 :]).num_samples is None
-
-
-@pytest.mark.parametrize("filling", [b"\x00", b"\xff", b"\xff\xfb", b"garbage"])
-def test_a_hole_that_covers_a_header_is_noticed(filling: bytes) -> None:
+@pytest.mark.parametrize("filling", [b"\x00", b"\xff\xfb", b"garbage"])
+def test_mp3_with_a_hole_over_a_header_is_refused(filling: bytes) -> None:
     data = without_intro(clip(44100))
     dice = random.Random(2)
     for _ in range(50):
         at, size = dice.randrange(5, len(data) - 4000), dice.randint(850, 3000)  # longer than any of its frames
         hole = (filling * size)[:size]
-        assert refused(data[:at] + hole + data[at + len(hole) :]).reason in (Reason.LOST_SYNC, Reason.TRUNCATED)
+        assert refused(data[:at] + hole + data[at + len(hole) :]).reason in (Reason.DAMAGED, Reason.TRUNCATED)
 
 
 @pytest.mark.parametrize("other", [clip(44100), clip(48000, 2), clip(24000)])
-def test_frames_of_another_rate_version_or_number_of_channels_do_not_belong(other: bytes) -> None:
-    assert refused(without_intro(clip(48000)) + other).reason is Reason.LOST_SYNC
+def test_mp3_with_frames_of_another_kind_is_refused(other: bytes) -> None:
+    assert refused(without_intro(clip(48000)) + other).reason is Reason.DAMAGED
 
 
-def test_what_passes_of_300_damaged_clips_decodes_to_the_length_it_says() -> None:
-    good = [clip(48000), clip(44100, 2, "VARIABLE"), clip(16000, 1, "AVERAGE"), clip(11025, 2)]
-    good += [id3v2(bytes(151)) + without_intro(data) + tag for data in good for tag in (b"", ID3V1)]
-    passed = 0
-    for name, data in damaged(good, 300):
-        said = outcome(data)
-        if isinstance(said, Mp3):
-            assert agrees(said, data), name
-            passed += 1
-        else:
-            assert said.reason in (Reason.NOT_MP3, Reason.TRUNCATED, Reason.LOST_SYNC), name
-    assert 30 < passed < 150
-
-
-def test_a_clip_that_the_decoder_ends_early_is_not_as_long_as_it_declares() -> None:
-    """libsndfile expects as many frames as fit if all are as long as the first: too few where others are smaller."""
-    large = without_intro(clip(48000, level=0.0))
-    small = without_intro(clip(48000, mode="VARIABLE", level=0.99))
-    cut_short = 0
-    for head in (3, 10, 40):
-        length = mp3._first_header(large, 0, len(large)).num_bytes
-        data = large[: head * length] + small * 2
-        said, (samples, *_) = walk(data), decoded(data)
-        assert said.num_samples is None
-        assert said.declares(samples) == (samples == said.num_frames * 1152)
-        cut_short += samples < said.num_frames * 1152
-    assert cut_short
-
-
-@pytest.mark.parametrize("name", ["zeros", "two ID3v2", "APE"])
-def test_doubt_of_a_constant_bit_rate_is_less_than_a_hundredth(name: str) -> None:
-    before, behind = TAGS[name]
-    said = walk(before + without_intro(clip(44100)) + behind * 9)
-    total = said.num_frames * 1152
-    assert said.num_samples is not None or total * 0.99 < said.shortest <= said.longest == total
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [24000, 48000])
+def test_mp3_with_side_information_that_no_encoder_writes_is_damaged(rate: int, channels: int) -> None:
+    data = without_intro(clip(rate, channels))
+    length = frame_bytes(data)
+    at = 10 * length + 4
+    side = {(48000, 1): 17, (48000, 2): 32, (24000, 1): 9, (24000, 2): 17}[rate, channels]
+    error = refused(data[:at] + b"\xff" * side + data[at + side :])
+    assert error.reason is Reason.DAMAGED
+    assert f"side information of frame 11, at byte {10 * length}" in error.detail
 
 
 # Any bytes
@@ -367,28 +317,17 @@ ENDS = st.sampled_from(
 @given(st.one_of(st.binary(), st.builds(lambda *parts: b"".join(parts), BEGINNINGS, st.binary(max_size=3000), ENDS)))
 @example(b"ID3")
 @example(b"\xff\xfb\x04\xc4")
-def test_any_bytes_are_an_mp3_or_are_refused(data: bytes) -> None:
-    said = outcome(data)
-    assert said.num_frames >= 0 if isinstance(said, Mp3) else said.detail
-
-
-@given(st.lists(st.tuples(HEADERS, st.binary(min_size=1500, max_size=1500)), max_size=20))
-def test_any_chain_of_frames_is_an_mp3_or_is_refused(frames: list[tuple[bytes, bytes]]) -> None:
-    parsed = [(header, body, mp3._parse(header)) for header, body in frames]
-    data = b"".join((header + body)[: said.num_bytes] for header, body, said in parsed if said and not said.kind.free)
-    kinds = {said.kind for _, _, said in parsed if said and not said.kind.free}
-    if len(kinds) == 1 and b"Xing" not in data and b"Info" not in data and b"VBRI" not in data:
-        assert walk(data).num_frames == sum(1 for *_, said in parsed if said and not said.kind.free)
-    elif len(kinds) > 1:
-        assert refused(data).reason in (Reason.LOST_SYNC, Reason.TRUNCATED)
+def test_mp3_walk_takes_any_bytes(data: bytes) -> None:
+    walked = outcome(data)
+    assert walked.num_frames >= 0 if isinstance(walked, Mp3) else walked.detail
 
 
 @pytest.mark.parametrize(
     "piece",
     [b"\xff", b"\xff\xfb\x04\xc4", id3v2(b""), b"000000LYRICS200", b"APETAGEX", ape(b""), b"\xff\xfb\x94\xc4", b"TAG"],
 )
-def test_megabytes_of_anything_cost_no_more_than_their_length(piece: bytes) -> None:
+def test_mp3_walk_is_linear_in_the_length_of_anything(piece: bytes) -> None:
     frame = clip(48000)[:384]
-    for data in (piece * (4_000_000 // len(piece)), frame + piece * (4_000_000 // len(piece))):
-        said = outcome(data)  # anything that is not linear in time would take minutes here
-        assert isinstance(said, Mp3) or len(said.detail) < 200
+    for data in (piece * (1_000_000 // len(piece)), frame + piece * (1_000_000 // len(piece))):
+        walked = outcome(data)  # anything that is not linear in time would take minutes here
+        assert isinstance(walked, Mp3) or len(walked.detail) < 200
