@@ -54,9 +54,9 @@ MADE_WITH = {
 # names both age and gender can have a fault; 206 good ones remain, wherever the faults are.
 FAULTS = {
     "valid-dev/sample-000043": "missing",
-    "valid-train/sample-000116": "not_mp3",
+    "valid-train/sample-000116": "not_audio",
     "valid-test/sample-000039": "truncated",
-    "valid-train/sample-000038": "lost_sync",
+    "valid-train/sample-000038": "damaged",
     "valid-train/sample-000285": "checksum",
     "valid-train/sample-000216": "empty",
     "valid-test/sample-000025": "too_short",
@@ -515,9 +515,9 @@ def faulty_clip(fault: str, row: Row, speech: Waveform) -> bytes | None:
     cut = len(frames) * 4 // 5
     make: dict[str, Callable[[], bytes | None]] = {
         "empty": lambda: b"",
-        "not_mp3": lambda: SIGN_IN,
+        "not_audio": lambda: SIGN_IN,
         "truncated": lambda: tag() + b"".join(frames[:cut]) + frames[cut][:100],
-        "lost_sync": lambda: tag() + hole(b"".join(frames), len(frames[0]) * (len(frames) // 2) + 60, row),
+        "damaged": lambda: tag() + hole(b"".join(frames), len(frames[0]) * (len(frames) // 2) + 60, row),
         "missing": lambda: None,
         "checksum": lambda: tag() + b"".join(frames),
         "too_short": lambda: tag() + b"".join(frames[:8]),  # 0.192 s

@@ -42,7 +42,7 @@ def mp3(seconds: float) -> bytes:
 
 
 GOOD = [mp3(0.8 + number / 10) for number in range(5)]
-BAD = {Reason.TOO_SHORT: mp3(0.2), Reason.TRUNCATED: GOOD[0][:-50], Reason.NOT_MP3: b"<html>", Reason.EMPTY: b""}
+BAD = {Reason.TOO_SHORT: mp3(0.2), Reason.TRUNCATED: GOOD[0][:-50], Reason.NOT_AUDIO: b"<html>", Reason.EMPTY: b""}
 
 
 def member_name(clip_id: str) -> str:
@@ -187,7 +187,7 @@ def test_examiner_raises_an_error_other_than_a_rejection(monkeypatch: pytest.Mon
 def test_examiner_takes_the_first_good_clips_and_fetches_none_in_vain(
     goods: list[bool], wanted: int, most: int, threads: bool
 ) -> None:
-    archive = Archive([GOOD[number % 5] if good else BAD[Reason.NOT_MP3] for number, good in enumerate(goods)])
+    archive = Archive([GOOD[number % 5] if good else BAD[Reason.NOT_AUDIO] for number, good in enumerate(goods)])
     with ThreadPoolExecutor(4) if threads else Here() as pool:
         examiner = Examiner(CHECK, lambda _: None, archive, pool, lambda *_: None)
         verdicts = list(examiner.run(archive.candidates().since(0), Goal(wanted, None), most))
@@ -206,7 +206,7 @@ def test_examiner_reaches_hours_with_the_fewest_clips_and_fetches_none_in_vain(
     numbers: list[int], seconds: float
 ) -> None:
     rate = min(len(data) / (0.8 + number / 10) for number, data in enumerate(GOOD))
-    clips = [[*GOOD, BAD[Reason.NOT_MP3]][number] for number in numbers]
+    clips = [[*GOOD, BAD[Reason.NOT_AUDIO]][number] for number in numbers]
     archive = Archive([*clips])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.clips.plan.BYTES_PER_SECOND", int(rate))  # no clip lasts longer than estimated
