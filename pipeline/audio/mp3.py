@@ -113,7 +113,8 @@ def walk(data: bytes) -> Mp3:
     one. Most damage within a frame changes how it sounds, not how long it is.
     """
     start = skip_id3v2(data, 0)
-    start += len(data[start:]) - len(data[start:].lstrip(b"\0"))
+    if data[start : start + 1] == b"\0":
+        start = len(data) - len(data[start:].lstrip(b"\0"))
     stop = trailing_tags(data, start)
     first = _first_header(data, start, stop)
     chain = _follow(data, start, first)

@@ -35,21 +35,23 @@ def first_wrong_frame(data: bytes, starts: Sequence[int], end: int, channels: in
         reservoir, at, granules, granule_bits, switch_at = 9, (18, 20)[channels - 1], 2 * channels, 59, 33
     else:
         reservoir, at, granules, granule_bits, switch_at = 8, (9, 10)[channels - 1], channels, 63, 38
-    octets = np.frombuffer(data, dtype=np.uint8)
+    words = np.ndarray((len(data),), ">u8", data + bytes(7), strides=(1,))  # the eight octets from each octet on
     frames = np.array(starts, dtype=np.int64)
-    begins = frames + 4 + 2 * (octets[frames + 1] & 1 == 0)  # a check sum may come first
-    bits = np.unpackbits(octets[np.minimum(begins, end - num_bytes)[:, None] + np.arange(num_bytes)], axis=1)
+    begins = frames + 4 + 2 * (words[frames + 1] >> 56 & 1 == 0)  # a check sum may come first
 
-    def number(begin: int, width: int) -> npt.NDArray[np.int64]:
-        return bits[:, begin : begin + width].astype(np.int64) @ (1 << np.arange(width)[::-1])
+    def word(bit: int) -> npt.NDArray[np.uint64]:
+        """Return 56 bits or more from this bit of the side information on, in the upper bits."""
+        found: npt.NDArray[np.uint64] = words[begins + bit // 8] << np.uint64(bit % 8)
+        return found
 
+    needed = np.zeros(len(frames), dtype=np.uint64)  # bits of main data
     wrong = np.zeros(len(frames), dtype=np.bool_)
-    needed = np.zeros(len(frames), dtype=np.int64)  # bits of main data
-    for begin in range(at, at + granules * granule_bits, granule_bits):
-        length, big_values, gain = number(begin, 12), number(begin + 12, 9), number(begin + 21, 8)
+    for bit in range(at, at + granules * granule_bits, granule_bits):
+        granule = word(bit)
+        length, big_values, gain = granule >> 52, granule >> 43 & 511, granule >> 35 & 255
+        window = granule >> (61 - switch_at) & 7  # window_switching_flag and block_type
+        wrong |= (big_values > _MOST_BIG_VALUES) | ((length > 0) & (gain > _LOUDEST_GAIN)) | (window == 4)
         needed += length
-        wrong |= (big_values > _MOST_BIG_VALUES) | ((length > 0) & (gain > _LOUDEST_GAIN))
-        wrong |= (number(begin + switch_at, 1) == 1) & (number(begin + switch_at + 1, 2) == 0)
-    held = number(0, reservoir) + np.append(frames[1:], end) - begins - num_bytes
-    wrong |= needed > 8 * held
+    held = (word(0) >> (64 - reservoir)).astype(np.int64) + np.append(frames[1:], end) - begins - num_bytes
+    wrong |= needed.astype(np.int64) > 8 * held
     return int(wrong.argmax()) if wrong.any() else None

@@ -66,11 +66,12 @@ def chunk_at(data: bytes, at: int) -> str | None:
         DAMAGED: other bytes.
     """
     name = data[at : at + 4]
-    if not data[at:].strip(b"\0\t\n\r ") or (name[:3] == b"TAG" and len(data) - at == 128):  # ID3v1
-        return None
-    if len(name) < 4 or not all(32 <= octet < 127 for octet in name):
+    is_tag = name[:3] == b"TAG" and len(data) - at == 128  # ID3v1
+    if len(name) == 4 and name.strip() and not is_tag and all(32 <= octet < 127 for octet in name):
+        return name.decode()
+    if data[at:].strip(b"\0\t\n\r ") and not is_tag:
         raise Rejected(Reason.DAMAGED, f"byte {at} of {len(data)} begins {name.hex(' ').upper()}, which is no chunk")
-    return name.decode()
+    return None
 
 
 def require(data: bytes, end: int, what: str) -> None:

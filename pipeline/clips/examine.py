@@ -37,7 +37,7 @@ class Check:
 
     seconds: tuple[float, float]
 
-    REVISION: ClassVar[int] = 1
+    REVISION: ClassVar[int] = 2
 
     def fetch(self, candidate: Candidate, snapshot: Snapshot) -> Verdict:
         """Fetch a clip and judge it; runs in a thread."""

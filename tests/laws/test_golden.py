@@ -19,7 +19,7 @@ from tests.support.golden import assert_golden, golden, is_locked
 from tests.support.project import Project
 from tests.support.waveforms import waveforms_of
 
-CLIPS = {1: "625d2c528533fb97bc4c1be34d520fbb0e365b8032264523b939169c87fcaf41"}
+CLIPS = dict.fromkeys((1, 2), "625d2c528533fb97bc4c1be34d520fbb0e365b8032264523b939169c87fcaf41")
 WAVEFORMS = {
     "pcm16": {1: "5d445964670ac4ad14ad9b36970e884667b01d69af210bbb37f299585276c1f5"},
     "float32": {1: "e8e9b1cb03c90e75804f41e16f07e96510693cca28a32f068f0d8541bbb22618"},
