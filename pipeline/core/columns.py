@@ -79,6 +79,11 @@ def declared(schema: pa.Schema) -> tuple[Column, ...]:
     return tuple(columns)
 
 
+def fields(schema: pa.Schema) -> list[pa.Field]:
+    """Return the fields of the declared columns, which carry what is declared of them."""
+    return [schema.field(column.name) for column in declared(schema)]
+
+
 def with_role(schema: pa.Schema, role: Role) -> str | None:
     """Return the name of the column that has a role; None where there is none."""
     return next((column.name for column in declared(schema) if role in column.roles), None)

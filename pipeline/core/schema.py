@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
@@ -62,42 +63,33 @@ MEMBERS = pa.schema(
     ]
 )
 
-# What a table says of a clip. A missing value is null.
-METADATA = pa.schema(
-    [
-        ("text", pa.string()),
-        ("age", pa.string()),
-        ("gender", pa.string()),
-        ("accent", pa.string()),
-        ("up_votes", pa.int32()),
-        ("down_votes", pa.int32()),
-    ]
-)
-STRATUM_COLUMNS = ("gender", "age", "accent", "table", "up_votes", "down_votes", "text")
-
-# The values that Common Voice v1 documents, as its tables spell them. Others are kept, and counted.
-VOCABULARY = {
-    "age": frozenset(
-        {"teens", "twenties", "thirties", "fourties", "fifties", "sixties", "seventies", "eighties", "nineties"}
-    ),
-    "gender": frozenset({"male", "female", "other"}),
-    "accent": frozenset(
-        {"us", "england", "indian", "australia", "canada", "scotland", "african", "newzealand", "ireland"}
-        | {"philippines", "wales", "bermuda", "malaysia", "singapore", "hongkong", "southatlandtic"}
-    ),
-}
-
 _PLACE = [("rank", pa.int64()), ("clip_id", pa.string())]
 _ORIGIN = [("table", pa.string()), ("split", pa.string()), ("stratum", pa.string())]
 
-RANKING_SCHEMA = pa.schema([*_PLACE, *_ORIGIN, *METADATA])
-SAMPLE_SCHEMA = pa.schema([*_PLACE, *_ORIGIN, *METADATA, ("weight", pa.int64())])
-CLIPS_SCHEMA = pa.schema([*_PLACE, ("mp3", pa.binary()), *_ORIGIN[:2], *METADATA])
+AUDIO_FILE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])  # as Hugging Face's Audio
 LEAST_SAMPLE_RATE = 8000  # Hz, of a telephone; below, features have no spectrum to speak of
 REJECTED_COLUMNS = ("rank", "clip_id", "reason", "detail")
 
 
-def waveforms_schema(audio: pa.Field) -> pa.Schema:
+Declared = Iterable[pa.Field]  # the declared columns, as `pipeline.core.columns.fields` returns them
+
+
+def ranking_schema(declared: Declared) -> pa.Schema:
+    """Return the columns of ``data/ranking.parquet``."""
+    return pa.schema([*_PLACE, *_ORIGIN, *declared])
+
+
+def sample_schema(declared: Declared) -> pa.Schema:
+    """Return the columns of ``data/sample.parquet``."""
+    return pa.schema([*_PLACE, *_ORIGIN, *declared, ("weight", pa.int64())])
+
+
+def clips_schema(declared: Declared) -> pa.Schema:
+    """Return the columns of a shard of ``data/clips``; `audio` is the file as published."""
+    return pa.schema([*_PLACE, ("audio", AUDIO_FILE), *_ORIGIN[:2], *declared])
+
+
+def waveforms_schema(audio: pa.Field, declared: Declared) -> pa.Schema:
     """Return the columns of a shard of waveforms; `audio` is that of its encoding (`pipeline.waveforms.encodings`)."""
     return pa.schema(
         [
@@ -106,15 +98,16 @@ def waveforms_schema(audio: pa.Field) -> pa.Schema:
             ("sample_rate", pa.int32()),  # Hz
             ("num_samples", pa.int32()),
             ("duration_seconds", pa.float64()),
-            ("source_sample_rate", pa.int32()),  # Hz, of the MP3
+            ("source_format", pa.string()),  # of the file, in libsndfile's names: MP3, WAV/PCM_16, OGG/VORBIS
+            ("source_sample_rate", pa.int32()),  # Hz, of the file
             ("source_channels", pa.int32()),
-            *METADATA,
+            *declared,
             ("table", pa.string()),
             ("split", pa.string()),
             ("rank", pa.int64()),
             ("peak_dbfs", pa.float32()),
             ("rms_dbfs", pa.float32()),
             ("clipped_samples", pa.int32()),
-            ("mp3_sha256", pa.string()),
+            ("source_sha256", pa.string()),
         ]
     )

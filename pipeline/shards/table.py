@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
+from pipeline.core.columns import fields
 from pipeline.core.errors import GET_AGAIN, ShardError
+from pipeline.core.schema import Declared
 from pipeline.shards.sealed import Shard, TableSeal, writing
 
 
@@ -18,8 +20,13 @@ def write_table(path: Path, table: pa.Table) -> None:
         writer.seal(TableSeal())
 
 
-def read_table(path: Path, expected: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+def read_table(path: Path, expected: Callable[[Declared], pa.Schema], columns: Sequence[str] | None = None) -> pa.Table:
     """Read a table of `write_table`, or some columns of it.
+
+    Parameters
+    ----------
+    expected
+        Returns the columns that it should have, from the declared ones among them: `schema.ranking_schema`.
 
     Raises
     ------
@@ -27,6 +34,6 @@ def read_table(path: Path, expected: pa.Schema, columns: Sequence[str] | None = 
         It is not there, is damaged, or is not a table of the `expected` columns.
     """
     shard = Shard(path, TableSeal)
-    if shard.columns.remove_metadata() != expected.remove_metadata():
+    if shard.columns.remove_metadata() != expected(fields(shard.columns)).remove_metadata():
         raise ShardError(f"{path}: is another table, with the columns {', '.join(shard.columns.names)}; {GET_AGAIN}")
     return shard.read_all(columns)
