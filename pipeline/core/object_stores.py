@@ -48,7 +48,7 @@ def filesystem_of(url: str) -> tuple[str, Any]:
     except ImportError as error:
         raise ValueError(
             f"{url}: what reads from {protocol}:// is not installed ({error}); "
-            "for s3: pip install 'common-voice-sample[s3]', for others: docs/remotes.md"
+            "for s3: pip install 'audio-subsample[s3]', for others: docs/remotes.md"
         ) from None
     except ValueError as error:
         raise ValueError(f"{url}: cannot be opened ({error})") from None

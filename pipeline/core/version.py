@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-DISTRIBUTION = "common-voice-sample"
+DISTRIBUTION = "audio-subsample"
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 

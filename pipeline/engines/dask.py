@@ -171,7 +171,7 @@ def _distributed() -> ModuleType:
     except ImportError:
         raise WorkerError(
             "executor: dask://… needs the package distributed, which is in the extra `cluster`: "
-            "pip install 'common-voice-sample[cluster]'"
+            "pip install 'audio-subsample[cluster]'"
         ) from None
     for name in ("asyncio", "distributed", "distributed.client", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -211,7 +211,7 @@ def test_dask_ctrl_c_is_one_line_and_cancels_the_queue(staged: Project, cluster:
 def test_dask_without_distributed_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(WorkerError, match=r"extra `cluster`: pip install 'common-voice-sample\[cluster\]'"):
+    with pytest.raises(WorkerError, match=r"extra `cluster`: pip install 'audio-subsample\[cluster\]'"):
         engine_for(Runtime(executor="dask://127.0.0.1:8786"), dict).check()
 
 

@@ -149,7 +149,7 @@ def _provenance(material: Material) -> dict[str, Any]:
             "prov:label": card.drawn(material.metrics),
             "prov:wasAssociatedWith": {
                 "@type": "prov:SoftwareAgent",
-                "prov:label": f"common-voice-sample {seal.version} ({versions})",
+                "prov:label": f"audio-subsample {seal.version} ({versions})",
             },
         },
     }

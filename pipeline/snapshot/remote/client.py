@@ -103,7 +103,7 @@ class Client:
         adapter = requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=runtime.connections)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
-        self._session.headers["User-Agent"] = f"common-voice-sample/{schema.VERSION}"
+        self._session.headers["User-Agent"] = f"audio-subsample/{schema.VERSION}"
         self._session.headers["Accept-Encoding"] = "identity"
 
     def retry(self, action: Callable[[], Result], what: str = "") -> Result:
