@@ -12,7 +12,6 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import pyarrow as pa
 from msgspec import Meta, field
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -29,13 +28,6 @@ def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
-def _columns(values: tuple[str, ...]) -> tuple[str, ...]:
-    unknown = [value for value in values if value not in schema.STRATUM_COLUMNS]
-    if unknown:
-        raise ValueError(f"{', '.join(unknown)}: no metadata column; there are {', '.join(schema.STRATUM_COLUMNS)}")
-    return values
-
-
 def _allocation(value: Any) -> Any:
     power = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
     if value not in ("proportional", "equal") and not power:
@@ -43,8 +35,8 @@ def _allocation(value: Any) -> Any:
     return value if isinstance(value, str) else float(value)
 
 
-def _range(value: tuple[float, float]) -> tuple[float, float]:
-    if not value[0] < value[1]:
+def _range(value: tuple[float, float | None]) -> tuple[float, float | None]:
+    if value[1] is not None and not value[0] < value[1]:
         raise ValueError("should be two numbers, the smaller one first")
     return value
 
@@ -56,19 +48,28 @@ def _splits(value: dict[str, float]) -> dict[str, float]:
 
 
 def _where(value: Any) -> Any:
-    """Check ``stratify.where``: metadata columns, each with the values to draw; null is a missing one."""
+    """Check ``stratify.where``: for each column a list of values, in which null is a missing one, or bounds."""
     if not isinstance(value, dict):
-        raise ValueError("should be a list of values for each column, such as accent: [us]")
-    _columns(tuple(map(str, value)))
-    for column, values in sorted(value.items()):
-        kind = int if pa.types.is_integer(schema.RANKING_SCHEMA.field(column).type) else str
-        listed = isinstance(values, list | tuple) and len(values) > 0
-        if not listed or any(type(each) not in {kind, type(None)} for each in values):
-            wanted = "whole numbers" if kind is int else "texts"
-            raise ValueError(f"{column}: should be a list of {wanted}, null for a missing value")
-        if len(set(values)) < len(values):
-            raise ValueError(f"{column}: lists a value more than once")
-    return {column: tuple(values) for column, values in sorted(value.items())}  # the order of keys means nothing
+        raise ValueError("should have a list of values, or bounds, for each column, such as label: [dog, null]")
+    conditions: dict[str, Any] = {}
+    for column, wanted in sorted(value.items(), key=str):  # the order of keys in a YAML file means nothing
+        if isinstance(wanted, dict) and wanted and set(wanted) <= {"min", "max"}:
+            low, high = wanted.get("min"), wanted.get("max")
+            bounds = [bound for bound in (low, high) if bound is not None]
+            if not bounds or not all(type(bound) in (int, float) and math.isfinite(bound) for bound in bounds):
+                raise ValueError(f"{column}: min and max should be numbers")
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"{column}: min should not be larger than max")
+            conditions[str(column)] = Bounds(low, high)
+        elif isinstance(wanted, list | tuple) and wanted:
+            if any(type(each) not in (str, int, float, type(None)) or each in (math.inf, -math.inf) for each in wanted):
+                raise ValueError(f"{column}: should list texts or numbers, and null for a missing value")
+            if len(set(wanted)) < len(wanted):
+                raise ValueError(f"{column}: lists a value more than once")
+            conditions[str(column)] = tuple(wanted)
+        else:
+            raise ValueError(f"{column}: should be a list of values, or {{min: , max: }} for a column of numbers")
+    return conditions
 
 
 def _executor(value: str) -> str:
@@ -86,29 +87,50 @@ _LONGEST = 1e9  # seconds, some 30 years: not without end
 
 Text = Annotated[str, Meta(min_length=1)]
 Names = Annotated[tuple[Text, ...], Rule(_unique)]
-Columns = Annotated[Names, Rule(_columns)]
-Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0, le=_LONGEST)]
 Seconds = Annotated[float, Meta(ge=0, le=_LONGEST)]
-SecondsRange = Annotated[tuple[Seconds, Seconds], Rule(_range)]
 Hertz = Annotated[float, Meta(ge=20, le=2000)]  # of a voice
 Fraction = Annotated[float, Meta(gt=0, le=1)]
 
 
-class Stratify(Settings, frozen=True, kw_only=True):
-    """Which rows are eligible, and in which order."""
+class Bounds(Settings, frozen=True):
+    """The smallest and the largest eligible value of a column of numbers, both inclusive; None is no bound."""
 
-    tables: Annotated[Names, Meta(min_length=1)]
-    strata: Columns
-    require: Columns
-    where: Annotated[dict[str, tuple[str | int | None, ...]], Rule(_where, is_whole=True)] = field(default_factory=dict)
+    min: float | None = None
+    max: float | None = None
+
+
+Where = dict[str, tuple[str | float | None, ...] | Bounds]
+
+
+class Stratify(Settings, frozen=True, kw_only=True):
+    """Which rows are eligible, and in which order; the columns are those that the snapshot declares."""
+
+    tables: Names  # none: all that there are
+    strata: Names
+    require: Names
+    where: Annotated[Where, Rule(_where, is_whole=True)] = field(default_factory=dict)
     allocation: Annotated[Literal["proportional", "equal"] | float, Rule(_allocation, is_whole=True)]
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     splits: Annotated[dict[Text, Fraction], Rule(_splits)]
-    min_up_votes: Count | None = None
-    max_down_votes: Count | None = None
-    min_net_votes: int | None = None
-    estimated_seconds: SecondsRange | None = None
+
+    @classmethod
+    def unknown_key(cls, key: str, value: Any) -> str | None:
+        """Return the `where` in place of a key of earlier versions, each of which was a bound of one column."""
+        if key == "estimated_seconds":
+            low, high = value if isinstance(value, list) and len(value) == 2 else ("MIN", "MAX")
+            return (
+                f"is now where: {{seconds: {{min: {low}, max: {high}}}}}, for durations that the snapshot's tables "
+                "have; subsample.seconds is for all others"
+            )
+        if net := re.fullmatch(r"min_net_(\w+)", key):
+            return (
+                "is gone, and no where says the same, since it compares two columns; nearest is "
+                f"where: {{up_{net[1]}: {{min: {value}}}, down_{net[1]}: {{max: 0}}}}"
+            )
+        if bound := re.fullmatch(r"(min|max)_(\w+)", key):
+            return f"is now where: {{{bound[2]}: {{{bound[1]}: {value}}}}}"
+        return None
 
 
 class Subsample(Settings, frozen=True, kw_only=True):
@@ -116,7 +138,7 @@ class Subsample(Settings, frozen=True, kw_only=True):
 
     clips: Annotated[int, Meta(ge=1)] | None = None
     hours: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
-    seconds: SecondsRange
+    seconds: Annotated[tuple[Seconds, Seconds | None], Rule(_range)]  # None: as long as it may be
     max_rejected: Annotated[float, Meta(ge=0, le=1)]
     exclude: Names
 

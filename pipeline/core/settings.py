@@ -31,6 +31,11 @@ class Settings(msgspec.Struct, frozen=True):
         """Return the section for which `values`, the value of a key, is short."""
         return values
 
+    @classmethod
+    def unknown_key(cls, key: str, value: Any) -> str | None:  # noqa: ARG003  for subclasses
+        """Return what to say of a key that is not known; None where there is nothing special to say."""
+        return None
+
 
 Section = TypeVar("Section", bound=Settings)
 
@@ -78,7 +83,8 @@ def _section(model: type[Settings], values: Any, path: str, problems: list[str])
         if key not in fields:
             close = difflib.get_close_matches(str(key), fields, n=1)
             hint = f" (did you mean {close[0]}?)" if close else ""
-            problems.append(f"{path}{key}: unknown key{hint}; known here: {', '.join(sorted(fields))}")
+            unknown = f"unknown key{hint}; known here: {', '.join(sorted(fields))}"
+            problems.append(f"{path}{key}: {model.unknown_key(str(key), values[key]) or unknown}")
     problems += [f"{path}{name}: missing" for name, field in fields.items() if field.required and name not in values]
     checked = {
         field.name: _value(field.type, values[name], path + name, problems)
