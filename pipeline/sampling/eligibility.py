@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-import pandas as pd
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
-Where = Mapping[str, Sequence[str | int | None]]
+from pipeline.core.columns import declared
+from pipeline.core.params import Bounds
 
-_MISSING = "null"  # as params.yaml spells it
+Where = Mapping[str, tuple[str | float | None, ...] | Bounds]
+
 _MOST_VALUES_SHOWN = 20
 
 
 def eligible(
-    clips: pd.DataFrame,
-    *,
-    require: Sequence[str] = (),
-    where: Where = MappingProxyType({}),
-    min_up_votes: int | None = None,
-    max_down_votes: int | None = None,
-    min_net_votes: int | None = None,
-    seconds: tuple[float, float] | None = None,
-) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return the eligible rows, and how many rows each filter removed.
+    clips: pa.Table, *, require: Sequence[str] = (), where: Where = MappingProxyType({})
+) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
+    """Return which rows are eligible, and how many rows each filter removed.
 
     Parameters
     ----------
@@ -33,65 +31,88 @@ def eligible(
     require
         Columns in which a value must be present.
     where
-        For each of these columns, the eligible values; None stands for a missing value.
-    min_up_votes, max_down_votes, min_net_votes
-        Bounds, inclusive; net votes are up votes less down votes.
-    seconds
-        Shortest and longest duration, inclusive, of the column `estimated_seconds`; a clip whose duration is not
-        known stays.
+        For each of these columns the eligible values, where None stands for a missing value; or bounds, which a
+        missing value does not meet.
 
     Returns
     -------
-    rows : pandas.DataFrame
-        In their order.
+    is_eligible : numpy.ndarray
+        Of shape (rows,).
     removed : dict
         For each filter in use, in the order of application, the number of rows that passed the filters before it
         and not this one.
     """
-    net_votes = clips["up_votes"] - clips["down_votes"]
-    filters = {f"require.{column}": clips[column].notna() for column in require}
-    filters |= {f"where.{column}": _is_one_of(clips[column], values) for column, values in where.items()}
-    if min_up_votes is not None:
-        filters["min_up_votes"] = clips["up_votes"] >= min_up_votes
-    if max_down_votes is not None:
-        filters["max_down_votes"] = clips["down_votes"] <= max_down_votes
-    if min_net_votes is not None:
-        filters["min_net_votes"] = net_votes >= min_net_votes
-    if seconds is not None and "estimated_seconds" in clips:
-        estimated = clips["estimated_seconds"]
-        filters["estimated_seconds"] = estimated.between(*seconds) | estimated.isna()
-    is_eligible = pd.Series(True, index=clips.index)
+    filters = {f"require.{column}": clips[column].is_valid() for column in require}
+    filters |= {f"where.{column}": _meets(clips[column], condition) for column, condition in where.items()}
+    is_eligible = np.ones(clips.num_rows, bool)
     removed = {}
     for name, passes in filters.items():
-        removed[name] = int((is_eligible & ~passes).sum())
-        is_eligible &= passes
-    return clips[is_eligible], removed
+        before = np.count_nonzero(is_eligible)
+        is_eligible &= passes.to_numpy()
+        removed[name] = int(before - np.count_nonzero(is_eligible))
+    return is_eligible, removed
 
 
-def unknown_values(clips: pd.DataFrame, where: Where) -> list[str]:
-    """Return a line for each value of `where` that no row has, with the values there are and their counts."""
-    problems = []
-    for column, values in where.items():
-        counts = {_spelled(value): count for value, count in clips[column].value_counts(dropna=False).items()}
-        for value in values:
-            name = _spelled(value)
-            if name not in counts:
-                close = difflib.get_close_matches(name, counts, n=1)
+def problems(clips: pa.Table, *, strata: Sequence[str], require: Sequence[str], where: Where) -> Iterator[str]:
+    """Yield a line for each column that is not there, and for each condition of `where` that no row can meet.
+
+    Such a line names the columns there are, or the column's values with their counts.
+    """
+    types = {"table": "text"} | {column.name: column.type for column in declared(clips.schema)}
+    of_where = types | ({"seconds": "number"} if clips["seconds"].null_count < clips.num_rows else {})
+    for key, columns, known in (("strata", strata, types), ("require", require, types), ("where", where, of_where)):
+        for column in columns:
+            if column not in known:
+                close = difflib.get_close_matches(column, known, n=1)
                 hint = f" (did you mean {close[0]}?)" if close else ""
-                problems.append(f"stratify.where.{column}: no row has {name}{hint}; there are {_counted(counts)}")
-    return problems
+                there = ", ".join(known)
+                yield f"stratify.{key}: this snapshot declares no column {column}{hint}; there are {there}"
+    for column, condition in where.items():
+        if column in of_where:
+            yield from _problems_of(f"stratify.where.{column}", clips[column], of_where[column], condition)
 
 
-def _is_one_of(cells: pd.Series, values: Sequence[str | int | None]) -> pd.Series:
-    return cells.isin([value for value in values if value is not None]) | (cells.isna() & (None in values))
+def _problems_of(
+    key: str, cells: pa.ChunkedArray, kind: str, condition: tuple[str | float | None, ...] | Bounds
+) -> Iterator[str]:
+    if isinstance(condition, Bounds):
+        if kind == "text":
+            yield f"{key}: is a column of texts, which have no min and max; list the eligible values"
+        return
+    wrong = [value for value in condition if value is not None and isinstance(value, str) != (kind == "text")]
+    if wrong:
+        wanted = "texts, such as '3'" if kind == "text" else "numbers, such as 3"
+        yield f"{key}: should list {wanted}; got {', '.join(map(repr, wrong))}"
+        return
+    counted = [(each["values"], each["counts"]) for each in pc.value_counts(cells).to_pylist()]
+    counts = dict(sorted(counted, key=lambda each: -each[1]))
+    names = [_spelled(value) for value in counts]
+    for value in condition:
+        if value not in counts:
+            close = difflib.get_close_matches(_spelled(value), names, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            yield f"{key}: no row has {_spelled(value)}{hint}; there are {_listed(counts)}"
 
 
-def _spelled(value: object) -> str:
-    return _MISSING if pd.isna(value) else str(value)  # type: ignore[call-overload]
+def _meets(cells: pa.ChunkedArray, condition: tuple[str | float | None, ...] | Bounds) -> pa.ChunkedArray:
+    """Return which cells meet a condition of `where`."""
+    if not isinstance(condition, Bounds):
+        # With None among them, a missing value is one of them; otherwise it is not.
+        return pc.is_in(cells, pa.array(condition, cells.type))
+    passes = cells.is_valid()
+    if condition.min is not None:
+        passes = pc.and_(passes, pc.fill_null(pc.greater_equal(cells, condition.min), False))
+    if condition.max is not None:
+        passes = pc.and_(passes, pc.fill_null(pc.less_equal(cells, condition.max), False))
+    return passes
 
 
-def _counted(counts: Mapping[str, int]) -> str:
+def _spelled(value: str | float | None) -> str:
+    return "null" if value is None else str(value)  # as params.yaml spells it
+
+
+def _listed(counts: Mapping[str | float | None, int]) -> str:
     """Return values and their counts, the most frequent first."""
-    shown = ", ".join(f"{name} ({count:,})" for name, count in list(counts.items())[:_MOST_VALUES_SHOWN])
+    shown = ", ".join(f"{_spelled(value)} ({count:,})" for value, count in list(counts.items())[:_MOST_VALUES_SHOWN])
     more = f" and {len(counts) - _MOST_VALUES_SHOWN:,} more" if len(counts) > _MOST_VALUES_SHOWN else ""
     return (shown + more) or "none, the tables are empty"

@@ -1,19 +1,23 @@
-"""The ranking that params.yaml asks for, from the tables of the snapshot."""
+"""The ranking that params.yaml asks for, from the snapshot's table of clips."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.core import schema
+from pipeline.core.columns import apart
 from pipeline.core.errors import ParameterError, SampleError
 from pipeline.core.params import Stratify
-from pipeline.sampling import eligibility, ranking
-from pipeline.snapshot import formats, tables
-from pipeline.snapshot.receipt import read_members, read_receipt
+from pipeline.sampling.eligibility import eligible, problems
+from pipeline.sampling.ranking import rank
+from pipeline.sampling.splits import assign
+from pipeline.snapshot.clips import are_copies, read_clips
+from pipeline.snapshot.receipt import read_receipt
 
 _MANY_LEVELS = 1000
 
@@ -27,64 +31,76 @@ class Order:
     Attributes
     ----------
     ranking
-        `schema.RANKING_SCHEMA`, in rank order.
+        `schema.ranking_schema`, in rank order.
     rows
         Rows of the tables.
-    apart
-        Eligible clips that are left out because their sentence and their speaker belong to different splits.
+    copies
+        Clips that are left out because their file is a copy of an earlier clip's.
+    crossed
+        Clips that are left out because their values belong to different splits, and the columns of these.
     """
 
     ranking: pa.Table
     rows: int
-    apart: int
+    copies: int
+    crossed: int
+    apart: tuple[str, ...]
 
 
 def make_order(wanted: Stratify) -> Order:
-    """Read the tables, keep the eligible rows, and rank them.
+    """Read the table of clips, keep the eligible rows, and rank them.
 
     Raises
     ------
     ParameterError
-        No row has a value that ``stratify.where`` lists; names all of these, and the values there are.
+        Two of the tables share a clip, a column is not declared, or no row has a value that ``stratify.where`` lists;
+        names all of these, and what there is.
     SampleError
-        No clip is eligible; the message says how many rows each filter took.
+        No clip is eligible (the message says how many rows each filter took), or the splits cannot be dealt.
     """
-    receipt = read_receipt()
-    format_name = receipt.format
-    clips = tables.read_clips(wanted.tables, format_name=format_name)
-    for path in formats.paths_of(wanted.tables, format_name):
-        receipt.verify(path)
-    if wanted.estimated_seconds is not None:
-        members = formats.index_clips(read_members(), format_name)
-        clips["estimated_seconds"] = tables.estimated_seconds(clips["clip_id"], members, format_name)
+    clips = read_clips(read_receipt(), wanted.tables).combine_chunks()
+    lines = [*_shared(clips)]
+    lines += problems(clips, strata=wanted.strata, require=wanted.require, where=wanted.where)
+    if lines:
+        raise ParameterError(str(schema.PARAMS), lines)
     for column in wanted.strata:
-        if (levels := clips[column].nunique(dropna=False)) >= _MANY_LEVELS:
+        if (levels := pc.count_distinct(clips[column], mode="all").as_py()) >= _MANY_LEVELS:
             log.warning("stratify.strata: %s has %d levels; most strata will hold a clip or two", column, levels)
-    eligible = _eligible(clips, wanted)
-    ranked = ranking.rank(
-        eligible, strata=wanted.strata, allocation=wanted.allocation, seed=wanted.seed, splits=wanted.splits
-    )
-    table = pa.Table.from_pandas(ranked, schema=schema.RANKING_SCHEMA, preserve_index=False)
-    return Order(table, len(clips), len(eligible) - len(ranked))
 
-
-def _eligible(clips: pd.DataFrame, wanted: Stratify) -> pd.DataFrame:
-    problems = eligibility.unknown_values(clips, wanted.where)
-    if problems:
-        raise ParameterError(str(schema.PARAMS), problems)
-    eligible, taken = eligibility.eligible(
-        clips,
-        require=wanted.require,
-        where=wanted.where,
-        min_up_votes=wanted.min_up_votes,
-        max_down_votes=wanted.max_down_votes,
-        min_net_votes=wanted.min_net_votes,
-        seconds=wanted.estimated_seconds,
-    )
-    if eligible.empty:
-        filters = ", ".join(f"{name} {rows}" for name, rows in taken.items()) or "no filter, the tables are empty"
+    is_eligible, removed = eligible(clips, require=wanted.require, where=wanted.where)
+    is_copy = are_copies(clips)
+    removed["copies"] = int(np.count_nonzero(is_eligible & is_copy))
+    is_eligible &= ~is_copy
+    if not is_eligible.any():
+        filters = ", ".join(f"{name} {rows}" for name, rows in removed.items() if rows) or "none, the tables are empty"
         raise SampleError(
-            f"no clip of {', '.join(wanted.tables)} is eligible: of {len(clips)} rows these filters took: {filters}.\n"
-            "Loosen them in params.yaml, under stratify."
+            f"no clip of {', '.join(wanted.tables) or 'any table'} is eligible: of {clips.num_rows} rows these filters "
+            f"took: {filters}.\nLoosen them in params.yaml, under stratify."
         )
-    return eligible
+    split = assign(clips, wanted.splits, seed=wanted.seed)  # of all rows: no filter moves a clip to another split
+    clips = clips.append_column("split", pa.array(split, pa.string())).filter(pa.array(is_eligible))
+    ranked = rank(clips.filter(clips["split"].is_valid()), wanted.strata, wanted.allocation, seed=wanted.seed)
+    columns = apart(clips.schema)
+    if ranked.num_rows == 0:
+        raise SampleError(
+            f"none of {clips.num_rows} clips has its {' and '.join(columns)} in the same split; ask for fewer splits "
+            "(stratify.splits), so that more of them do"
+        )
+    return Order(ranked, len(is_eligible), removed["copies"], clips.num_rows - ranked.num_rows, columns)
+
+
+def _shared(clips: pa.Table) -> list[str]:
+    """Return what is wrong where two tables have an id or a file in common, or nothing."""
+    tables = np.asarray(clips["table"].to_pylist(), dtype=object)
+    for column in ("clip_id", "path"):
+        cells = clips[column].combine_chunks()
+        if cells.null_count + pc.count_distinct(cells).as_py() == len(cells):
+            continue
+        rows = np.arange(len(cells))
+        first = pc.coalesce(pc.index_in(cells, cells, skip_nulls=True), pa.array(rows, pa.int32())).to_numpy()
+        again = np.flatnonzero(tables != tables[first])
+        if len(again):
+            names = sorted({*tables[again], *tables[first[again]]})
+            both = f"{', '.join(names[:-1])} and {names[-1]}"
+            return [f"stratify.tables: {both} share clips, such as {cells[again[0]]}; name tables that share none"]
+    return []

@@ -1,4 +1,4 @@
-"""stratify: the snapshot's tables become one fixed order of all eligible clips, the ranking."""
+"""stratify: the table of clips becomes one fixed order of all that are eligible, the ranking."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def run() -> str:
     order = make_order(load_params().stratify)
     write_table(schema.RANKING, order.ranking)
     strata = pc.count_distinct(order.ranking["stratum"]).as_py()
-    apart = f"; {order.apart} more have their sentence and their speaker in different splits" if order.apart else ""
-    return (
-        f"{order.ranking.num_rows} of {order.rows} clips are eligible, in {amount(strata, 'stratum', 'strata')}{apart}"
-    )
+    said = [f"{order.ranking.num_rows} of {order.rows} clips are eligible, in {amount(strata, 'stratum', 'strata')}"]
+    if order.copies:
+        said.append(f"{order.copies} more are copies of another clip")
+    if order.crossed:
+        said.append(f"{order.crossed} more have their {' and '.join(order.apart)} in different splits")
+    return "; ".join(said)
