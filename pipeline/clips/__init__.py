@@ -1,1 +1,1 @@
-"""The first n good clips of that order: their MP3s, and a reason for each clip that was rejected."""
+"""The first n good clips of that order: their files, and a reason for each clip that was rejected."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pipeline.audio.check import check
-from pipeline.clips.plan import Candidate, Goal
+from pipeline.clips.plan import Candidate, Goal, Seconds
 from pipeline.core.errors import Rejected
 from pipeline.core.schema import Reason
 from pipeline.snapshot.sources import Snapshot
@@ -32,17 +32,17 @@ class Check:
     """What makes a clip a good one: whole audio, and of a duration within `seconds`.
 
     `REVISION` is that of these rules, of `Candidate.member_to_fetch` and of `pipeline.audio.check`: it is raised when
-    they accept or reject other clips than before, and every clip is judged again.
+    they accept or reject other clips than before, or where clips are stored in another way; every clip is judged again.
     """
 
-    seconds: tuple[float, float]
+    seconds: Seconds
 
     REVISION: ClassVar[int] = 2
 
     def fetch(self, candidate: Candidate, snapshot: Snapshot) -> Verdict:
         """Fetch a clip and judge it; runs in a thread."""
         try:
-            data = snapshot.read(candidate.member_to_fetch(self.seconds))
+            data = snapshot.read(candidate.member_to_fetch())
         except Rejected as rejected:
             return Verdict(candidate, rejected=rejected)
         return self.judge(candidate, data)
@@ -56,7 +56,7 @@ class Check:
             seconds = frames / sound.sample_rate
             if seconds < low:
                 raise Rejected(Reason.TOO_SHORT, f"{seconds:.3f} s; at least {low:g} s are asked for")
-            if seconds > high:
+            if high is not None and seconds > high:
                 raise Rejected(Reason.TOO_LONG, f"{seconds:.3f} s; at most {high:g} s are asked for")
         except Rejected as rejected:
             return Verdict(candidate, rejected=rejected)
@@ -90,8 +90,8 @@ class Examiner:
     def run(self, candidates: Iterator[Candidate], goal: Goal, most: int) -> Iterator[Verdict]:
         """Yield verdicts in the order of the ranking until `most` clips are good or the goal is met.
 
-        Requests in flight are counted as good clips of their estimated length, so none is wasted (except where clips
-        have less than 64 kbit/s, and last longer than estimated).
+        Requests in flight are counted as good clips of their estimated length, so none is wasted except where clips
+        last longer than estimated.
         """
         in_flight: deque[tuple[Verdict | Future[Verdict], int | None]] = deque()  # with how long a good one may last
         good = nanoseconds = 0
@@ -118,7 +118,7 @@ class Examiner:
     def _start(self, candidate: Candidate) -> tuple[Verdict | Future[Verdict], int | None]:
         """Return the verdict on a candidate, or the future one, and how long the clip may last if it is good."""
         try:
-            candidate.member_to_fetch(self.check.seconds)
+            candidate.member_to_fetch()
         except Rejected as rejected:
             return Verdict(candidate, rejected=rejected), None
         if verdict := self.recall(candidate):

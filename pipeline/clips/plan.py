@@ -1,33 +1,54 @@
-"""What to fetch: the ranking joined with the snapshot's index, and the goal at which the walk down it ends."""
+"""What to fetch: the ranking joined with the places of its clips, and the goal at which the walk down it ends."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core import schema
-from pipeline.core.errors import Rejected
+from pipeline.core.columns import fields
+from pipeline.core.errors import Rejected, SnapshotError
 from pipeline.core.params import Subsample
 from pipeline.core.schema import Reason
 from pipeline.snapshot.archive import Member
-from pipeline.snapshot.formats import BYTES_PER_SECOND, clip_keys
+from pipeline.snapshot.clips import PLACE
 
+CLIP_COLUMNS = ("clip_id", *PLACE.names)
 _CHUNK = 256  # rows of the ranking taken at a time
-_MOST_BYTES_PER_SECOND = 40_000  # 320 kbit/s, the most that layer III has
-_ROOM_FOR_TAGS = 16 << 20
+
+# Of a clip whose duration nobody knows yet: speech in MP3 and Opus, Vorbis at its usual quality, FLAC at half of WAV.
+_BYTES_PER_SECOND = {".mp3": 8_000, ".opus": 4_000, ".ogg": 12_000, ".oga": 12_000, ".flac": 44_100}
+_UNCOMPRESSED_BYTES_PER_SECOND = 88_200  # 44.1 kHz, 16 bits, mono
+
+Seconds = tuple[float, float | None]  # the shortest and the longest duration of a good clip; None: there is no longest
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One place of the ranking: its row, and the member that holds the clip, if there is one."""
+    """One place of the ranking.
+
+    Attributes
+    ----------
+    row
+        Of the ranking.
+    member
+        The member that holds the clip; None where the archive has no such member.
+    excluded
+        Whether `subsample.exclude` names it.
+    seconds
+        Its duration, where the snapshot's tables have it.
+    """
 
     row: dict[str, Any]
     member: Member | None
     excluded: bool
+    seconds: float | None = None
 
     @property
     def rank(self) -> int:
@@ -39,61 +60,71 @@ class Candidate:
         """The clip in that place."""
         return str(self.row["clip_id"])
 
-    def index_row(self) -> list[Any]:
-        """Return the clip's row of the snapshot's index; empty where it has none."""
+    @property
+    def file_name(self) -> str:
+        """The clip's id with the extension of its file."""
+        return self.clip_id + PurePosixPath(self.member.name if self.member else "").suffix
+
+    def place(self) -> list[Any]:
+        """Return where the clip is in the archive; empty where it is not there."""
         return list(astuple(self.member)) if self.member else []
 
-    def fingerprint_facts(self) -> list[Any]:
+    def fingerprint_facts(self) -> str:
         """Return everything that a stored row of the clip depends on."""
-        member = (self.member.size_bytes, self.member.crc32) if self.member else ()
-        return [*self.row.values(), *member, self.excluded]
+        member = (self.file_name, self.member.size_bytes, self.member.crc32) if self.member else ()
+        return repr((*self.row.values(), *member, self.excluded))
 
-    def member_to_fetch(self, seconds: tuple[float, float]) -> Member:
-        """Return the member to fetch, or raise `Rejected` where the clip can be rejected without its bytes.
-
-        Parameters
-        ----------
-        seconds
-            Shortest and longest duration of a good clip.
-        """
+    def member_to_fetch(self) -> Member:
+        """Return the member to fetch, or raise `Rejected` where the clip can be rejected without its bytes."""
         if self.excluded:
             raise Rejected(Reason.EXCLUDED, "named in subsample.exclude")
         if self.member is None:
             raise Rejected(Reason.MISSING, "named in the table, but not in the archive")
-        size_bytes = self.member.size_bytes
-        if size_bytes == 0:
+        if self.member.size_bytes == 0:
             raise Rejected(Reason.EMPTY, "a file of 0 bytes")
-        if size_bytes > seconds[1] * _MOST_BYTES_PER_SECOND + _ROOM_FOR_TAGS:
-            raise Rejected(Reason.TOO_LONG, f"{size_bytes} bytes are more than any MP3 of {seconds[1]:g} s has")
         return self.member
 
     def guess_nanoseconds(self) -> int:
-        """Return how long the clip probably lasts, by its size."""
-        return self.member.size_bytes * 1_000_000_000 // BYTES_PER_SECOND if self.member else 0
+        """Return how long the clip probably lasts: by the snapshot's tables, or else by its size."""
+        if self.seconds is not None or self.member is None:
+            return round((self.seconds or 0) * 1e9)
+        extension = PurePosixPath(self.member.name).suffix.lower()
+        bytes_per_second = _BYTES_PER_SECOND.get(extension, _UNCOMPRESSED_BYTES_PER_SECOND)
+        return self.member.size_bytes * 1_000_000_000 // bytes_per_second
 
 
 class Candidates:
-    """The ranking, joined with the clips that the snapshot's index lists.
+    """The ranking, joined with the places of its clips in the archive.
 
     Parameters
     ----------
     ranking
-        `schema.RANKING_SCHEMA`, in its order.
+        `schema.ranking_schema`, in its order.
     clips
-        `schema.MEMBERS` with a ``key``, as `pipeline.snapshot.formats.index_clips` returns it.
+        `CLIP_COLUMNS` of the table of clips, all tables of the ranking.
     exclude
         Clip ids that are rejected unread.
-    format_name
-        Of the snapshot, a key of `pipeline.snapshot.formats.FORMATS`.
+
+    Attributes
+    ----------
+    columns
+        Of a shard of these clips.
+
+    Raises
+    ------
+    SnapshotError
+        The table of clips lacks a clip of the ranking.
     """
 
-    def __init__(
-        self, ranking: pa.Table, clips: pa.Table, exclude: Iterable[str], format_name: str = "kaggle-v1"
-    ) -> None:
+    def __init__(self, ranking: pa.Table, clips: pa.Table, exclude: Iterable[str]) -> None:
         self._ranking = ranking
-        self._members = clips.select(schema.MEMBERS.names)
-        keys = pa.array(clip_keys(ranking["clip_id"].to_pylist(), format_name), pa.string())
-        self._places = pc.index_in(keys, value_set=clips["key"].combine_chunks())
+        self.columns = schema.clips_schema(fields(ranking.schema))
+        rows = pc.index_in(ranking["clip_id"], value_set=clips["clip_id"].combine_chunks())
+        if rows.null_count:
+            raise SnapshotError(
+                f"{schema.RANKING} has clips that {schema.CLIP_TABLE} has not; make it again with: dvc repro stratify"
+            )
+        self._places = clips.select(PLACE.names).take(rows)
         self._exclude = frozenset(exclude)
 
     def __len__(self) -> int:
@@ -102,12 +133,13 @@ class Candidates:
     def between(self, start: int, stop: int) -> list[Candidate]:
         """Return the candidates of ranks `start` … `stop` − 1."""
         rows = self._ranking.slice(start, stop - start).to_pylist()
-        places = self._places.slice(start, stop - start)
-        members = iter(self._members.take(places.drop_null()).to_pylist())
-        return [
-            Candidate(row, Member(**next(members)) if place.is_valid else None, row["clip_id"] in self._exclude)
-            for row, place in zip(rows, places, strict=True)
-        ]
+        places = self._places.slice(start, stop - start).to_pylist()
+        candidates = []
+        for row, place in zip(rows, places, strict=True):
+            name, seconds = place.pop("path"), place.pop("seconds")
+            member = None if name is None else Member(name, **place)
+            candidates.append(Candidate(row, member, row["clip_id"] in self._exclude, seconds))
+        return candidates
 
     def since(self, start: int) -> Iterator[Candidate]:
         """Yield the candidates from rank `start` on."""
@@ -154,7 +186,7 @@ class Goal:
 def members_to_prefetch(
     candidates: Iterable[Candidate],
     goal: Goal,
-    seconds: tuple[float, float],
+    seconds: Seconds,
     rejected: Callable[[Candidate], Rejected | None],
     stored_nanoseconds: Callable[[Candidate], int | None],
 ) -> Iterator[Member]:
@@ -176,11 +208,12 @@ def members_to_prefetch(
         if so_far.is_met:
             return
         try:
-            member = candidate.member_to_fetch(seconds)
+            member = candidate.member_to_fetch()
         except Rejected:
             continue
         nanoseconds = stored_nanoseconds(candidate)
-        is_too_short_or_long = nanoseconds is not None and not seconds[0] <= nanoseconds / 1e9 <= seconds[1]
+        low, high = seconds[0], seconds[1] or math.inf
+        is_too_short_or_long = nanoseconds is not None and not low <= nanoseconds / 1e9 <= high
         if is_too_short_or_long or rejected(candidate):
             continue
         if nanoseconds is None:

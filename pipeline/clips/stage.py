@@ -8,19 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 
 from pipeline.clips.examine import Check, Examiner
-from pipeline.clips.plan import Candidates, Goal, members_to_prefetch
+from pipeline.clips.plan import CLIP_COLUMNS, Candidates, Goal, members_to_prefetch
 from pipeline.clips.rejected import write_rejected
 from pipeline.clips.writer import ClipShardWriter, Counts, wanted_seal
 from pipeline.core import schema
+from pipeline.core.columns import fields
 from pipeline.core.errors import SampleError
 from pipeline.core.params import Subsample, load_params, load_runtime
 from pipeline.core.progress import progress
 from pipeline.core.terminal import amount
 from pipeline.sampling import shares
 from pipeline.shards.table import read_table, write_table
-from pipeline.snapshot import formats
+from pipeline.snapshot.clips import read_clips
 from pipeline.snapshot.description import describe
-from pipeline.snapshot.receipt import read_members, read_receipt
+from pipeline.snapshot.receipt import read_receipt
 from pipeline.snapshot.sources import reopen_snapshot
 
 _MOST_STRATA_SHOWN = 10
@@ -35,7 +36,7 @@ def run() -> str:
     """
     params, runtime = load_params(), load_runtime()
     wanted = params.subsample
-    order = read_table(schema.RANKING, schema.RANKING_SCHEMA)
+    order = read_table(schema.RANKING, schema.ranking_schema)
     counts, goal, check = Counts(wanted.max_rejected), Goal.of(wanted), Check(wanted.seconds)
     if wanted.clips is not None and wanted.clips > order.num_rows:
         raise _too_few(wanted, order, counts)
@@ -43,9 +44,9 @@ def run() -> str:
         log.warning("subsample.exclude: not among the eligible clips: %s", ", ".join(unknown))
     receipt = read_receipt()
     description = describe(params.snapshot)
-    index = formats.index_clips(read_members(), receipt.format)
-    candidates = Candidates(order, index, wanted.exclude, receipt.format)
-    seal = wanted_seal(params, description, receipt.source_identity())
+    clip_table = read_clips(receipt, order["table"].unique().to_pylist(), CLIP_COLUMNS)
+    candidates = Candidates(order, clip_table, wanted.exclude)
+    seal = wanted_seal(params, description, receipt.source_identity(), order.schema)
     snapshot = None if description.source.is_remote else reopen_snapshot(description, runtime, receipt)
     pool = ThreadPoolExecutor(runtime.connections)
     try:
@@ -84,7 +85,7 @@ def _sample(order: pa.Table, accepted: list[int]) -> pa.Table:
     chosen = order.take(accepted)
     sizes = {row["values"]: row["counts"] for row in order["stratum"].value_counts().to_pylist()}
     weights = shares.weights(chosen["stratum"].to_pylist(), sizes)
-    return chosen.append_column("weight", pa.array(weights)).cast(schema.SAMPLE_SCHEMA)
+    return chosen.append_column("weight", pa.array(weights)).cast(schema.sample_schema(fields(order.schema)))
 
 
 def _too_few(wanted: Subsample, order: pa.Table, counts: Counts) -> SampleError:

@@ -17,9 +17,10 @@ from typing import Any, Self
 import pyarrow as pa
 
 from pipeline.clips.examine import Check, Examiner, Verdict
-from pipeline.clips.plan import Candidate, Candidates, Goal
+from pipeline.clips.plan import Candidate, Candidates, Goal, Seconds
 from pipeline.clips.rejected import Rejection
 from pipeline.core import schema
+from pipeline.core.columns import declared
 from pipeline.core.errors import Rejected, SampleError
 from pipeline.core.params import Params
 from pipeline.core.schema import Reason
@@ -31,20 +32,22 @@ from pipeline.snapshot.description import Description
 from pipeline.snapshot.sources import Snapshot
 
 _ROW_GROUP_CLIPS = 64
+_ROW_GROUP_BYTES = 1 << 25  # or as few clips as have so many
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipsSeal(Seal):
-    """The seal of a shard of MP3s."""
+    """The seal of a shard of clips."""
 
     revision: int  # of the rules by which its clips were checked (`pipeline.clips.examine.Check`)
     pyarrow: str = pa.__version__  # which wrote it
     source: dict[str, Any]  # the identity of the snapshot
-    seconds: tuple[float, float]  # shortest and longest duration that was accepted
+    columns: str  # a digest of the declared columns, and all that is declared of them
+    seconds: Seconds  # shortest and longest duration that was accepted
     ranks: tuple[int, int] = (0, -1)  # the first and the last that it covers
     nanoseconds: tuple[int, ...] = ()  # the duration of each of its clips
     rejected: tuple[Rejection, ...] = ()  # the clips that were rejected among these ranks
-    entries: tuple[list[Any], ...] = ()  # the row of the snapshot's index of each of those
+    places: tuple[list[Any], ...] = ()  # where each of those is in the archive
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
@@ -55,11 +58,11 @@ class ClipsSeal(Seal):
 
     def facts(self) -> dict[str, Any]:
         """Return what all shards of one run have in common."""
-        names = ("version", "snapshot", "title", "license", "revision", "pyarrow", "source", "seconds")
+        names = ("version", "snapshot", "title", "license", "revision", "pyarrow", "source", "columns", "seconds")
         return {name: value for name, value in asdict(self).items() if name in names}
 
 
-def wanted_seal(params: Params, description: Description, source: dict[str, Any]) -> ClipsSeal:
+def wanted_seal(params: Params, description: Description, source: dict[str, Any], ranking: pa.Schema) -> ClipsSeal:
     """Return what the shards that params.yaml asks for have in common; `source` is the identity of the snapshot."""
     return ClipsSeal(
         snapshot=params.snapshot,
@@ -68,6 +71,7 @@ def wanted_seal(params: Params, description: Description, source: dict[str, Any]
         fingerprint="",
         revision=Check.REVISION,
         source=source,
+        columns=sealed.fingerprint([asdict(column) for column in declared(ranking)]),
         seconds=params.subsample.seconds,
     )
 
@@ -134,7 +138,7 @@ class PreviousRuns:
         self._is_local = is_local
         self._stored: dict[str, tuple[Path, int, int]] = {}  # shard, row group and duration of each clip
         self._rejected: dict[str, tuple[list[Any], Rejected]] = {}
-        self._load = lru_cache(maxsize=2)(_read_mp3s)
+        self._load = lru_cache(maxsize=2)(_read_files)
         for path, seal in seals.items():
             if seal.source != wanted.source:
                 continue
@@ -142,9 +146,9 @@ class PreviousRuns:
             for group in shard.groups:
                 for clip_id in shard.read(group, ["clip_id"])["clip_id"].to_pylist():
                     self._stored[clip_id] = path, group, next(nanoseconds)
-            if seal.facts() == wanted.facts():
-                for rejection, row in zip(seal.rejected, seal.entries, strict=True):
-                    self._rejected[rejection.clip_id] = row, Rejected(Reason(rejection.reason), rejection.detail)
+            if (seal.revision, seal.seconds) == (wanted.revision, wanted.seconds):
+                for rejection, place in zip(seal.rejected, seal.places, strict=True):
+                    self._rejected[rejection.clip_id] = place, Rejected(Reason(rejection.reason), rejection.detail)
 
     def recall(self, candidate: Candidate) -> Verdict | None:
         """Return what became of a candidate before, or None where it has to be fetched."""
@@ -161,14 +165,14 @@ class PreviousRuns:
         return self._check.judge(candidate, data)
 
     def rejected(self, candidate: Candidate) -> Rejected | None:
-        """Return why a candidate was rejected before, if it was and the index still has the same row for it."""
-        row, rejected = self._rejected.get(candidate.clip_id, ([], None))
-        if rejected is None or rejected.reason is Reason.EXCLUDED or row != candidate.index_row():
+        """Return why a candidate was rejected before, if it was and is still in the same place of the archive."""
+        place, rejected = self._rejected.get(candidate.clip_id, ([], None))
+        if rejected is None or rejected.reason is Reason.EXCLUDED or place != candidate.place():
             return None
         return None if self._is_local and is_doubtful(candidate, rejected.reason) else rejected
 
     def stored_nanoseconds(self, candidate: Candidate) -> int | None:
-        """Return the duration of a candidate whose MP3 is stored, without looking at it."""
+        """Return the duration of a candidate whose file is stored, without looking at it."""
         stored = self._stored.get(candidate.clip_id)
         return stored[2] if stored else None
 
@@ -186,7 +190,7 @@ class ClipShardWriter:
     Parameters
     ----------
     candidates
-        The ranking, joined with the snapshot's index.
+        The ranking, joined with the places of its clips.
     check
         What makes a clip a good one.
     shard_clips
@@ -275,7 +279,7 @@ class ClipShardWriter:
             rejected = [candidates[rejection.rank - self.rank] for rejection in seal.rejected]
             is_right = (
                 seal.fingerprint == clips_fingerprint(self._seal, candidates)
-                and list(seal.entries) == [candidate.index_row() for candidate in rejected]
+                and list(seal.places) == [candidate.place() for candidate in rejected]
                 and all(map(self._is_still_rejected, rejected, seal.rejected))
             )
             return self._seals.pop(path) if is_right else None
@@ -296,38 +300,41 @@ class ClipShardWriter:
     def _write(self, path: Path, verdicts: Iterable[Verdict], goal: Goal, counts: Counts) -> ClipsSeal:
         """Write the good clips among `verdicts` as one shard; return its seal.
 
-        The seal has the ranks that the shard covers and the rejected clips among them, with their rows of the index,
-        so that each shard can be verified, and kept, by itself.
+        The seal has the ranks that the shard covers and the rejected clips among them, with their places in the
+        archive, so that each shard can be verified, and kept, by itself.
         """
         examined: list[Candidate] = []
         nanoseconds: list[int] = []
         rejected: list[Rejection] = []
-        entries: list[list[Any]] = []
+        places: list[list[Any]] = []
         rows: list[dict[str, Any]] = []
-        with sealed.writing(path, schema.CLIPS_SCHEMA, compression="none", use_dictionary=False) as writer:
+        size_bytes = 0
+        columns = self._candidates.columns
+        with sealed.writing(path, columns, compression="none", use_dictionary=False) as writer:
             for verdict in verdicts:
                 candidate = verdict.candidate
                 examined.append(candidate)
                 if verdict.rejected is not None:
                     reason, detail = verdict.rejected.reason.value, verdict.rejected.detail
                     rejected.append(Rejection(candidate.rank, candidate.clip_id, reason, detail))
-                    entries.append(candidate.index_row())
+                    places.append(candidate.place())
                     counts.verify(self._most_accepted(goal, counts, rejected), rejected)
                     continue
                 nanoseconds.append(verdict.nanoseconds)
-                rows.append({**candidate.row, "mp3": verdict.data})
-                if len(rows) == _ROW_GROUP_CLIPS:
-                    writer.write(pa.Table.from_pylist(rows, schema=schema.CLIPS_SCHEMA))
-                    rows.clear()
+                rows.append({**candidate.row, "audio": {"bytes": verdict.data, "path": candidate.file_name}})
+                size_bytes += len(verdict.data)
+                if len(rows) == _ROW_GROUP_CLIPS or size_bytes >= _ROW_GROUP_BYTES:
+                    writer.write(pa.Table.from_pylist(rows, schema=columns))
+                    rows, size_bytes = [], 0
             if rows:
-                writer.write(pa.Table.from_pylist(rows, schema=schema.CLIPS_SCHEMA))
+                writer.write(pa.Table.from_pylist(rows, schema=columns))
             seal = replace(
                 self._seal,
                 fingerprint=clips_fingerprint(self._seal, examined),
                 ranks=(examined[0].rank, examined[-1].rank),
                 nanoseconds=tuple(nanoseconds),
                 rejected=tuple(rejected),
-                entries=tuple(entries),
+                places=tuple(places),
             )
             writer.seal(seal)
         return seal
@@ -338,9 +345,9 @@ def _reasons(rejected: Iterable[Rejection]) -> str:
     return ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
 
 
-def _read_mp3s(path: Path, group: int) -> dict[str, bytes]:
+def _read_files(path: Path, group: int) -> dict[str, bytes]:
     shard = Shard(path, Seal)
     if group not in shard.groups:
         return {}
-    table = shard.read(group, ["clip_id", "mp3"])
-    return dict(zip(table["clip_id"].to_pylist(), table["mp3"].to_pylist(), strict=True))
+    table = shard.read(group, ["clip_id", "audio"])
+    return {row["clip_id"]: row["audio"]["bytes"] for row in table.to_pylist()}

@@ -151,7 +151,7 @@ class Waveforms(Settings, frozen=True):
     """How waveforms are decoded and stored."""
 
     sample_rate: Annotated[int, Meta(ge=schema.LEAST_SAMPLE_RATE, le=192_000)]
-    encoding: Literal["pcm16", "float32", "flac"]
+    encoding: Text  # a key of `pipeline.waveforms.encodings.ENCODINGS`, as the stage verifies
 
 
 class Features(Settings, frozen=True):

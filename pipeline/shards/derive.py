@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
-from pipeline.core.errors import WorkerError
+from pipeline.core.errors import ShardError, WorkerError
 from pipeline.core.progress import progress
 from pipeline.shards import sealed
 from pipeline.shards.folder import ShardFolder, existing_shards, open_shards, shard_name, shard_paths, whole_shards
@@ -60,6 +60,10 @@ def derive(recipe: Recipe, source: Path, target: Path, engine: Engine) -> Derive
     """
     sources = [Shard(path, Seal) for path in shard_paths(source)]
     sealed.require_in_order(sources)
+    needed = {*recipe.inputs, *recipe.copied}
+    for shard in sources:
+        if lacking := needed.difference(shard.columns.names):
+            raise ShardError(f"{shard.path}: has no column {', '.join(sorted(lacking))}; make it again with: dvc repro")
     folder = ShardFolder(target)
     existing = open_shards(existing_shards(target), DerivedSeal)
     machines = {shard.seal.decoder.get("machine", "another machine") for shard in existing.values()} - {machine()}
@@ -139,12 +143,12 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int
     reusable = open_shards([earlier], DerivedSeal).get(earlier)
     if reusable and not (reusable.seal.is_like(seal) and whole_shards({earlier: reusable})):
         reusable = None
-    new_columns = pa.schema([field for field in recipe.columns if field.name not in recipe.COPIED])
+    new_columns = pa.schema([field for field in recipe.columns if field.name not in recipe.copied])
     digests: list[str] = []
     computed = 0
     with sealed.writing(target, recipe.columns, recipe.metadata(), **recipe.parquet()) as writer:
-        for rows in _row_groups(shard, list({*recipe.INPUTS, *recipe.COPIED}), recipe.ROW_GROUP_ROWS):
-            inputs = rows.select(recipe.INPUTS)
+        for rows in _row_groups(shard, list({*recipe.inputs, *recipe.copied}), recipe.ROW_GROUP_ROWS):
+            inputs = rows.select(recipe.inputs)
             new_digests = row_digests(inputs)
             parts = []
             if reusable and len(digests) < reusable.num_rows:
@@ -156,7 +160,7 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int
                 parts.append(recipe.rows(inputs.slice(reused)))
                 computed += rows.num_rows - reused
             group = pa.concat_tables([_typed(part, new_columns) for part in parts])
-            columns = {name: (rows if name in recipe.COPIED else group)[name] for name in recipe.columns.names}
+            columns = {name: (rows if name in recipe.copied else group)[name] for name in recipe.columns.names}
             writer.write(pa.table(columns, schema=recipe.columns).combine_chunks())
             digests += new_digests
         writer.seal(replace(seal, sources=tuple(digests)))

@@ -26,24 +26,28 @@ class Recipe(ABC):
     REVISION
         Raised whenever a change of code changes a byte of its shards: those of another revision are made again. A
         golden test fails where that is forgotten.
-    INPUTS
-        The columns of the source that `rows` gets. A row is computed again only if one of these has changed.
-    COPIED
-        The columns that are copied from the source.
     ROW_GROUP_ROWS
         Rows of a row group: the unit that is in memory, and that is read to get at one row.
     """
 
     NAME: ClassVar[str]
     REVISION: ClassVar[int]
-    INPUTS: ClassVar[tuple[str, ...]]
-    COPIED: ClassVar[tuple[str, ...]]
     ROW_GROUP_ROWS: ClassVar[int]
 
     @property
     @abstractmethod
+    def inputs(self) -> tuple[str, ...]:
+        """The columns of the source that `rows` gets. A row is computed again only if one of these has changed."""
+
+    @property
+    @abstractmethod
+    def copied(self) -> tuple[str, ...]:
+        """The columns that are copied from the source."""
+
+    @property
+    @abstractmethod
     def columns(self) -> pa.Schema:
-        """The columns of a derived shard: those that `rows` returns, and `COPIED`."""
+        """The columns of a derived shard: those that `rows` returns, and `copied`."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -55,7 +59,7 @@ class Recipe(ABC):
 
     @abstractmethod
     def rows(self, source: pa.Table) -> pa.Table:
-        """Return a row for each row of `source` (`INPUTS`); none may depend on the others. Pure."""
+        """Return a row for each row of `source` (`inputs`); none may depend on the others. Pure."""
 
     def parquet(self) -> dict[str, Any]:
         """Return options of `pyarrow.parquet.ParquetWriter`."""

@@ -107,12 +107,11 @@ def writing(
 ) -> Iterator[Writer]:
     """Write one shard, which gets its name once it is whole and sealed.
 
-    `metadata` is stored beside the seal; `options` are Parquet's. Unless they ask for it, the Arrow schema is not
-    stored: it would repeat Parquet's own.
+    `metadata` is stored beside the seal; `options` are Parquet's. The Arrow schema is stored as well: it has what is
+    declared of the columns, for which Parquet's own has no place.
     """
     with atomic.replacing(path) as temporary:
-        options = {"store_schema": False, "write_page_checksum": True, **options}
-        with pq.ParquetWriter(temporary, columns, **options) as parquet:
+        with pq.ParquetWriter(temporary, columns, write_page_checksum=True, **options) as parquet:
             yield Writer(parquet, metadata)
         with temporary.open("r+b") as file:
             footer = _Footer.read(file)

@@ -1,4 +1,7 @@
-"""How waveforms are stored in Parquet: a class for each encoding, and nothing else knows one from another."""
+"""How waveforms are stored in Parquet: a class for each encoding, and nothing else knows one from another.
+
+To add one, write its class and name it in `ENCODINGS`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.core import schema
+from pipeline.core.errors import ParameterError
 
 if TYPE_CHECKING:
     from pipeline.audio.decode import Audio, Float32, Int16
@@ -25,7 +29,7 @@ class Encoding(ABC):
     Attributes
     ----------
     FIELD
-        The Parquet column.
+        The Parquet column. Encodings whose columns have one type are unpacked alike.
     PARQUET
         Options of `pyarrow.parquet.ParquetWriter` for that column.
     BYTES_PER_SECOND
@@ -137,12 +141,26 @@ ENCODINGS: dict[str, Encoding] = {"pcm16": Pcm16(), "float32": Float32Lists(), "
 AUDIO_NAMES = frozenset(encoding.FIELD.name for encoding in ENCODINGS.values())
 
 
-def waveforms_schema(encoding: str) -> pa.Schema:
-    """Return the columns of a shard of waveforms in an encoding."""
-    return schema.waveforms_schema(ENCODINGS[encoding].FIELD)
+def encoding_named(name: str) -> Encoding:
+    """Return the encoding that params.yaml asks for.
+
+    Raises
+    ------
+    ParameterError
+        There is none of that name.
+    """
+    if name not in ENCODINGS:
+        problem = f"waveforms.encoding: should be one of {', '.join(ENCODINGS)}; got {name!r}"
+        raise ParameterError(str(schema.PARAMS), [problem])
+    return ENCODINGS[name]
+
+
+def waveforms_schema(encoding: str, declared: schema.Declared = ()) -> pa.Schema:
+    """Return the columns of a shard of waveforms in an encoding, with the declared columns."""
+    return schema.waveforms_schema(ENCODINGS[encoding].FIELD, declared)
 
 
 def waveforms_of(column: pa.Array) -> list[Float32]:
     """Return the waveform of each row of an audio column, float32 in −1…1, in whichever encoding it is stored."""
-    (encoding,) = (each for each in ENCODINGS.values() if each.FIELD.type == column.type)
+    encoding = next(each for each in ENCODINGS.values() if each.FIELD.type == column.type)
     return encoding.unpack(column)

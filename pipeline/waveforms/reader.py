@@ -7,7 +7,7 @@ most one row group of audio is in memory.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -21,8 +21,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.fs
 
-from pipeline.core import schema
-from pipeline.core.errors import ShardError
+from pipeline.core import columns, schema
+from pipeline.core.columns import Column, Value
+from pipeline.core.errors import GET_AGAIN, ShardError
 from pipeline.shards.folder import remote_shard_paths, shard_paths
 from pipeline.shards.recipe import DerivedSeal, is_made_from
 from pipeline.shards.sealed import Shard, require_in_order
@@ -38,7 +39,7 @@ _CONNECTIONS = 16  # of opening a folder elsewhere
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One clip of the sample.
+    """One clip of the sample. Each declared column is an attribute as well, such as ``clip.gender`` of Common Voice.
 
     Attributes
     ----------
@@ -46,12 +47,14 @@ class Clip:
         float32 of shape (num_samples,), mono, in −1…1.
     sample_rate
         Of the waveform, in Hz.
-    text, age, gender, accent
-        As in the tables, None where missing.
+    columns
+        The values of the declared columns, as in the tables; None where missing.
+    label, text
+        The values of the columns with these roles; None where no column has the role.
     rank
         Its place in the ranking, counted from 0.
-    source_sample_rate, source_channels
-        Of the MP3, in Hz.
+    source_format, source_sample_rate, source_channels
+        Of the file, such as ``WAV/PCM_16``, and in Hz.
     peak_dbfs, rms_dbfs
         Level relative to full scale, in dB; −inf for digital silence.
     """
@@ -61,21 +64,25 @@ class Clip:
     sample_rate: int
     num_samples: int
     duration_seconds: float
+    source_format: str
     source_sample_rate: int
     source_channels: int
+    columns: Mapping[str, Value | None]
+    label: Value | None
     text: str | None
-    age: str | None
-    gender: str | None
-    accent: str | None
-    up_votes: int
-    down_votes: int
     table: str
     split: str
     rank: int
     peak_dbfs: float
     rms_dbfs: float
     clipped_samples: int
-    mp3_sha256: str
+    source_sha256: str
+
+    def __getattr__(self, name: str) -> Value | None:
+        """Return the value of a declared column."""
+        if name.startswith("__") or name not in self.columns:  # copy and pickle ask before there are any
+            raise AttributeError(f"a clip has no {name!r}; its declared columns are in clip.columns")
+        return self.columns[name]
 
 
 def open_waveforms(folder: str | os.PathLike[str] = schema.WAVEFORMS, *, filesystem: Any = None) -> Waveforms:
@@ -168,6 +175,21 @@ class Waveforms:
         return int(self._store.seal.settings["sample_rate"])
 
     @property
+    def declared(self) -> tuple[Column, ...]:
+        """The declared columns: name, type, roles, unit, description and documented values of each."""
+        return columns.declared(self._store.columns)
+
+    @property
+    def label(self) -> str | None:
+        """The name of the column with the role ``label``; None where there is none."""
+        return columns.with_role(self._store.columns, "label")
+
+    @property
+    def text(self) -> str | None:
+        """The name of the column with the role ``text``; None where there is none."""
+        return columns.with_role(self._store.columns, "text")
+
+    @property
     def about(self) -> dict[str, Any]:
         """What the first shard says of itself: versions, snapshot, licence, settings."""
         return asdict(self._store.seal)
@@ -251,10 +273,15 @@ class _Store:
         self._shards = shards
         self._groups = [(shard, group) for shard in shards for group in shard.groups]
         self._starts = np.cumsum([0, *(rows for shard in shards for rows in shard.rows_of_groups)])
-        names = [name for name in shards[0].columns.names if name in AUDIO_NAMES]
-        if not names:
+        self.columns = shards[0].columns
+        audio = [field for field in self.columns if field.name in AUDIO_NAMES]
+        if not audio:
             raise ShardError(f"{shards[0].path}: holds no audio; waveforms are in {schema.WAVEFORMS}")
-        (self._audio_name,) = names
+        if self.columns.names != schema.waveforms_schema(audio[0], columns.fields(self.columns)).names:
+            raise ShardError(f"{shards[0].path}: was written by another version of the pipeline; {GET_AGAIN}")
+        self._audio_name = audio[0].name
+        self._declared = [column.name for column in columns.declared(self.columns)]
+        self._label, self._text = (columns.with_role(self.columns, role) for role in ("label", "text"))
         self._rows: tuple[int, list[dict[str, Any]]] | None = None
         self._samples: tuple[int, list[npt.NDArray[np.float32]]] | None = None
 
@@ -268,16 +295,16 @@ class _Store:
 
     @cached_property
     def metadata(self) -> pd.DataFrame:
-        columns = [name for name in self._shards[0].columns.names if name != self._audio_name]
-        frame: pd.DataFrame = pa.concat_tables([shard.read_all(columns) for shard in self._shards]).to_pandas()
+        names = [name for name in self.columns.names if name != self._audio_name]
+        frame: pd.DataFrame = pa.concat_tables([shard.read_all(names) for shard in self._shards]).to_pandas()
         return frame
 
     @cached_property
     def features(self) -> pd.DataFrame:
-        frame: pd.DataFrame = self.feature_table().to_pandas()
+        frame: pd.DataFrame = self.feature_table(None).to_pandas()
         return frame
 
-    def feature_table(self, columns: Sequence[str] | None = None) -> pa.Table:
+    def feature_table(self, names: Sequence[str] | None) -> pa.Table:
         filesystem = self._shards[0].filesystem
         waveforms = PurePath(self._shards[0].path).parent
         folder = waveforms.parent / schema.FEATURES.name
@@ -287,7 +314,7 @@ class _Store:
         pairs = zip_longest(shards, self._shards)
         if not all(made and source and is_made_from(made.seal, source.seal) for made, source in pairs):
             raise ShardError(f"{folder}: was made of other waveforms than {waveforms}; run: dvc repro features")
-        return pa.concat_tables([shard.read_all(columns) for shard in shards])
+        return pa.concat_tables([shard.read_all(names) for shard in shards])
 
     @cached_property
     def row_of(self) -> dict[Any, int]:
@@ -302,7 +329,10 @@ class _Store:
             table = shard.read(number)
             self._samples = (group, waveforms_of(table[self._audio_name].combine_chunks()))
             self._rows = (group, table.drop_columns([self._audio_name]).to_pylist())
-        return Clip(waveform=self.samples(row), **self._rows[1][row - int(self._starts[group])])
+        values = dict(self._rows[1][row - int(self._starts[group])])
+        declared = {name: values.pop(name) for name in self._declared}
+        label, text = (None if name is None else declared[name] for name in (self._label, self._text))
+        return Clip(waveform=self.samples(row), columns=declared, label=label, text=text, **values)
 
     def samples(self, row: int) -> npt.NDArray[np.float32]:
         group = self._group_of(row)

@@ -1,4 +1,4 @@
-"""The recipe of waveforms: decode an MP3, mix it down to mono, resample, round, encode, measure."""
+"""The recipe of waveforms: decode a clip's file, mix it down to mono, resample, round, encode, measure."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any, ClassVar
 
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.audio import decode
-from pipeline.core import schema
+from pipeline.core.columns import declared
 from pipeline.core.errors import Rejected, ShardError
 from pipeline.shards.recipe import Recipe
 from pipeline.waveforms.encodings import ENCODINGS, waveforms_schema
 
 _THREADS = 2  # that decode: libmpg123 and libsoxr leave the interpreter to others meanwhile
 _HUGGING_FACE = {pa.float64(): "float64", pa.float32(): "float32"}  # where its names differ from Arrow's
-_WITHOUT_SAMPLES = [name for name in waveforms_schema("flac").names if name != "audio"]
 
 
 @dataclass(frozen=True)
 class WaveformRecipe(Recipe):
-    """How MP3s become waveforms.
+    """How the files of clips become waveforms.
 
     Attributes
     ----------
@@ -32,21 +32,29 @@ class WaveformRecipe(Recipe):
         In Hz.
     encoding
         A key of `pipeline.waveforms.encodings.ENCODINGS`.
+    declared
+        The fields of the declared columns, as the clips have them (`pipeline.core.columns.fields`). They are no
+        setting: a shard of clips whose declaration changed is another one, and its waveforms are copied.
     """
 
     sample_rate: int
     encoding: str
+    declared: tuple[pa.Field, ...] = ()
 
     NAME: ClassVar[str] = "waveforms"
-    REVISION: ClassVar[int] = 1
-    INPUTS: ClassVar[tuple[str, ...]] = ("clip_id", "mp3")
-    COPIED: ClassVar[tuple[str, ...]] = ("clip_id", *schema.METADATA.names, "table", "split", "rank")
+    REVISION: ClassVar[int] = 2
+    inputs = ("clip_id", "audio")
     ROW_GROUP_ROWS: ClassVar[int] = 16  # docs/performance.md has what it takes to get at one of them
+
+    @property
+    def copied(self) -> tuple[str, ...]:
+        """The id, the declared columns, and where the clip is from."""
+        return "clip_id", *(field.name for field in self.declared), "table", "split", "rank"
 
     @property
     def columns(self) -> pa.Schema:
         """Those of a shard of waveforms in this encoding."""
-        return waveforms_schema(self.encoding)
+        return waveforms_schema(self.encoding, self.declared)
 
     def settings(self) -> dict[str, Any]:
         """Return the rate and the encoding."""
@@ -58,10 +66,12 @@ class WaveformRecipe(Recipe):
 
     def parquet(self) -> dict[str, Any]:
         """Return how the samples are packed, and which columns have dictionaries and statistics."""
+        encoding = ENCODINGS[self.encoding]
+        repeating = [each.name for each in declared(self.columns) if each.type == "text" and "text" not in each.roles]
         return {
-            "use_dictionary": ["table", "split", "age", "gender", "accent"],
-            "write_statistics": _WITHOUT_SAMPLES,
-            **ENCODINGS[self.encoding].PARQUET,
+            "use_dictionary": ["source_format", "table", "split", *repeating],
+            "write_statistics": [name for name in self.columns.names if name != encoding.FIELD.name],
+            **encoding.PARQUET,
         }
 
     def metadata(self) -> dict[str, str]:
@@ -79,18 +89,19 @@ class WaveformRecipe(Recipe):
         Raises
         ------
         ShardError
-            A clip does not decode to what its frames declare: names the clip.
+            A clip does not decode to what its file declares: names the clip.
         """
         clip_ids = source["clip_id"].to_pylist()
+        files = pc.struct_field(source["audio"], "bytes").to_pylist()
         with ThreadPoolExecutor(_THREADS) as pool:
-            facts, stored = zip(*pool.map(self._row, clip_ids, source["mp3"].to_pylist()), strict=True)
+            facts, stored = zip(*pool.map(self._row, clip_ids, files), strict=True)
         encoding = ENCODINGS[self.encoding]
-        measured = pa.schema([field for field in self.columns if field.name not in (*self.COPIED, encoding.FIELD.name)])
+        measured = pa.schema([field for field in self.columns if field.name not in (*self.copied, encoding.FIELD.name)])
         table = pa.Table.from_pylist(facts, schema=measured)
         return table.append_column(encoding.FIELD, encoding.pack(stored, clip_ids))
 
     def _row(self, clip_id: str, data: bytes) -> tuple[dict[str, Any], npt.NDArray[Any] | bytes]:
-        """Decode a clip, and make sure that it is as long as its frames declare (law 4); return its row and audio."""
+        """Decode a clip, and make sure that it is as long as its file declares (law 4); return its row and audio."""
         try:
             decoded = decode.load(data, self.sample_rate)
         except Rejected as rejected:
@@ -104,11 +115,12 @@ class WaveformRecipe(Recipe):
             "sample_rate": self.sample_rate,
             "num_samples": len(pcm),
             "duration_seconds": len(pcm) / self.sample_rate,
+            "source_format": decoded.source_format,
             "source_sample_rate": decoded.source_sample_rate,
             "source_channels": decoded.source_channels,
             "peak_dbfs": peak,
             "rms_dbfs": rms,
             "clipped_samples": clipped,
-            "mp3_sha256": hashlib.sha256(data).hexdigest(),
+            "source_sha256": hashlib.sha256(data).hexdigest(),
         }
         return facts, ENCODINGS[self.encoding].encode(decoded, pcm)

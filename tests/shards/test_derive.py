@@ -38,8 +38,8 @@ class Times(Recipe):
 
     NAME: ClassVar[str] = "times"
     REVISION: ClassVar[int] = 1
-    INPUTS: ClassVar[tuple[str, ...]] = ("clip_id", "value")
-    COPIED: ClassVar[tuple[str, ...]] = ("clip_id", "note")
+    inputs = ("clip_id", "value")
+    copied = ("clip_id", "note")
     ROW_GROUP_ROWS: ClassVar[int] = 4
 
     @property

@@ -188,8 +188,8 @@ class RankRecipe(Recipe):
 
     NAME: ClassVar[str] = "ranks"
     REVISION: ClassVar[int] = 1
-    INPUTS: ClassVar[tuple[str, ...]] = ("rank",)
-    COPIED: ClassVar[tuple[str, ...]] = ("clip_id", "split")
+    inputs = ("rank",)
+    copied = ("clip_id", "split")
     ROW_GROUP_ROWS: ClassVar[int] = 16
     columns = pa.schema([("clip_id", pa.string()), ("split", pa.string()), ("doubled", pa.float32())])
 

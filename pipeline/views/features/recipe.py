@@ -29,8 +29,8 @@ class FeatureRecipe(Recipe):
 
     NAME: ClassVar[str] = "features"
     REVISION: ClassVar[int] = 4
-    INPUTS: ClassVar[tuple[str, ...]] = ("waveform", "sample_rate", "text")
-    COPIED: ClassVar[tuple[str, ...]] = tuple(columns.COPIED.names)
+    inputs = ("waveform", "sample_rate", "text")
+    copied = tuple(columns.COPIED.names)
     ROW_GROUP_ROWS: ClassVar[int] = 64  # clips whose pitch is followed side by side; 16 take a seventh longer
 
     @property
@@ -53,7 +53,7 @@ class FeatureRecipe(Recipe):
     def rows(self, source: pa.Table) -> pa.Table:
         """Measure clips."""
         sample_rate = source["sample_rate"][0].as_py()
-        waveforms = waveforms_of(source[self.INPUTS[0]].combine_chunks())
+        waveforms = waveforms_of(source[self.inputs[0]].combine_chunks())
         return measure(waveforms, sample_rate, source["text"].to_pylist(), self.f0_hz)
 
 
@@ -61,4 +61,4 @@ class FeatureRecipe(Recipe):
 class FlacFeatureRecipe(FeatureRecipe):
     """The same for waveforms stored as FLAC files."""
 
-    INPUTS: ClassVar[tuple[str, ...]] = ("audio", "sample_rate", "text")
+    inputs = ("audio", "sample_rate", "text")

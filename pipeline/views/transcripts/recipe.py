@@ -36,8 +36,8 @@ class TranscriptRecipe(Recipe):
 
     NAME: ClassVar[str] = "transcripts"
     REVISION: ClassVar[int] = 2
-    INPUTS: ClassVar[tuple[str, ...]] = ("waveform", "text")
-    COPIED: ClassVar[tuple[str, ...]] = ("clip_id", "rank")
+    inputs = ("waveform", "text")
+    copied = ("clip_id", "rank")
     ROW_GROUP_ROWS: ClassVar[int] = 16  # as many waveforms are in memory
     columns = _COLUMNS
 
@@ -65,7 +65,7 @@ class TranscriptRecipe(Recipe):
         """
         recogniser = self.model.load()
         recognitions = [
-            recogniser.recognise(samples) for samples in waveforms_of(source[self.INPUTS[0]].combine_chunks())
+            recogniser.recognise(samples) for samples in waveforms_of(source[self.inputs[0]].combine_chunks())
         ]
         texts = [each.text for each in recognitions]
         columns = {
@@ -85,7 +85,7 @@ class TranscriptRecipe(Recipe):
 class FlacTranscriptRecipe(TranscriptRecipe):
     """The same for waveforms stored as FLAC."""
 
-    INPUTS: ClassVar[tuple[str, ...]] = ("audio", "text")
+    inputs = ("audio", "text")
 
 
 def recipe_for(encoding: str, model: Model) -> TranscriptRecipe:
