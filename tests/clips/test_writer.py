@@ -7,7 +7,7 @@ import shutil
 import zlib
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,63 +20,67 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.clips.examine import Check, Examiner, Verdict
-from pipeline.clips.plan import Candidate, Candidates, Goal, members_to_prefetch
+from pipeline.clips.plan import Candidate, Candidates, Goal, Seconds, members_to_prefetch
 from pipeline.clips.rejected import Rejection
 from pipeline.clips.writer import ClipShardWriter, ClipsSeal, Counts
-from pipeline.core import schema
-from pipeline.core.errors import Rejected, SampleError
+from pipeline.core import columns, schema
+from pipeline.core.columns import Column
+from pipeline.core.errors import Rejected, SampleError, SnapshotError
 from pipeline.core.schema import Reason
-from pipeline.snapshot import formats
+from pipeline.shards import sealed
 from pipeline.snapshot.archive import Member
+from pipeline.snapshot.clips import PLACE
 from tests.support import seals
 
 CHECK = Check((0.5, 20.0))
 SOURCE = {"directory_sha256": "of the archive"}
+CLIPS = pa.schema([("clip_id", pa.string()), *PLACE])
+BIRD = Column("bird", roles=("label",), description="who sings")
 
 
-def mp3(seconds: float) -> bytes:
+def audio(kind: str, seconds: float) -> bytes:
     buffer = io.BytesIO()
     samples = np.random.default_rng(round(seconds * 1000)).normal(0, 0.1, round(seconds * 16000))
-    soundfile.write(buffer, samples, 16000, format="MP3", subtype="MPEG_LAYER_III")
+    soundfile.write(buffer, samples, 16000, format=kind)
     return buffer.getvalue()
 
 
-GOOD = [mp3(0.8 + number / 10) for number in range(5)]
-BAD = {Reason.TOO_SHORT: mp3(0.2), Reason.TRUNCATED: GOOD[0][:-50], Reason.NOT_AUDIO: b"<html>", Reason.EMPTY: b""}
-
-
-def member_name(clip_id: str) -> str:
-    return f"cv-valid-test/cv-{clip_id}.mp3"
+GOOD = [audio(kind, 0.8 + number / 10) for number, kind in enumerate(["MP3", "WAV", "FLAC", "OGG", "AIFF"])]
+BAD = {
+    Reason.TOO_SHORT: audio("WAV", 0.2),
+    Reason.TRUNCATED: GOOD[0][:-50],
+    Reason.NOT_AUDIO: b"<html>",
+    Reason.EMPTY: b"",
+}
 
 
 class Archive:
-    """Clips by their ids, an index of them, and a snapshot that lists which were fetched."""
+    """Clips by their ids, a table of them, and a snapshot that lists which were fetched."""
 
-    def __init__(self, clips: list[bytes | None], *, checksums: bool = True) -> None:
+    def __init__(self, clips: list[bytes | None], *, checksums: bool = True, bird: Column = BIRD) -> None:
         self.checksums = checksums
-        self.clips = {f"valid-test/sample-{number:06}": data for number, data in enumerate(clips)}
+        self.bird = bird
+        self.clips = {f"birds/{number:06}": data for number, data in enumerate(clips)}
         self.fetched: list[str] = []
         self.damaged: set[str] = set()
 
     def candidates(self, exclude: tuple[str, ...] = ()) -> Candidates:
-        rows = []
-        for rank, clip_id in enumerate(self.clips):
-            row: dict[str, Any] = dict.fromkeys(schema.RANKING_SCHEMA.names, None)
-            rows.append({**row, "rank": rank, "clip_id": clip_id, "stratum": "all"})
-        members = []
-        for clip_id, data in reversed(self.clips.items()):  # an archive has an order of its own
+        """Return the ranking joined with the table of clips, which has another order, and more clips."""
+        rows = [{"rank": rank, "clip_id": clip_id, "bird": "wren"} for rank, clip_id in enumerate(self.clips)]
+        places: list[dict[str, Any]] = [{"clip_id": "of another table"}]
+        for clip_id, data in reversed(self.clips.items()):
+            place: dict[str, Any] = {"clip_id": clip_id}
             if data is not None:
-                facts = {
-                    "name": member_name(clip_id),
-                    "size_bytes": len(data),
-                    "crc32": zlib.crc32(data) if self.checksums else None,
-                }
-                members.append({**dict.fromkeys(schema.MEMBERS.names, 0), **facts})
-        index = formats.index_clips(pa.Table.from_pylist(members, schema=schema.MEMBERS))
-        return Candidates(pa.Table.from_pylist(rows, schema=schema.RANKING_SCHEMA), index, exclude)
+                place |= dict.fromkeys(PLACE.names[:-1], 0) | {"path": f"all/{clip_id}.Audio", "size_bytes": len(data)}
+                place["crc32"] = zlib.crc32(data) if self.checksums else None
+                place["seconds"] = soundfile.info(io.BytesIO(data)).duration if data in GOOD else None
+            places.append(place)
+        ranking = pa.Table.from_pylist(rows, schema=schema.ranking_schema([self.bird.field]))
+        clips = pa.Table.from_pylist(places, schema=CLIPS)
+        return Candidates(ranking, clips, exclude)
 
     def read(self, member: Member) -> bytes:
-        clip_id = member.name.removeprefix("cv-valid-test/cv-").removesuffix(".mp3")
+        clip_id = member.name.removeprefix("all/").removesuffix(".Audio")
         self.fetched.append(clip_id)
         if clip_id in self.damaged:
             raise Rejected(Reason.CHECKSUM, clip_id)
@@ -108,7 +112,7 @@ def examine(
 
 
 def ids(*ranks: int) -> list[str]:
-    return [f"valid-test/sample-{rank:06}" for rank in ranks]
+    return [f"birds/{rank:06}" for rank in ranks]
 
 
 def good_ranks(verdicts: list[Verdict]) -> list[int]:
@@ -120,21 +124,39 @@ def good_ranks(verdicts: list[Verdict]) -> list[int]:
 
 def test_candidates_have_the_member_of_each_place_of_the_ranking() -> None:
     archive = Archive([GOOD[0], None, *GOOD[1:]])
-    candidates = archive.candidates(exclude=("valid-test/sample-000003",))
+    candidates = archive.candidates(exclude=("birds/000003",))
     rows = candidates.between(0, len(candidates))
     assert [row.rank for row in rows] == list(range(6))
-    names = [member_name(clip_id) if data is not None else None for clip_id, data in archive.clips.items()]
+    names = [f"all/{clip_id}.Audio" if data is not None else None for clip_id, data in archive.clips.items()]
     assert [row.member.name if row.member else None for row in rows] == names
+    assert [row.file_name for row in rows[:2]] == ["birds/000000.Audio", "birds/000001"]
     assert [row.excluded for row in rows] == [False, False, False, True, False, False]
     assert [row.rank for row in candidates.since(4)] == [4, 5]
     assert [row.rank for row in candidates.between(2, 4)] == [2, 3]
+
+
+def test_candidates_of_another_table_of_clips_are_an_error() -> None:
+    ranking = pa.Table.from_pylist([{"rank": 0, "clip_id": "birds/7"}], schema=schema.ranking_schema([]))
+    with pytest.raises(SnapshotError, match="dvc repro stratify"):
+        Candidates(ranking, CLIPS.empty_table(), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds", "guess"),
+    [("a.mp3", None, 11.025), ("a.WAV", None, 1), ("a.flac", None, 2), ("a", None, 1), ("a.wav", 4.5, 4.5)],
+)
+def test_candidates_last_as_long_as_the_tables_or_their_size_say(
+    name: str, seconds: float | None, guess: float
+) -> None:
+    member = Member(name, 0, 0, 0, 0, 88_200, 0)
+    assert Candidate({}, member, excluded=False, seconds=seconds).guess_nanoseconds() == guess * 1e9
 
 
 def test_candidates_differ_in_their_facts_where_a_stored_row_would() -> None:
     one, again, other, missing = (
         Archive([data]).candidates().between(0, 1)[0].fingerprint_facts() for data in (GOOD[0], GOOD[0], GOOD[1], None)
     )
-    excluded = Archive([GOOD[0]]).candidates(("valid-test/sample-000000",)).between(0, 1)[0].fingerprint_facts()
+    excluded = Archive([GOOD[0]]).candidates(("birds/000000",)).between(0, 1)[0].fingerprint_facts()
     assert one == again
     assert one not in (other, missing, excluded)
 
@@ -160,16 +182,16 @@ def test_check_measures_the_decoded_duration() -> None:
 
 
 def test_examiner_fetches_neither_what_is_known_nor_what_the_index_rules_out() -> None:
-    archive = Archive([None, b"", GOOD[0], bytes(40_000_000), *GOOD])
+    archive = Archive([None, b"", GOOD[0], *GOOD])
 
     def recall(candidate: Candidate) -> Verdict | None:
-        return Verdict(candidate, GOOD[0], 1) if candidate.rank % 2 else None
+        return None if candidate.rank % 2 else Verdict(candidate, GOOD[0], 1)
 
-    verdicts = examine(archive, Goal(9, None), exclude=("valid-test/sample-000002",), recall=recall)
+    verdicts = examine(archive, Goal(9, None), exclude=("birds/000002",), recall=recall)
     reasons = [verdict.rejected.reason for verdict in verdicts if verdict.rejected]
-    assert reasons == [Reason.MISSING, Reason.EMPTY, Reason.EXCLUDED, Reason.TOO_LONG]
-    assert good_ranks(verdicts) == [4, 5, 6, 7, 8]
-    assert archive.fetched == ids(4, 6, 8)
+    assert reasons == [Reason.MISSING, Reason.EMPTY, Reason.EXCLUDED]
+    assert good_ranks(verdicts) == [3, 4, 5, 6, 7]
+    assert archive.fetched == ids(3, 5, 7)
 
 
 def test_examiner_raises_an_error_other_than_a_rejection(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,12 +227,9 @@ def test_examiner_takes_the_first_good_clips_and_fetches_none_in_vain(
 def test_examiner_reaches_hours_with_the_fewest_clips_and_fetches_none_in_vain(
     numbers: list[int], seconds: float
 ) -> None:
-    rate = min(len(data) / (0.8 + number / 10) for number, data in enumerate(GOOD))
     clips = [[*GOOD, BAD[Reason.NOT_AUDIO]][number] for number in numbers]
     archive = Archive([*clips])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.clips.plan.BYTES_PER_SECOND", int(rate))  # no clip lasts longer than estimated
-        verdicts = examine(archive, Goal(None, round(seconds * 1e9)), 1000)
+    verdicts = examine(archive, Goal(None, round(seconds * 1e9)), 1000)
     durations = [verdict.nanoseconds for verdict in verdicts]
     assert sum(durations[:-1]) < round(seconds * 1e9)
     assert sum(durations) >= round(seconds * 1e9) or len(verdicts) == len(clips)
@@ -232,13 +251,14 @@ def fill(
     shard_clips: int,
     *,
     max_rejected: float = 1.0,
-    seconds: tuple[float, float] = (0.5, 20),
+    seconds: Seconds = (0.5, None),
     local: bool = False,
     nanoseconds: int | None = None,
     exclude: tuple[str, ...] = (),
 ) -> Counts:
     """Do what `subsample` does; the goal is `nanoseconds` where they are given."""
-    seal = ClipsSeal(**asdict(seals.seal()), revision=Check.REVISION, source=SOURCE, seconds=seconds)
+    declared = sealed.fingerprint([asdict(archive.bird)])
+    seal = ClipsSeal(**asdict(seals.seal()), revision=Check.REVISION, source=SOURCE, columns=declared, seconds=seconds)
     candidates, check = archive.candidates(exclude), Check(seconds)
     shards = ClipShardWriter(candidates, check, shard_clips, seal, archive if local else None)
     counts, goal = Counts(max_rejected), Goal(None if nanoseconds else clips, nanoseconds)
@@ -264,15 +284,17 @@ def ranks(folder: Path) -> list[list[int]]:
 MIXED = [GOOD[0], BAD[Reason.EMPTY], GOOD[1], GOOD[2], None, BAD[Reason.TRUNCATED], GOOD[3], GOOD[4], GOOD[0], GOOD[1]]
 
 
-def test_shards_are_full_except_the_last_and_hold_the_mp3s_untouched(folder: Path) -> None:
+def test_shards_are_full_except_the_last_and_hold_the_files_untouched(folder: Path) -> None:
     counts = fill(Archive([*MIXED]), 7, 3)
     assert ranks(folder) == [[0, 2, 3], [6, 7, 8], [9]]
     assert counts.accepted == [0, 2, 3, 6, 7, 8, 9]
     rejected = [(rank, reason) for rank, _, reason, _ in counts.rejected]
     assert rejected == [(1, "empty"), (4, "missing"), (5, "truncated")]
     assert counts.reasons() == "empty 1, missing 1, truncated 1"
-    stored = [data for path in sorted(folder.iterdir()) for data in pq.read_table(path)["mp3"].to_pylist()]
-    assert stored == [MIXED[rank] for rank in (0, 2, 3, 6, 7, 8, 9)]
+    tables = [pq.read_table(path) for path in sorted(folder.iterdir())]
+    stored = [file for table in tables for file in table["audio"].to_pylist()]
+    assert stored == [{"bytes": MIXED[rank], "path": f"birds/{rank:06}.Audio"} for rank in (0, 2, 3, 6, 7, 8, 9)]
+    assert all(columns.declared(table.schema) == (BIRD,) for table in tables)
 
 
 @given(st.lists(st.tuples(st.integers(1, 7), st.integers(1, 5)), max_size=3), st.integers(1, 7), st.integers(1, 5))
@@ -292,7 +314,7 @@ def test_shards_have_the_same_bytes_whatever_was_asked_for_before(
         assert contents(schema.CLIPS) == bytes_expected
         assert (counts.accepted, counts.rejected) == (expected.accepted, expected.rejected)
         if before:
-            assert "valid-test/sample-000000" not in archive.fetched
+            assert "birds/000000" not in archive.fetched
 
 
 def test_shards_that_are_full_stay_the_same_files_when_the_sample_grows(folder: Path) -> None:
@@ -324,12 +346,23 @@ def test_clips_are_judged_anew_by_other_durations_without_being_fetched(folder: 
     assert ranks(folder) == [[0, 2, 3], [6, 7, 8], [9]]
 
 
+def test_clips_of_columns_that_are_declared_otherwise_are_written_again_without_being_fetched(folder: Path) -> None:
+    archive = Archive([*MIXED], bird=replace(BIRD, description="which bird sings"))
+    fill(archive, 7, 3)
+    expected = contents(folder)
+    fill(Archive([*MIXED]), 7, 3)
+    assert contents(folder) != expected
+    fill(archive, 7, 3)
+    assert contents(folder) == expected
+    assert archive.fetched == []
+
+
 def test_clips_that_the_archive_has_anew_are_fetched_anew(folder: Path) -> None:
     fill(Archive([*GOOD]), 5, 3)
     archive = Archive([GOOD[4], *GOOD[1:], GOOD[0]])
     fill(archive, 6, 3)
     assert archive.fetched == ids(0, 5)
-    assert pq.read_table(folder / "part-00000.parquet")["mp3"][0].as_py() == GOOD[4]
+    assert pq.read_table(folder / "part-00000.parquet")["audio"][0].as_py()["bytes"] == GOOD[4]
 
 
 def test_clips_of_a_killed_run_may_be_replaced_before_all_of_them_are_copied(folder: Path) -> None:
@@ -368,7 +401,7 @@ def test_counts_of_too_many_rejected_are_an_error_and_change_nothing(folder: Pat
     before = contents(folder)
     with pytest.raises(SampleError, match=r"at least 2 of 9 clips are rejected.*max_rejected = 0\.2") as caught:
         fill(Archive([*MIXED]), 7, 3, max_rejected=0.2)
-    assert "valid-test/sample-000004 at rank 4: missing" in str(caught.value)
+    assert "birds/000004 at rank 4: missing" in str(caught.value)
     assert contents(folder) == before
 
 
@@ -379,9 +412,9 @@ def test_counts_of_rejected_are_out_of_no_more_clips_than_are_eligible(folder: P
 
 
 def test_counts_of_rejected_leave_out_the_excluded() -> None:
-    counts = Counts(0.0, accepted=[0], rejected=[Rejection(1, "valid-test/sample-000001", "excluded", "")])
+    counts = Counts(0.0, accepted=[0], rejected=[Rejection(1, "birds/000001", "excluded", "")])
     counts.verify(1)
-    counts.rejected.append(Rejection(2, "valid-test/sample-000002", "empty", ""))
+    counts.rejected.append(Rejection(2, "birds/000002", "empty", ""))
     with pytest.raises(SampleError, match="1 of 2"):
         counts.verify(1)
 
@@ -393,18 +426,18 @@ def test_clips_that_were_damaged_on_this_disk_are_drawn_once_they_are_whole(fold
     expected = contents(folder)
     shutil.rmtree(folder)
     damaged = Archive([*GOOD])
-    damaged.damaged = {"valid-test/sample-000001"}
+    damaged.damaged = {"birds/000001"}
     for _ in range(2):
         assert [each.rank for each in fill(damaged, 4, shard_clips, local=True).rejected] == [1]
-        assert damaged.fetched.count("valid-test/sample-000001") == 1
-    assert damaged.fetched == ["valid-test/sample-000001"]
+        assert damaged.fetched.count("birds/000001") == 1
+    assert damaged.fetched == ["birds/000001"]
     assert fill(whole, 4, shard_clips, local=True).rejected == []
     assert contents(folder) == expected
 
 
 def test_clips_that_were_damaged_elsewhere_are_not_asked_for_again(folder: Path) -> None:
     damaged = Archive([*GOOD])
-    damaged.damaged = {"valid-test/sample-000001"}
+    damaged.damaged = {"birds/000001"}
     for fetched in (ids(0, 1, 2, 3, 4), []):
         fill(damaged, 4, 9)
         assert damaged.fetched == fetched
@@ -415,7 +448,7 @@ def test_clips_that_are_left_out_of_a_folder_are_not_read(folder: Path) -> None:
     """A folder has no checksums, so that what was rejected is read again; except to leave it out."""
     archive = Archive([*GOOD], checksums=False)
     for _ in range(2):
-        counts = fill(archive, 4, 9, local=True, exclude=("valid-test/sample-000001",))
+        counts = fill(archive, 4, 9, local=True, exclude=("birds/000001",))
         assert [each.reason for each in counts.rejected] == ["excluded"]
-        assert "valid-test/sample-000001" not in archive.fetched
+        assert "birds/000001" not in archive.fetched
     assert folder.exists()
