@@ -17,24 +17,17 @@ from typing import NamedTuple
 
 from pipeline.core import interrupts
 from pipeline.core.terminal import printable_lines
+from pipeline.stages import STAGES
 
 
 class Command(NamedTuple):
-    """What it does, and the module that does: it has `run`, and unless it is a stage `arguments`."""
+    """What it does, and the module that does: it has `arguments` and `run`."""
 
     module: str
     description: str
 
 
 # A module is imported when its stage or command runs: `--help` and a mistyped name need none.
-STAGES = {
-    "download": Command("pipeline.snapshot.stage", "open the snapshot: its tables, an index of its members, a receipt"),
-    "stratify": Command("pipeline.sampling.stage", "put all eligible clips into one fixed order"),
-    "subsample": Command("pipeline.clips.stage", "fetch and check the first good clips of that order"),
-    "waveforms": Command("pipeline.waveforms.stage", "decode them to mono waveforms in Parquet shards"),
-    "features": Command("pipeline.views.features.stage", "measure them: pitch, timbre, level, words"),
-    "report": Command("pipeline.report.stage", "compare the sample with what it was drawn from"),
-}
 COMMANDS = {
     "estimate": Command("pipeline.commands.estimate", "say what the sample will cost, before any clip is fetched"),
     "doctor": Command("pipeline.commands.doctor", "see whether this machine has what a run needs"),
@@ -42,7 +35,7 @@ COMMANDS = {
     "export": Command("pipeline.commands.export", "write clips as audio files, with a table beside them"),
     "verify": Command("pipeline.commands.verify.audit", "say whether what lies in a folder is whole and consistent"),
     "publish": Command("pipeline.commands.publish.publication", "make a folder that is ready to upload, and say how"),
-    "transcribe": Command("pipeline.commands.transcribe", "recognise what is said, and compare it"),
+    "transcribe": Command("pipeline.commands.transcribe", "recognise what is said, and compare it with the text"),
 }
 
 
@@ -78,7 +71,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
         prog="python -m pipeline", description="From a huge audio data set to a small, fair, reproducible one."
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for each, command in (STAGES | COMMANDS).items():
+    for each, command in (*STAGES.items(), *COMMANDS.items()):
         subparser = subparsers.add_parser(each, help=command.description, description=command.description)
         subparser.add_argument("--verbose", action="store_true", help="show the traceback of a failure")
         if each == name and each in COMMANDS:

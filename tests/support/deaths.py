@@ -21,7 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline.__main__ import STAGES, main
+from pipeline.__main__ import main
+from pipeline.stages import STAGES
 
 _DATA = Path("data")
 

@@ -124,6 +124,7 @@ def verify(folder: Path) -> Verdict:
         md5s = {path: each.digests["md5"] for path, each in read.items() if "md5" in each.digests}
         problems += [*lock.problems, *lock.compare(md5s, {problem.path for problem in problems})]
     guarded = {*sealed, *recorded, *sums}
+    guarded |= {path.with_name(schema.CLIP_TABLE.name) for path in files if path.name == schema.RECEIPT.name}
     tables = [path for name, path in outputs.items() if name not in FOLDERS_OF_SHARDS]
     return Verdict(
         problems=tuple(sorted(set(problems))),

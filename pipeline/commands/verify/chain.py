@@ -10,21 +10,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.clips.plan import Candidates
+from pipeline.clips.plan import CLIP_COLUMNS, Candidates
 from pipeline.clips.rejected import rejected_csv
 from pipeline.clips.writer import ClipsSeal, clips_fingerprint
 from pipeline.commands.verify.outputs import FOLDERS_OF_SHARDS, Problem, shards_of
 from pipeline.core import schema
-from pipeline.core.errors import GET_AGAIN, PipelineError
+from pipeline.core.errors import GET_AGAIN, PipelineError, SnapshotError
 from pipeline.core.schema import Reason
 from pipeline.shards.folder import shard_name
 from pipeline.shards.recipe import DerivedSeal, is_made_from
 from pipeline.shards.sealed import Shard
 from pipeline.shards.table import read_table
-from pipeline.snapshot import formats
-from pipeline.snapshot.receipt import Receipt, read_members, read_receipt
-
-_MADE_OF = {"waveforms": "clips", "features": "waveforms", "transcripts": "waveforms"}
+from pipeline.snapshot.clips import read_clips
+from pipeline.snapshot.receipt import read_receipt
+from pipeline.stages import DERIVED
 
 Shards = Sequence[Shard[Any] | None]  # None where one is damaged
 
@@ -48,7 +47,7 @@ def check_chain(outputs: Mapping[str, Path], whole: Mapping[Path, Shard[Any]]) -
                 continue
             folders[name] = [whole.get(path) for path in paths]
             yield from _check_folder(name, folders[name])
-    for name, source in _MADE_OF.items():
+    for name, source in DERIVED.items():
         if name in folders and source in folders:
             yield from _check_derived(outputs, name, folders[name], source, folders[source])
     yield from _check_tables(outputs, whole, folders.get("clips", ()))
@@ -90,51 +89,41 @@ def _check_derived(
 def _check_tables(
     outputs: Mapping[str, Path], whole: Mapping[Path, Shard[Any]], shards_of_clips: Shards
 ) -> Iterator[Problem]:
-    """Yield what the tables of the snapshot, the ranking, the sample and the seals of clips contradict."""
+    """Yield what the table of clips, the ranking, the sample and the seals of clips contradict."""
     tables = {}
-    for name, columns in (("ranking", schema.RANKING_SCHEMA), ("sample", schema.SAMPLE_SCHEMA)):
+    for name, columns in (("ranking", schema.ranking_schema), ("sample", schema.sample_schema)):
         if outputs.get(name) in whole:
             try:
                 tables[name] = read_table(outputs[name], columns)
             except PipelineError as error:
                 yield Problem.of(outputs[name], error)
     ranking, sample = tables.get("ranking"), tables.get("sample")
-    receipt, members, problems = _check_snapshot(outputs["snapshot"]) if "snapshot" in outputs else (None, None, [])
-    yield from problems
     if ranking is not None and sample is not None:
         rows = ranking.filter(pc.is_in(ranking["rank"], sample["rank"].combine_chunks()))
         if not rows.equals(sample.select(ranking.column_names)):
             yield Problem(outputs["sample"], f"was not made of {outputs['ranking']} as it is now; run: dvc repro")
+    drawn_from, problem = None, None
+    if "snapshot" in outputs:
+        drawn_from, problem = _read_table_of_clips(outputs["snapshot"], ranking)
+    if problem is not None:
+        yield problem
     clips = {Path(shard.path): shard.seal for shard in shards_of_clips if shard}
     if clips and len(clips) == len(shards_of_clips):
         yield from _check_clips(outputs, clips, sample)
-        if ranking is not None and receipt is not None and members is not None:
-            yield from _check_drawn(outputs, clips, ranking, receipt, members)
+        if ranking is not None and drawn_from is not None:
+            yield from _check_drawn(outputs, clips, ranking, drawn_from)
 
 
-def _check_snapshot(folder: Path) -> tuple[Receipt | None, pa.Table | None, list[Problem]]:
-    """Return the receipt and the index where they can be read, and which tables are not those of the receipt."""
-    receipt_path, members_path = folder / schema.RECEIPT.name, folder / schema.MEMBERS_FILE.name
-    receipt, members = None, None
-    problems = []
+def _read_table_of_clips(folder: Path, ranking: pa.Table | None) -> tuple[pa.Table | None, Problem | None]:
+    """Return the rows of the tables that the ranking draws from, or what is wrong with the table of clips."""
+    path = folder / schema.RECEIPT.name
     try:
-        receipt = read_receipt(receipt_path)
-        for name in sorted(receipt.tables):
-            table = folder / schema.TABLES.name / name
-            try:
-                receipt.verify(table)
-            except (PipelineError, OSError) as error:
-                problems.append(Problem.of(table, error))
-    except PipelineError as error:
-        problems.append(Problem.of(receipt_path, error))
-    try:
-        members = read_members(members_path)
-    except PipelineError as error:
-        problems.append(Problem.of(members_path, error))
-    if receipt is not None and members is not None and receipt.members != members.num_rows:
-        counts = f"lists {members.num_rows} members, and the receipt {receipt.members}"
-        problems.append(Problem(members_path, f"{counts}; {GET_AGAIN}"))
-    return receipt, members, problems
+        receipt = read_receipt(path)
+        path = folder / schema.CLIP_TABLE.name
+        tables = [] if ranking is None else ranking["table"].unique().to_pylist()
+        return read_clips(receipt, [name for name in tables if name in receipt.usable], CLIP_COLUMNS, path), None
+    except (PipelineError, OSError) as error:
+        return None, Problem.of(path, error)
 
 
 def _check_clips(
@@ -153,16 +142,15 @@ def _check_clips(
 
 
 def _check_drawn(
-    outputs: Mapping[str, Path],
-    clips: Mapping[Path, ClipsSeal],
-    ranking: pa.Table,
-    receipt: Receipt,
-    members: pa.Table,
+    outputs: Mapping[str, Path], clips: Mapping[Path, ClipsSeal], ranking: pa.Table, drawn_from: pa.Table
 ) -> Iterator[Problem]:
-    """Yield which shards of clips were made of another ranking or index."""
+    """Yield which shards of clips were made of another ranking or table of clips."""
     excluded = {each.clip_id for seal in clips.values() for each in seal.rejected if each.reason == Reason.EXCLUDED}
-    index = formats.index_clips(members, receipt.format)
-    candidates = Candidates(ranking, index, excluded, receipt.format)
+    try:
+        candidates = Candidates(ranking, drawn_from, excluded)
+    except SnapshotError:
+        yield Problem(outputs["ranking"], f"was not made of {outputs['snapshot']} as it is now; run: dvc repro")
+        return
     for path, seal in clips.items():
         first, last = seal.ranks
         if seal.fingerprint != clips_fingerprint(seal, candidates.between(first, last + 1)):

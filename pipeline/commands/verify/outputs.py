@@ -11,16 +11,12 @@ from pipeline.core import schema
 from pipeline.core.errors import ParameterError, ShardError
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
+from pipeline.stages import DERIVED
 
-NAMES = {
-    path.stem: path.name
-    for path in (
-        *(schema.SNAPSHOT, schema.RANKING, schema.CLIPS, schema.REJECTED, schema.SAMPLE),
-        *(schema.WAVEFORMS, schema.FEATURES, schema.TRANSCRIPTS, schema.REPORTS),
-    )
-}
-FOLDERS_OF_SHARDS = ("clips", "waveforms", "features", "transcripts")
-FOLDERS = (*FOLDERS_OF_SHARDS, "snapshot", "reports")
+FOLDERS_OF_SHARDS = (schema.CLIPS.name, *DERIVED)
+FOLDERS = (*FOLDERS_OF_SHARDS, schema.SNAPSHOT.name, schema.REPORTS.name)
+FILES = {path.stem: path.name for path in (schema.RANKING, schema.SAMPLE, schema.REJECTED)}
+NAMES = {name: name for name in FOLDERS} | FILES
 
 
 class Problem(NamedTuple):
@@ -56,7 +52,7 @@ def find_outputs(folder: Path) -> dict[str, Path]:
     if any(folder.glob("part-*.parquet")):
         return {_kind(folder): folder}
     for output, files in (
-        ("snapshot", (schema.RECEIPT, schema.MEMBERS_FILE)),
+        ("snapshot", (schema.RECEIPT, schema.CLIP_TABLE)),
         ("reports", (schema.CARD, schema.METRICS)),
     ):
         if any((folder / file.name).exists() for file in files):
