@@ -13,11 +13,13 @@ from typing import Any
 MANIFEST = "cuts.jsonl"
 AUDIO_FORMAT = "flac"
 
-_CUSTOM = ("age", "accent", "split", "rank", "table", "mp3_sha256")
+_CUSTOM = ("split", "rank", "table", "source_sha256")
 
 
-def manifest(clips: Sequence[Mapping[Any, Any]], files: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of the manifest: each clip is a cut, with its sentence as the supervision.
+def manifest(
+    clips: Sequence[Mapping[Any, Any]], files: Sequence[str], columns: Sequence[str], text: str | None
+) -> Iterator[str]:
+    """Yield the lines of the manifest: each clip is a cut, with the words that are said as its supervision.
 
     Parameters
     ----------
@@ -25,7 +27,12 @@ def manifest(clips: Sequence[Mapping[Any, Any]], files: Sequence[str]) -> Iterat
         The metadata of each clip, by the names of the columns of waveforms; a missing value is left out.
     files
         The audio of each.
+    columns
+        The declared columns: custom fields of the cut.
+    text
+        The one with the words that are said.
     """
+    custom = (*(name for name in columns if name != text), *_CUSTOM)
     for clip, file in zip(clips, files, strict=True):
         span = {"start": 0, "duration": clip["num_samples"] / clip["sample_rate"], "channel": 0}
         recording = {
@@ -36,13 +43,13 @@ def manifest(clips: Sequence[Mapping[Any, Any]], files: Sequence[str]) -> Iterat
             "duration": span["duration"],
             "channel_ids": [0],
         }
-        spoken = {name: clip[name] for name in ("text", "gender") if isinstance(clip[name], str)}
+        spoken = {"text": clip[text]} if text and isinstance(clip[text], str) else {}
         cut = {
             "id": clip["clip_id"],
             **span,
             "supervisions": [{"id": clip["clip_id"], "recording_id": clip["clip_id"], **span, **spoken}],
             "recording": recording,
-            "custom": {name: clip[name] for name in _CUSTOM if clip[name] == clip[name] and clip[name] is not None},
+            "custom": {name: clip[name] for name in custom if clip[name] == clip[name] and clip[name] is not None},
             "type": "MonoCut",
         }
         yield json.dumps(cut, ensure_ascii=False, separators=(",", ":")) + "\n"

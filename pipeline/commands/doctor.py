@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -15,7 +16,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +26,11 @@ from pipeline.core.errors import PipelineError, first_line
 from pipeline.core.params import Runtime, archive_folder, load_params, load_runtime
 from pipeline.core.terminal import amount, listed
 from pipeline.shards.recipe import machine
+from pipeline.snapshot.receipt import read_receipt
 
 _PACKAGES = ("dvc", "kaggle", "numpy", "pandas", "pyarrow", "requests", "soundfile", "soxr")
-_OLDEST_PYTHON = (3, 11)
 _SAME_BYTES = "Linux x86_64"
 _LITTLE_BYTES = 2_000_000_000  # of free disk: room for a sample of some thousands of clips
-_WHOLE_BYTES = 13_600_000_000  # of Kaggle's archive
 
 KAGGLE = "https://api.kaggle.com"
 
@@ -69,10 +68,8 @@ def run(options: argparse.Namespace) -> Iterator[str]:
 
 def findings() -> Iterator[Finding]:
     """Yield everything that was found, in the order in which a run needs it."""
-    yield python()
     yield kind_of_machine()
     yield libraries()
-    yield mp3()
     yield settings()
     yield executor(load_runtime)
     yield disk(load_runtime)
@@ -86,22 +83,93 @@ def findings() -> Iterator[Finding]:
     yield reachable(load_runtime)
 
 
-def python() -> Finding:
-    """Look at Python's version."""
-    found = f"{platform.python_version()}"
-    if sys.version_info < _OLDEST_PYTHON:
-        return Finding("failure", "Python", found, "Install 3.11 or newer, and: make PYTHON=python3.11 repro")
-    return Finding("ok", "Python", found)
-
-
 def kind_of_machine() -> Finding:
     """Look at what decides about the last bit of a sample: the system and the processor."""
     here = machine()
-    if here == _SAME_BYTES:
-        return Finding("ok", "machine", f"{here}: the same bytes as on every such PC whose processor has AVX")
-    return Finding(
-        "ok", "machine", f"{here}: the same sample, but a few in ten thousand of its values may differ by one step"
-    )
+    same = "the same bytes as on every such PC whose processor has AVX"
+    others = "the same sample, but a few in ten thousand of its values may differ by one step"
+    what = same if here == _SAME_BYTES else others
+    return Finding("ok", "machine", f"Python {platform.python_version()} on {here}: {what}")
+
+
+def libraries() -> Finding:
+    """Look at the versions of what decides about the bytes of a result."""
+    versions, missing = [], []
+    for name in _PACKAGES:
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Finding("failure", "libraries", f"{', '.join(missing)} missing", "Set them up with: make repro")
+    return Finding("ok", "libraries", ", ".join(versions))
+
+
+def settings() -> Finding:
+    """Read params.yaml and configs/runtime.yaml."""
+    try:
+        params, runtime = load_params(), load_runtime()
+    except PipelineError as error:
+        return Finding("failure", "settings", str(error), "Correct what it names.")
+    return Finding("ok", "settings", f"snapshot {params.snapshot}, transfer {runtime.transfer}")
+
+
+def executor(runtime: Callable[[], Runtime]) -> Finding:
+    """Start the workers that `executor` of configs/runtime.yaml asks for, and decode a clip in one of them."""
+    try:
+        from pipeline.engines import engine_for  # noqa: PLC0415  a library that is broken is a finding, not a crash
+        from pipeline.waveforms.worker_facts import worker_facts  # noqa: PLC0415
+
+        found = engine_for(runtime(), worker_facts).check(decode_tone)
+    except PipelineError as error:
+        return Finding("failure", "executor", str(error))
+    except (RuntimeError, ImportError, OSError, ValueError) as error:  # a RuntimeError is what a dead worker raises
+        remedy = (
+            "Set the libraries up: make repro. If only workers fail, do the work in one process: PIPELINE_WORKERS=1"
+        )
+        return Finding("failure", "executor", f"no clip can be decoded in a worker ({first_line(error)})", remedy)
+    return Finding("ok", "executor", f"{found}; one of them decoded a clip")
+
+
+def decode_tone() -> None:
+    """Encode a second of a tone as MP3, which asks most of libsndfile, and decode it; ValueError if it is another."""
+    import numpy as np  # noqa: PLC0415  as above
+    import soundfile  # noqa: PLC0415
+
+    from pipeline.audio import decode  # noqa: PLC0415
+
+    file = io.BytesIO()
+    soundfile.write(file, 0.5 * np.sin(np.arange(48_000) / 20).astype(np.float32), 48_000, format="MP3")
+    decoded = decode.load(file.getvalue(), 48_000)
+    if decoded.source_sample_rate != 48_000 or not 47_000 <= len(decoded.waveform) <= 50_400:
+        raise ValueError(f"{len(decoded.waveform)} samples of 48,000, at {decoded.source_sample_rate} Hz")
+
+
+def disk(runtime: Callable[[], Runtime]) -> Finding:
+    """Look at the free disk; `transfer: whole` needs room for the archive."""
+    free = shutil.disk_usage(Path()).free
+    remedy = "Free some; to see what the sample needs: python -m pipeline estimate" if free < _LITTLE_BYTES else ""
+    try:
+        archive_bytes = read_receipt().identity.content().get("size_bytes", 0)
+        if free < archive_bytes and runtime().transfer == "whole" and not any(archive_folder().glob("*.zip")):
+            remedy = f"transfer: whole needs {archive_bytes / 1e9:.1f} GB; set transfer: ranges, or free some."
+    except PipelineError:  # nothing was opened yet, or the settings are wrong
+        pass
+    return Finding("warning" if remedy else "ok", "disk", f"{free / 1e9:.1f} GB free", remedy)
+
+
+def outputs(folder: Path = schema.WAVEFORMS) -> Finding:
+    """Open the waveforms, if present: their footers only."""
+    if not folder.is_dir():
+        return Finding("ok", "waveforms", "none yet")
+    try:
+        from pipeline.waveforms.reader import open_waveforms  # noqa: PLC0415  as above
+
+        clips = open_waveforms(folder)
+    except (ImportError, PipelineError, OSError) as error:
+        found = " ".join(str(error).split())
+        return Finding("failure", "waveforms", found, "To see all that is damaged: python -m pipeline verify")
+    return Finding("ok", "waveforms", f"{amount(len(clips), 'clip')}; to check every byte: python -m pipeline verify")
 
 
 def dvc_needs() -> Iterator[Finding]:
@@ -124,10 +192,9 @@ def dvc_needs() -> Iterator[Finding]:
     except RuntimeError:
         yield Finding("failure", "home", "none: no HOME, and no passwd entry", "Set one: export HOME=/tmp")
     if schema.DATA.is_symlink():
+        found = "data is a link, and DVC refuses to save what lies outside of the project"
         remedy = "Put the folder itself there. The cache may lie on another disk: dvc cache dir PATH"
-        yield Finding(
-            "failure", "data", "data is a link, and DVC refuses to save what lies outside of the project", remedy
-        )
+        yield Finding("failure", "data", found, remedy)
     else:
         yield Finding("ok", "data", "no link")
     files = (path for folder in (schema.DATA, schema.REPORTS) for path in folder.rglob("*"))
@@ -175,107 +242,9 @@ def git_locks(repository: Path = Path(".git")) -> Finding:
     """Look for locks that a killed `dvc exp run`, or git itself, left in the repository."""
     left = sorted(str(path) for path in repository.rglob("*.lock"))
     if left:
-        return Finding(
-            "warning",
-            "git lock",
-            ", ".join(left),
-            "If neither git nor DVC is running, one was killed: remove the file.",
-        )
+        remedy = "If neither git nor DVC is running, one was killed: remove the file."
+        return Finding("warning", "git lock", ", ".join(left), remedy)
     return Finding("ok", "git lock", "none")
-
-
-def libraries() -> Finding:
-    """Look at the versions of what decides about the bytes of a result."""
-    versions, missing = [], []
-    for name in _PACKAGES:
-        try:
-            versions.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            missing.append(name)
-    if missing:
-        return Finding("failure", "libraries", f"{', '.join(missing)} missing", "Set them up with: make repro")
-    return Finding("ok", "libraries", ", ".join(versions))
-
-
-def mp3() -> Finding:
-    """Encode a tone as MP3, and decode it."""
-    try:
-        samples, rate = decode_tone()
-        import soundfile  # noqa: PLC0415  a library that is broken is a finding, not a crash
-    except (ImportError, OSError, RuntimeError, ValueError, PipelineError) as error:
-        return Finding("failure", "MP3", f"cannot be encoded and decoded ({error})", "Set soundfile up: make repro")
-    if rate != 48_000 or not 47_000 <= samples <= 50_400:
-        return Finding(
-            "failure", "MP3", f"{samples} samples were decoded, at {rate} Hz", "Set soundfile up: make repro"
-        )
-    return Finding("ok", "MP3", f"encoded and decoded, libsndfile {soundfile.__libsndfile_version__}")
-
-
-def decode_tone() -> tuple[int, int]:
-    """Encode a second of a tone as MP3 and decode it; return the number of samples, and the rate in Hz."""
-    import numpy as np  # noqa: PLC0415  as above
-    import soundfile  # noqa: PLC0415
-
-    from pipeline.audio import decode  # noqa: PLC0415
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "tone.mp3")
-        soundfile.write(path, 0.5 * np.sin(np.arange(48_000) / 20).astype(np.float32), 48_000)
-        decoded = decode.load(path.read_bytes(), 48_000)
-    return decoded.source_samples, decoded.source_sample_rate
-
-
-def settings() -> Finding:
-    """Read params.yaml and configs/runtime.yaml."""
-    try:
-        params, runtime = load_params(), load_runtime()
-    except PipelineError as error:
-        return Finding("failure", "settings", str(error), "Correct what it names.")
-    return Finding("ok", "settings", f"snapshot {params.snapshot}, transfer {runtime.transfer}")
-
-
-def executor(runtime: Callable[[], Runtime]) -> Finding:
-    """Start the workers that `executor` of configs/runtime.yaml asks for, and decode a clip in one of them."""
-    from pipeline.engines import engine_for  # noqa: PLC0415
-    from pipeline.waveforms.worker_facts import worker_facts  # noqa: PLC0415
-
-    try:
-        found = engine_for(runtime(), worker_facts).check(decode_tone)
-    except PipelineError as error:
-        return Finding("failure", "executor", str(error))
-    except (RuntimeError, ImportError, OSError, ValueError) as error:  # a RuntimeError is what a dead worker raises
-        remedy = "If only workers fail, do the work in one process: PIPELINE_WORKERS=1"
-        return Finding("failure", "executor", f"no clip can be decoded in a worker ({first_line(error)})", remedy)
-    return Finding("ok", "executor", f"{found}; one of them decoded a clip")
-
-
-def disk(runtime: Callable[[], Runtime]) -> Finding:
-    """Look at the free disk."""
-    free = shutil.disk_usage(Path()).free
-    found = f"{free / 1e9:.1f} GB free"
-    if free < _LITTLE_BYTES:
-        return Finding("warning", "disk", found, "A sample of 5,000 clips needs about 1 GB; free some.")
-    try:
-        whole = runtime().transfer == "whole"
-    except PipelineError:
-        whole = False
-    if whole and free < _WHOLE_BYTES and not any(archive_folder().glob("*.zip")):
-        return Finding("warning", "disk", found, "transfer: whole needs 13.6 GB; set transfer: ranges, or free some.")
-    return Finding("ok", "disk", found)
-
-
-def outputs(folder: Path = schema.WAVEFORMS) -> Finding:
-    """Open the waveforms, if present: their footers only."""
-    if not folder.is_dir():
-        return Finding("ok", "waveforms", "none yet")
-    try:
-        from pipeline.waveforms.reader import open_waveforms  # noqa: PLC0415  as above
-
-        clips = open_waveforms(folder)
-    except (ImportError, PipelineError, OSError) as error:
-        found = " ".join(str(error).split())
-        return Finding("failure", "waveforms", found, "To see all that is damaged: python -m pipeline verify")
-    return Finding("ok", "waveforms", f"{amount(len(clips), 'clip')}; to check every byte: python -m pipeline verify")
 
 
 def remote() -> Finding:
@@ -288,9 +257,8 @@ def remote() -> Finding:
     name = done.stdout.strip()
     if done.returncode == 0 and name:
         return Finding("ok", "DVC remote", name)
-    return Finding(
-        "warning", "DVC remote", "none is the default", "To share results: dvc remote add --default NAME URL"
-    )
+    remedy = "To share results: dvc remote add --default NAME URL"
+    return Finding("warning", "DVC remote", "none is the default", remedy)
 
 
 def client(runtime: Callable[[], Runtime]) -> Finding:
@@ -313,9 +281,8 @@ def credentials() -> Finding:
     except RuntimeError as error:  # there is no home
         return Finding("warning", "Kaggle credentials", f"not known ({error})")
     if place is None:
-        return Finding(
-            "warning", "Kaggle credentials", "none", "Public data usually needs none; docs/kaggle.md says how."
-        )
+        remedy = "Public data usually needs none; docs/kaggle.md says how."
+        return Finding("warning", "Kaggle credentials", "none", remedy)
     return Finding("ok", "Kaggle credentials", f"in {place}")
 
 

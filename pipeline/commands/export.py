@@ -1,6 +1,7 @@
 """Clips as files for a course: ``sample-1.mp3 …`` and a table beside them, each whole or not at all.
 
-An MP3 is byte for byte the original; WAV and FLAC are the waveform of the shard in 16 bits. No file is ever removed.
+An original is the file as published, byte for byte; WAV and FLAC are the waveform of the shard in 16 bits. No file is
+ever removed.
 """
 
 from __future__ import annotations
@@ -8,23 +9,29 @@ from __future__ import annotations
 import argparse
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import pandas as pd
 import soundfile
 
 from pipeline.audio import decode
 from pipeline.clips import reader
 from pipeline.commands import cuts
-from pipeline.core import atomic
+from pipeline.core import atomic, schema
+from pipeline.core.columns import declared, with_role
 from pipeline.core.errors import ParameterError, PipelineError, SampleError
 from pipeline.core.terminal import amount, listed
+from pipeline.shards.folder import shard_paths
+from pipeline.shards.recipe import DerivedSeal
+from pipeline.shards.sealed import Shard
 from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
 
-FORMATS = ("mp3", "wav", "flac", "lhotse")
+FORMATS = ("original", "mp3", "wav", "flac", "lhotse")
 TABLE = "samples.csv"
 MISSING = "?"  # as in the names of strata
 
-_COLUMNS = ("clip_id", "text", "age", "gender", "accent", "split", "duration_seconds", "mp3_sha256")
+_FACTS = ("split", "duration_seconds", "source_sha256")  # in the table, behind the declared columns
 
 
 class FolderUnusable(PipelineError):
@@ -49,10 +56,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=_count, required=True, metavar="N", help="how many, from the first on")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty folder, or a new one")
     parser.add_argument(
-        "--format", choices=FORMATS, default="mp3", help="mp3 (default) is the original, lhotse is FLAC with a CutSet"
+        "--format",
+        choices=FORMATS,
+        default="original",
+        help="original (default; also called mp3) is the file as published, lhotse is FLAC with a CutSet",
     )
     parser.add_argument(
-        "--where", action="append", default=[], metavar="COLUMN=VALUE", help="such as gender=female; may be repeated"
+        "--where", action="append", default=[], metavar="COLUMN=VALUE", help="such as split=train; may be repeated"
     )
     parser.add_argument("--pictures", action="store_true", help="add a picture of each, its spectrogram, as PNG")
     parser.add_argument("--force", action="store_true", help="write even if there are files, replacing same names")
@@ -81,7 +91,7 @@ def export(
     clips: int,
     folder: Path,
     *,
-    file_format: str = "mp3",
+    file_format: str = "original",
     where: Sequence[str] = (),
     pictures: bool = False,
     force: bool = False,
@@ -95,9 +105,10 @@ def export(
     folder
         Where to; made if it is not there.
     file_format
-        Out of `FORMATS`; ``lhotse`` is FLAC with a manifest beside it (`pipeline.commands.cuts`).
+        One of `FORMATS`: ``mp3`` is another name of ``original``; ``lhotse`` is FLAC with a manifest beside it
+        (`pipeline.commands.cuts`).
     where
-        Conditions such as ``gender=female``; ``age=?`` is a missing value. All of them have to hold.
+        Conditions such as ``split=train``; ``COLUMN=?`` is a missing value. All of them have to hold.
     pictures
         Add ``sample-1.png …``, spectrograms of their first three seconds (`pipeline.views.pictures`).
     force
@@ -129,15 +140,18 @@ def export(
     if present and not force:
         raise FolderInUse(folder, present)
     metadata = chosen.metadata()
-    table = metadata[list(_COLUMNS)]
-    audio_format = cuts.AUDIO_FORMAT if file_format == "lhotse" else file_format
-    files = [f"sample-{number}.{audio_format}" for number in range(1, clips + 1)]
-    if audio_format == "mp3":
-        contents = reader.read_mp3s(zip(table["clip_id"], table["mp3_sha256"], strict=True))
+    columns = Shard(shard_paths(schema.WAVEFORMS)[0], DerivedSeal).columns
+    names = [column.name for column in declared(columns)]
+    table = metadata[["clip_id", *names, *_FACTS]]
+    if file_format in ("original", "mp3"):
+        contents = reader.read_originals(zip(table["clip_id"], table["source_sha256"], strict=True))
     else:
-        contents = (encoded(clip, audio_format) for clip in chosen)
-    for name, data in zip(files, contents, strict=True):
-        with atomic.replacing(folder / name) as temporary:
+        audio_format = cuts.AUDIO_FORMAT if file_format == "lhotse" else file_format
+        contents = (reader.Original(encoded(clip, audio_format), f".{audio_format}") for clip in chosen)
+    files = []
+    for number, (data, extension) in enumerate(contents, start=1):
+        files.append(f"sample-{number}{extension}")
+        with atomic.replacing(folder / files[-1]) as temporary:
             temporary.write_bytes(data)
     if pictures:
         from pipeline.views import pictures as views  # noqa: PLC0415  audio alone needs neither scipy nor pillow
@@ -147,7 +161,8 @@ def export(
             with atomic.replacing(folder / f"sample-{number}.png") as temporary:
                 temporary.write_bytes(views.png(picture))
     if file_format == "lhotse":
-        atomic.write_text(folder / cuts.MANIFEST, "".join(cuts.manifest(metadata.to_dict("records"), files)))
+        cut_lines = cuts.manifest(metadata.to_dict("records"), files, names, with_role(columns, "text"))
+        atomic.write_text(folder / cuts.MANIFEST, "".join(cut_lines))
     table.insert(0, "file", files)
     atomic.write_text(folder / TABLE, table.map(_as_text).to_csv(index=False, lineterminator="\n"))
     return f"{amount(clips, 'clip')} and {TABLE} in {folder}"
@@ -159,7 +174,7 @@ def _as_text(cell: object) -> object:
 
 
 def select(clips: Waveforms, where: Sequence[str]) -> Waveforms:
-    """Return a view of the clips for which all conditions hold."""
+    """Return a view of the clips for which all conditions hold, each a value of the column's type."""
     frame = clips.metadata()
     problems = []
     for condition in where:
@@ -167,13 +182,16 @@ def select(clips: Waveforms, where: Sequence[str]) -> Waveforms:
         if column not in frame or "=" not in condition:
             problems.append(f"--where {condition}: expected COLUMN=VALUE; columns are {', '.join(frame.columns)}")
             continue
-        values = {str(value): value for value in frame[column].dropna().unique()}
-        if frame[column].isna().any():
-            values[MISSING] = None
-        if text not in values:
-            problems.append(f"--where {condition}: no clip has it; values of {column} are {listed(sorted(values), 20)}")
+        cells = frame[column]
+        value: str | float | None = None if text == MISSING else text
+        if value is not None and pd.api.types.is_numeric_dtype(cells):
+            with suppress(ValueError):
+                value = float(text)
+        if not (cells.isna() if value is None else cells == value).any():
+            values = [*map(str, sorted(cells.dropna().unique())), *([MISSING] if cells.isna().any() else [])]
+            problems.append(f"--where {condition}: no clip has it; values of {column} are {listed(values, 20)}")
             continue
-        clips = clips.where(**{column: values[text]})
+        clips = clips.where(**{column: value})
     if problems:
         raise ParameterError("the command line", problems)
     return clips

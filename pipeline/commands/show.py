@@ -46,11 +46,11 @@ def show(clip_id: str, out: Path | None = None) -> str:
         The sample has no such clip: the message says why it was rejected, or names the nearest ones.
     """
     clip = find(open_waveforms(), clip_id)
-    (mp3,) = reader.read_mp3s([(clip_id, clip.mp3_sha256)])
+    (original,) = reader.read_originals([(clip_id, clip.source_sha256)])
     path = out or schema.REPORTS / "clips" / f"{clip_id.replace('/', '-')}.png"
     with atomic.replacing(path) as temporary:
         temporary.write_bytes(drawing.png(clip.waveform, clip.sample_rate))
-    return f"{described(clip, len(mp3))}\npicture       {path}"
+    return f"{described(clip, len(original.data))}\npicture       {path}"
 
 
 def find(clips: Waveforms, clip_id: str) -> Clip:
@@ -67,20 +67,11 @@ def find(clips: Waveforms, clip_id: str) -> Clip:
     raise SampleError(f"{clip_id} is not among the {len(ids)} clips of the sample. Nearest: {', '.join(near)}")
 
 
-def described(clip: Clip, mp3_bytes: int) -> str:
-    """Return the array's first values, its length and rate, the rate of the MP3 itself, and what the tables say."""
+def described(clip: Clip, source_bytes: int) -> str:
+    """Return the array's first values, its length and rate, the facts of the file itself, and the declared columns."""
     values = np.array2string(clip.waveform[:_FIRST_VALUES], separator=", ", precision=8, max_line_width=200)
     more = ", …]" if len(clip.waveform) > _FIRST_VALUES else "]"
-    spoken = {
-        "sentence": clip.text,
-        "age": clip.age,
-        "gender": clip.gender,
-        "accent": clip.accent,
-        "votes": f"{clip.up_votes} up, {clip.down_votes} down",
-        "table": clip.table,
-        "split": clip.split,
-        "rank": clip.rank,
-    }
+    source = f"{clip.source_format}, {clip.source_sample_rate} Hz, channels: {clip.source_channels}"
     rows = {
         "clip": clip.clip_id,
         "waveform": values.removesuffix("]") + more,
@@ -89,8 +80,12 @@ def described(clip: Clip, mp3_bytes: int) -> str:
         "duration": f"{clip.duration_seconds:.3f} s",
         "level": f"peak {clip.peak_dbfs:.1f} dB, RMS {clip.rms_dbfs:.1f} dB of full scale",
         "clipped": f"{clip.clipped_samples} samples",
-        "MP3": f"{clip.source_sample_rate} Hz, channels: {clip.source_channels}, {mp3_bytes} bytes",
-        "SHA-256": clip.mp3_sha256,
-        **{name: "(missing)" if value is None else value for name, value in spoken.items()},
+        "source": f"{source}, {source_bytes} bytes",
+        "SHA-256": clip.source_sha256,
+        **{name: "(missing)" if value is None else value for name, value in clip.columns.items()},
+        "table": clip.table,
+        "split": clip.split,
+        "rank": clip.rank,
     }
-    return "\n".join(f"{name:<12}  {printable(str(value))}" for name, value in rows.items())
+    width = max(12, *map(len, rows))
+    return "\n".join(f"{name:<{width}}  {printable(str(value))}" for name, value in rows.items())

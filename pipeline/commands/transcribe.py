@@ -1,4 +1,4 @@
-"""Transcripts of all waveforms: made, and compared with the sentences that were read."""
+"""Transcripts of all waveforms: made, and compared with the words that are said, the column with the role `text`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.core import atomic, schema
-from pipeline.core.errors import ShardError
+from pipeline.core.columns import with_role
+from pipeline.core.errors import SampleError, ShardError
 from pipeline.core.params import load_runtime
 from pipeline.engines import engine_for
 from pipeline.shards.derive import derive
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
 
 
 def transcribe(engine: str, model: str | None = None) -> str:
-    """Write ``data/transcripts/``; return the word error rate, and the clips that differ most from their sentence.
+    """Write ``data/transcripts/``; return the word error rate, and the clips that differ most from their text.
 
     Parameters
     ----------
@@ -59,21 +60,30 @@ def transcribe(engine: str, model: str | None = None) -> str:
         The engine or the model cannot be had.
     ShardError
         There are no waveforms, or they are damaged or not of 16,000 Hz.
+    SampleError
+        No column has the words that are said.
     """
     clips = open_waveforms()
+    text = with_role(Shard(shard_paths(schema.WAVEFORMS)[0], DerivedSeal).columns, "text")
+    if text is None:
+        raise SampleError(
+            "no column has the words that are said, which transcripts are compared with; "
+            f"where the snapshot has one, name it in its description: text: COLUMN ({schema.SNAPSHOTS}/)"
+        )
     if clips.sample_rate != SAMPLE_RATE:
         raise ShardError(
             f"speech is recognised at {SAMPLE_RATE} Hz, and these waveforms have {clips.sample_rate} Hz; "
             f"make them with: dvc repro -S waveforms.sample_rate={SAMPLE_RATE}"
         )
     found = find_model(engine, model)
-    recipe = recipe_for(clips.about["settings"]["encoding"], found)
+    recipe = recipe_for(clips.about["settings"]["encoding"], found, text)
     recipe.versions()
     runtime = load_runtime()
     _say_how_long(clips, found, min(runtime.processes, len(shard_paths(schema.WAVEFORMS))))
     made = derive(recipe, schema.WAVEFORMS, schema.TRANSCRIPTS, engine_for(runtime, worker_facts))
     table = read_transcripts(schema.TRANSCRIPTS)
-    return "\n".join([f"{made.rows} clips, {made.computed} recognised now", *summary(clips.metadata(), table)])
+    said = clips.metadata().rename(columns={text: "text"})
+    return "\n".join([f"{made.rows} clips, {made.computed} recognised now", *summary(said, table)])
 
 
 def read_transcripts(folder: Path) -> pd.DataFrame:
@@ -84,23 +94,23 @@ def read_transcripts(folder: Path) -> pd.DataFrame:
 
 
 def summary(clips: pd.DataFrame, transcripts: pd.DataFrame) -> list[str]:
-    """Return lines that say the word error rate, and which clips differ most from their sentence. Pure.
+    """Return lines that say the word error rate, and which clips differ most from their text. Pure.
 
     Parameters
     ----------
     clips
-        `clip_id` and `text`, the sentence.
+        `clip_id` and `text`, the words that are said.
     transcripts
         `clip_id`, `text`, as recognised, and `wer`.
     """
     both = clips[["clip_id", "text"]].merge(transcripts, on="clip_id", suffixes=("", "_heard"), validate="one_to_one")
     rate = word_error_rate(both["text"].tolist(), both["text_heard"].tolist())
     if rate is None:
-        return ["no sentence has words to compare with"]
+        return ["no text has words to compare with"]
     worst = both[both["wer"] > 0].sort_values("wer", ascending=False, kind="stable").head(_WORST)
     return [
         f"word error rate {rate:.3f}",
-        *(["clips that differ most from their sentence:"] if len(worst) else []),
+        *(["clips that differ most from their text:"] if len(worst) else []),
         *(f"  {row.wer:5.2f}  {row.clip_id}  {row.text!r}, heard {row.text_heard!r}" for row in worst.itertuples()),
     ]
 

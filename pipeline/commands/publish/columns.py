@@ -6,30 +6,26 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pipeline.core.columns import declared
 from pipeline.views.features import columns
 
 _WAVEFORMS = {
-    "clip_id": ("Table and file name of the clip in its source; unique.", None),
+    "clip_id": ("The name of the clip; unique.", None),
     "waveform": ("The samples of the clip, mono.", None),
     "audio": ("The clip as a FLAC file of 16 bits, mono.", None),
     "sample_rate": ("Samples of the waveform per second.", "Hz"),
     "num_samples": ("How many samples the waveform has.", None),
     "duration_seconds": ("num_samples / sample_rate.", "s"),
-    "source_sample_rate": ("Of the MP3 that the waveform was decoded from.", "Hz"),
-    "source_channels": ("Channels of that MP3.", None),
-    "text": ("The sentence that the speaker was asked to read.", None),
-    "age": ("Age group that the speaker stated; null where not stated.", None),
-    "gender": ("Gender that the speaker stated; null where not stated.", None),
-    "accent": ("Accent that the speaker stated; null where not stated.", None),
-    "up_votes": ("Volunteers who found that the clip says the sentence.", None),
-    "down_votes": ("Volunteers who found that it does not.", None),
+    "source_format": ("Format of the file that the waveform was decoded from.", None),
+    "source_sample_rate": ("Sample rate of that file.", "Hz"),
+    "source_channels": ("Channels of that file.", None),
+    "source_sha256": ("SHA-256 of that file.", None),
     "table": ("The table of the source that lists the clip.", None),
-    "split": ("train, dev or test; no sentence is in two of them.", None),
+    "split": ("The split that the clip belongs to.", None),
     "rank": ("Place in the ranking; the clips up to any rank are a stratified sample.", None),
     "peak_dbfs": ("Largest magnitude, relative to full scale.", "dB"),
     "rms_dbfs": ("Root mean square, relative to full scale.", "dB"),
     "clipped_samples": ("Samples that were clipped to fit 16 bits.", None),
-    "mp3_sha256": ("SHA-256 of the MP3.", None),
 }
 _FEATURES = {
     "f0": "Fundamental frequency of the voiced frames",
@@ -43,7 +39,7 @@ _FEATURES = {
     "rms": "Root mean square of the frames",
     "speech_start_seconds": "Where speech begins",
     "speech_end_seconds": "Where speech ends",
-    "words": "Words of the sentence",
+    "words": "Words of the text",
     "words_per_second": "Words over the time between the bounds of speech",
 }
 _STATISTICS = {"mean": "mean", "std": "standard deviation", "median": "median", "p05": "5th percentile"}
@@ -65,8 +61,12 @@ class Column:
 
 
 def waveform_columns(schema: pa.Schema) -> list[Column]:
-    """Describe the columns of waveforms."""
-    return [Column(field, *_WAVEFORMS[field.name]) for field in schema]
+    """Describe the columns of waveforms; the snapshot's description has what is known of the declared ones."""
+    known = dict(_WAVEFORMS)
+    for column in declared(schema):
+        described = column.description or f"{column.name}, as the source has it"
+        known[column.name] = (f"{described.removesuffix('.')}; null where missing.", column.unit)
+    return [Column(field, *known[field.name]) for field in schema]
 
 
 def feature_columns() -> list[Column]:

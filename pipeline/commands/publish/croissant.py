@@ -15,6 +15,7 @@ import pyarrow as pa
 from pipeline.commands.publish.columns import Column
 from pipeline.commands.publish.material import Material
 from pipeline.core import schema
+from pipeline.core.columns import apart
 from pipeline.report import card
 from pipeline.snapshot.description import KaggleSource
 from pipeline.snapshot.licenses import license_of
@@ -79,7 +80,6 @@ def describe(material: Material, records: Sequence[Records], files: Mapping[str,
         "description": f"A stratified sample of {material.clips} clips of {material.description.title}.",
         "license": license_of(material.description.license).url,
         "citeAs": material.description.citation,
-        "inLanguage": "en",
         "version": schema.VERSION,
         "isLiveDataset": False,
         **_provenance(material),
@@ -114,7 +114,7 @@ def describe(material: Material, records: Sequence[Records], files: Mapping[str,
                 "@type": "cr:RecordSet",
                 "@id": "splits",
                 "name": "splits",
-                "description": "No sentence is in two of them, and no speaker where speakers are known.",
+                "description": _splits(material),
                 "dataType": "cr:Split",
                 "key": {"@id": "splits/name"},
                 "field": [{"@type": "cr:Field", "@id": "splits/name", "name": "name", "dataType": "sc:Text"}],
@@ -155,17 +155,17 @@ def _provenance(material: Material) -> dict[str, Any]:
     }
 
 
+def _splits(material: Material) -> str:
+    kept = apart(material.waveforms[0].columns)
+    return f"No value of {' or of '.join(kept)} is in two of them." if kept else "No clip is in two of them."
+
+
 def _responsible_ai(material: Material) -> dict[str, Any]:
-    """Return the limits and origins that the card states, as responsible-AI fields."""
-    limits = card.limits(material.metrics)
-    audio = f"Decoded from MP3, mixed down to mono, resampled to {material.sample_rate} Hz (soxr HQ)."
+    """Return what was done to the clips, and the limits that the card states, as responsible-AI fields."""
+    audio = f"Decoded, mixed down to mono, resampled to {material.sample_rate} Hz (soxr HQ)."
     return {
-        "rai:dataCollection": "Volunteers read sentences aloud; others voted on whether clip and sentence agree.",
-        "rai:dataCollectionType": "Crowdsourcing",
         "rai:dataPreprocessingProtocol": [card.drawn(material.metrics), audio],
-        "rai:dataLimitations": limits,
-        "rai:dataBiases": [limit for limit in limits if "proportion" in limit or "leaves out" in limit],
-        "rai:personalSensitiveInformation": ["Voices.", limits[0]],
+        "rai:dataLimitations": card.limits(material.metrics, apart(material.waveforms[0].columns)),
     }
 
 

@@ -23,7 +23,7 @@ from pipeline.commands.publish.material import Material
 from pipeline.core.progress import progress
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
-from pipeline.waveforms.encodings import ENCODINGS, waveforms_of, waveforms_schema
+from pipeline.waveforms.encodings import ENCODINGS, waveforms_of
 
 CLIPS, FEATURES = "data", "features"  # folders of the two configurations
 _FILE_CLIPS = 5_000  # in one file, of about 250 MB: the Hub asks for less than 500
@@ -46,7 +46,7 @@ def file_names(split: str, clips: int) -> list[str]:
 def write(folder: Path, material: Material) -> None:
     """Write the Parquet files and the card; a row group is in memory."""
     described = pa.schema([column.field for column in feature_columns()])
-    configurations = [(CLIPS, material.waveforms, _with_features(waveforms_schema("flac"), material.sample_rate))]
+    configurations = [(CLIPS, material.waveforms, _with_features(material.flac_columns, material.sample_rate))]
     if material.features:
         configurations.append((FEATURES, material.features, _with_features(described)))
     with progress("published", material.clips * len(configurations), "clips") as bar:

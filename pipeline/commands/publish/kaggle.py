@@ -45,9 +45,7 @@ def metadata(material: Material, files: list[str], owner: str) -> dict[str, Any]
     return {
         "title": material.title,
         "id": f"{owner}/{material.slug}",
-        "subtitle": "A small, fair, reproducible sample of 16 kHz speech"
-        if material.sample_rate == 16_000
-        else "A small, fair, reproducible sample of speech",
+        "subtitle": f"A small, fair, reproducible sample of audio at {material.sample_rate / 1000:g} kHz",
         "licenses": [{"name": license_of(material.description.license).kaggle}],
         "keywords": [],
         "description": f"{material.card_body.rstrip()}\n\n{_FILES}",

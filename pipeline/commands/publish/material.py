@@ -10,32 +10,34 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from pipeline.commands.verify import audit
 from pipeline.core import schema
+from pipeline.core.columns import fields
 from pipeline.core.errors import PipelineError, ShardError
 from pipeline.core.terminal import amount, listed
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.snapshot.description import Description, describe
+from pipeline.waveforms.encodings import waveforms_schema
 
 
 class RedistributionForbidden(PipelineError):
     """The snapshot's terms do not allow its clips to be published again."""
 
     def __init__(self, snapshot: str, description: Description) -> None:
-        path = schema.SNAPSHOTS / f"{snapshot}.yaml"
+        path, title = schema.SNAPSHOTS / f"{snapshot}.yaml", description.title
         if description.redistribution is None:
             reason = (
-                f"{path} does not say whether the terms of {description.title} allow it, and those of Mozilla Data "
-                "Collective do not: they forbid to host a copy of a release, though the clips are CC0.\n"
-                "If the terms of this release allow it, say so there: redistribution: true"
+                f"{path} does not say whether the terms of {title} allow it, nor does the name of their licence, "
+                f"{description.license}.\nIf they allow it, say so there: redistribution: true"
             )
         else:
             reason = (
-                f"{path} says redistribution: false: the terms of {description.title} forbid to host a copy "
-                "(as those of Mozilla Data Collective do for its releases, though the clips are CC0).\n"
-                "Share params.yaml and dvc.lock instead: anyone who has the release can make the same sample."
+                f"{path}, or its format, says redistribution: false: the terms of {title} forbid to host a copy.\n"
+                "Share params.yaml and dvc.lock instead: anyone who has the data can make the same sample."
             )
         super().__init__(f"the sample cannot be published. {reason}")
 
@@ -95,6 +97,11 @@ class Material:
     def sample_rate(self) -> int:
         """Of all waveforms, in Hz."""
         return int(self.waveforms[0].seal.settings["sample_rate"])
+
+    @property
+    def flac_columns(self) -> pa.Schema:
+        """The columns of the waveforms with FLAC files in place of samples."""
+        return waveforms_schema("flac", fields(self.waveforms[0].columns))
 
     @cached_property
     def splits(self) -> dict[str, int]:

@@ -19,7 +19,6 @@ from pipeline.commands.publish.material import Material
 from pipeline.commands.verify.recorded import SUMS, read_sums
 from pipeline.core import atomic
 from pipeline.core.terminal import amount
-from pipeline.waveforms.encodings import waveforms_schema
 
 Place = Literal["huggingface", "kaggle"]
 
@@ -77,7 +76,7 @@ def publish(place: Place, folder: Path, *, owner: str | None = None, force: bool
     except OSError as error:
         raise FolderUnusable(folder, error) from None
     if place == "huggingface":
-        columns = waveforms_schema("flac")
+        columns = material.flac_columns
         files = ("data/*.parquet", "features/*.parquet")
         repository = f"{owner or 'OWNER'}/{material.slug}"
         how = f"Upload it with: hf upload --repo-type dataset {repository} {shlex.quote(str(folder))} ."
