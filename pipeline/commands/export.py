@@ -18,13 +18,9 @@ import soundfile
 from pipeline.audio import decode
 from pipeline.clips import reader
 from pipeline.commands import cuts
-from pipeline.core import atomic, schema
-from pipeline.core.columns import declared, with_role
+from pipeline.core import atomic
 from pipeline.core.errors import ParameterError, PipelineError, SampleError
 from pipeline.core.terminal import amount, listed
-from pipeline.shards.folder import shard_paths
-from pipeline.shards.recipe import DerivedSeal
-from pipeline.shards.sealed import Shard
 from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
 
 FORMATS = ("original", "mp3", "wav", "flac", "lhotse")
@@ -140,8 +136,7 @@ def export(
     if present and not force:
         raise FolderInUse(folder, present)
     metadata = chosen.metadata()
-    columns = Shard(shard_paths(schema.WAVEFORMS)[0], DerivedSeal).columns
-    names = [column.name for column in declared(columns)]
+    names = [column.name for column in chosen.declared]
     table = metadata[["clip_id", *names, *_FACTS]]
     if file_format in ("original", "mp3"):
         contents = reader.read_originals(zip(table["clip_id"], table["source_sha256"], strict=True))
@@ -161,7 +156,7 @@ def export(
             with atomic.replacing(folder / f"sample-{number}.png") as temporary:
                 temporary.write_bytes(views.png(picture))
     if file_format == "lhotse":
-        cut_lines = cuts.manifest(metadata.to_dict("records"), files, names, with_role(columns, "text"))
+        cut_lines = cuts.manifest(metadata.to_dict("records"), files, names, chosen.text)
         atomic.write_text(folder / cuts.MANIFEST, "".join(cut_lines))
     table.insert(0, "file", files)
     atomic.write_text(folder / TABLE, table.map(_as_text).to_csv(index=False, lineterminator="\n"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from pipeline.clips import reader
 from pipeline.clips.rejected import read_rejected
 from pipeline.commands import drawing
 from pipeline.core import atomic, schema
+from pipeline.core.columns import Column, Value
 from pipeline.core.errors import SampleError
 from pipeline.core.terminal import printable
 from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
@@ -45,12 +46,13 @@ def show(clip_id: str, out: Path | None = None) -> str:
     SampleError
         The sample has no such clip: the message says why it was rejected, or names the nearest ones.
     """
-    clip = find(open_waveforms(), clip_id)
+    clips = open_waveforms()
+    clip = find(clips, clip_id)
     (original,) = reader.read_originals([(clip_id, clip.source_sha256)])
     path = out or schema.REPORTS / "clips" / f"{clip_id.replace('/', '-')}.png"
     with atomic.replacing(path) as temporary:
         temporary.write_bytes(drawing.png(clip.waveform, clip.sample_rate))
-    return f"{described(clip, len(original.data))}\npicture       {path}"
+    return f"{described(clip, len(original.data), clips.declared)}\npicture       {path}"
 
 
 def find(clips: Waveforms, clip_id: str) -> Clip:
@@ -67,7 +69,7 @@ def find(clips: Waveforms, clip_id: str) -> Clip:
     raise SampleError(f"{clip_id} is not among the {len(ids)} clips of the sample. Nearest: {', '.join(near)}")
 
 
-def described(clip: Clip, source_bytes: int) -> str:
+def described(clip: Clip, source_bytes: int, declared: Sequence[Column]) -> str:
     """Return the array's first values, its length and rate, the facts of the file itself, and the declared columns."""
     values = np.array2string(clip.waveform[:_FIRST_VALUES], separator=", ", precision=8, max_line_width=200)
     more = ", …]" if len(clip.waveform) > _FIRST_VALUES else "]"
@@ -82,10 +84,14 @@ def described(clip: Clip, source_bytes: int) -> str:
         "clipped": f"{clip.clipped_samples} samples",
         "source": f"{source}, {source_bytes} bytes",
         "SHA-256": clip.source_sha256,
-        **{name: "(missing)" if value is None else value for name, value in clip.columns.items()},
+        **{column.name: _with_unit(clip.columns[column.name], column.unit) for column in declared},
         "table": clip.table,
         "split": clip.split,
         "rank": clip.rank,
     }
     width = max(12, *map(len, rows))
     return "\n".join(f"{name:<{width}}  {printable(str(value))}" for name, value in rows.items())
+
+
+def _with_unit(value: Value | None, unit: str | None) -> str:
+    return "(missing)" if value is None else f"{value} {unit}" if unit else str(value)

@@ -12,7 +12,6 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.core import atomic, schema
-from pipeline.core.columns import with_role
 from pipeline.core.errors import SampleError, ShardError
 from pipeline.core.params import load_runtime
 from pipeline.engines import engine_for
@@ -64,8 +63,7 @@ def transcribe(engine: str, model: str | None = None) -> str:
         No column has the words that are said.
     """
     clips = open_waveforms()
-    text = with_role(Shard(shard_paths(schema.WAVEFORMS)[0], DerivedSeal).columns, "text")
-    if text is None:
+    if clips.text is None:
         raise SampleError(
             "no column has the words that are said, which transcripts are compared with; "
             f"where the snapshot has one, name it in its description: text: COLUMN ({schema.SNAPSHOTS}/)"
@@ -76,13 +74,13 @@ def transcribe(engine: str, model: str | None = None) -> str:
             f"make them with: dvc repro -S waveforms.sample_rate={SAMPLE_RATE}"
         )
     found = find_model(engine, model)
-    recipe = recipe_for(clips.about["settings"]["encoding"], found, text)
+    recipe = recipe_for(clips.about["settings"]["encoding"], found, clips.text)
     recipe.versions()
     runtime = load_runtime()
     _say_how_long(clips, found, min(runtime.processes, len(shard_paths(schema.WAVEFORMS))))
     made = derive(recipe, schema.WAVEFORMS, schema.TRANSCRIPTS, engine_for(runtime, worker_facts))
     table = read_transcripts(schema.TRANSCRIPTS)
-    said = clips.metadata().rename(columns={text: "text"})
+    said = clips.metadata().rename(columns={clips.text: "text"})
     return "\n".join([f"{made.rows} clips, {made.computed} recognised now", *summary(said, table)])
 
 
