@@ -13,30 +13,10 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from pipeline.core import interrupts
 from pipeline.core.terminal import printable_lines
-from pipeline.stages import STAGES
-
-
-class Command(NamedTuple):
-    """What it does, and the module that does: it has `arguments` and `run`."""
-
-    module: str
-    description: str
-
-
-# A module is imported when its stage or command runs: `--help` and a mistyped name need none.
-COMMANDS = {
-    "estimate": Command("pipeline.commands.estimate", "say what the sample will cost, before any clip is fetched"),
-    "doctor": Command("pipeline.commands.doctor", "see whether this machine has what a run needs"),
-    "show": Command("pipeline.commands.show", "say what is known of a clip, and draw it"),
-    "export": Command("pipeline.commands.export", "write clips as audio files, with a table beside them"),
-    "verify": Command("pipeline.commands.verify.audit", "say whether what lies in a folder is whole and consistent"),
-    "publish": Command("pipeline.commands.publish.publication", "make a folder that is ready to upload, and say how"),
-    "transcribe": Command("pipeline.commands.transcribe", "recognise what is said, and compare it with the text"),
-}
+from pipeline.registry import COMMANDS, STAGES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,7 +51,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
         prog="python -m pipeline", description="From a huge audio data set to a small, fair, reproducible one."
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for each, command in (*STAGES.items(), *COMMANDS.items()):
+    for each, command in (STAGES | COMMANDS).items():
         subparser = subparsers.add_parser(each, help=command.description, description=command.description)
         subparser.add_argument("--verbose", action="store_true", help="show the traceback of a failure")
         if each == name and each in COMMANDS:

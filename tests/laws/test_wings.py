@@ -46,7 +46,7 @@ def wing_of(path: Path) -> str:
 
 def allowed(wing: str) -> set[str]:
     before = ORDER[: next(place for place, line in enumerate(ORDER) if wing in line)]
-    return {wing, "stages", *ALSO.get(wing, ()), *(name for line in before for name in line)}
+    return {wing, "registry", *ALSO.get(wing, ()), *(name for line in before for name in line)}
 
 
 @cache

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.__main__ import main
-from pipeline.stages import STAGES
+from pipeline.registry import STAGES
 
 _DATA = Path("data")
 

@@ -23,9 +23,9 @@ import pytest
 from ruamel.yaml import YAML
 
 import pipeline.__main__
-import pipeline.stages
+import pipeline.registry
 
-STAGES = tuple(pipeline.stages.STAGES)
+STAGES = tuple(pipeline.registry.STAGES)
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "data/demo/common-voice-demo.zip"
 # Real data, where this checkout has some beside it; a test that reads it is skipped elsewhere.
@@ -48,7 +48,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def stage_module(name: str) -> str:
     """Return the module that runs a stage."""
-    return pipeline.stages.STAGES[name].module
+    return pipeline.registry.STAGES[name].module
 
 
 @dataclass(frozen=True)

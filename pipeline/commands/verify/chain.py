@@ -17,13 +17,13 @@ from pipeline.commands.verify.outputs import FOLDERS_OF_SHARDS, Problem, shards_
 from pipeline.core import schema
 from pipeline.core.errors import GET_AGAIN, PipelineError, SnapshotError
 from pipeline.core.schema import Reason
+from pipeline.registry import DERIVED
 from pipeline.shards.folder import shard_name
 from pipeline.shards.recipe import DerivedSeal, is_made_from
 from pipeline.shards.sealed import Shard
 from pipeline.shards.table import read_table
 from pipeline.snapshot.clips import read_clips
 from pipeline.snapshot.receipt import read_receipt
-from pipeline.stages import DERIVED
 
 Shards = Sequence[Shard[Any] | None]  # None where one is damaged
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from pipeline.clips.writer import ClipsSeal
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError, ShardError
+from pipeline.registry import DERIVED
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
-from pipeline.stages import DERIVED
 
 FOLDERS_OF_SHARDS = (schema.CLIPS.name, *DERIVED)
 FOLDERS = (*FOLDERS_OF_SHARDS, schema.SNAPSHOT.name, schema.REPORTS.name)

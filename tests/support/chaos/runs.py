@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pipeline.__main__
 from pipeline.__main__ import main
+from pipeline.registry import STAGES
 from pipeline.snapshot.remote import retries
-from pipeline.stages import STAGES
 
 DEADLINE_SECONDS = 15.0  # of what should take half a second
 LARGEST_FILE_BYTES = 64 << 20  # that a run may write: no trial can fill a disk

@@ -1,0 +1,47 @@
+"""The registry of stages and commands: the command line, folders in ``data`` and `verify` follow from it.
+
+A view that is a stage is its folder in `pipeline/views`, one line here, and one stage in dvc.yaml.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """A stage or command.
+
+    Attributes
+    ----------
+    module
+        It has `run`, and unless it is a stage `arguments`. It is imported when it runs: `--help` needs none.
+    description
+        What it does.
+    source
+        Where a stage makes the shards of ``data/NAME``, NAME being its own, from those of another folder: that one.
+    """
+
+    module: str
+    description: str
+    source: str | None = None
+
+
+STAGES = {
+    "download": Command("pipeline.snapshot.stage", "open the snapshot: one table of its clips, and a receipt"),
+    "stratify": Command("pipeline.sampling.stage", "put all eligible clips into one fixed order"),
+    "subsample": Command("pipeline.clips.stage", "fetch and check the first good clips of that order"),
+    "waveforms": Command("pipeline.waveforms.stage", "decode them to mono waveforms in Parquet shards", "clips"),
+    "features": Command("pipeline.views.features.stage", "measure them: pitch, timbre, level, words", "waveforms"),
+    "report": Command("pipeline.report.stage", "compare the sample with what it was drawn from"),
+}
+COMMANDS = {
+    "estimate": Command("pipeline.commands.estimate", "say what the sample will cost, before any clip is fetched"),
+    "doctor": Command("pipeline.commands.doctor", "see whether this machine has what a run needs"),
+    "show": Command("pipeline.commands.show", "say what is known of a clip, and draw it"),
+    "export": Command("pipeline.commands.export", "write clips as audio files, with a table beside them"),
+    "verify": Command("pipeline.commands.verify.audit", "say whether what lies in a folder is whole and consistent"),
+    "publish": Command("pipeline.commands.publish.publication", "make a folder that is ready to upload, and say how"),
+    "transcribe": Command("pipeline.commands.transcribe", "recognise what is said, and compare it with the text"),
+}
+# Folders of shards that are made of another folder's, and which; a command makes the transcripts.
+DERIVED = {name: stage.source for name, stage in STAGES.items() if stage.source} | {"transcripts": "waveforms"}
