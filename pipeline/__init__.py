@@ -1,12 +1,14 @@
-"""From a huge audio data set to a small, fair, reproducible one.
+"""From a huge audio data set, on Kaggle or anywhere, to a small, fair, reproducible one.
+
+A data set is described in ``configs/snapshots/NAME.yaml``; behind `snapshot`, no wing knows it by name.
 
 The wings of this package, in the order in which data flows::
 
     core         what every wing may import
-    audio        MP3 bytes → samples, spectrograms; touches no disk
+    audio        bytes of any audio format → samples, spectrograms; touches no disk
     shards       Parquet files that know what they were made from
     engines      where work runs; cannot change a byte
-    snapshot     the data set as published               dvc.yaml: download
+    snapshot     the data set as published, one table    dvc.yaml: download
     sampling     one fixed order of all eligible clips   dvc.yaml: stratify
     clips        the first n good ones of that order     dvc.yaml: subsample
     waveforms    the clips decoded, and their reader     dvc.yaml: waveforms

@@ -14,6 +14,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+from tests.support import data_sets
 from tests.support.project import STAGES, Once, Project, copy_of_this_project
 
 MORE_FIXTURES = {"browser", "librosa"}
@@ -87,16 +88,22 @@ def fresh(tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def staged_once(once: Once) -> Project:
-    """Return the project after all stages but the report, run without DVC, in shards of 32: read only."""
+def staged_once(once: Once, request: pytest.FixtureRequest) -> Project:
+    """Return the project after all stages but the report, run without DVC, in shards of 32: read only.
+
+    It draws from the demo, or from another of `tests.support.data_sets.DATA_SETS` where a test asks for that.
+    """
+    name = getattr(request, "param", "demo")
 
     def make(to: Path) -> Project:
         project = copy_of_this_project(to)
         project.set(shards__clips=32)
+        if name != "demo":
+            data_sets.use(project, name)
         project.stage(*STAGES[:-1])
         return project
 
-    return once("staged", make)
+    return once(f"staged-{name}", make)
 
 
 @pytest.fixture

@@ -1,39 +1,24 @@
-"""The demo snapshot is what its script makes and its README says, and has a clip for each reason to reject one."""
+"""The demo snapshot is what its script makes and its README says."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import io
 import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from types import ModuleType
 
-import pandas as pd
 import pytest
 
-from pipeline import open_waveforms
-from pipeline.core import schema
-from tests.support.project import DEMO, Project
+from tests.support.data_sets import demo_script
+from tests.support.project import DEMO
 
 SHA256 = "5165ac09e975af16421ddaf96ea1e3427b6e10d0d91def7173af3dd1eaa3a287"
 
 
-def load() -> ModuleType:
-    """Import the script, which lies outside the package, from its path."""
-    spec = importlib.util.spec_from_file_location("demo_make", DEMO.parent / "make.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-make = load()
+make = demo_script()
 MEMBER = {row.clip_id: row.member for row in make.all_rows()}
 
 
@@ -81,17 +66,3 @@ def test_demo_readme_lists_the_faults_and_the_unusual_clips() -> None:
     unusual = re.findall(r"^\| `(cv-\S+\.mp3)` \| [^|]+ \|$", readme, re.MULTILINE)
     assert faults == [(MEMBER[clip_id], fault) for clip_id, fault in make.FAULTS.items()]
     assert unusual == [MEMBER[clip_id] for clip_id in make.UNUSUAL]
-
-
-def test_demo_has_206_good_clips_and_a_fault_for_each_reason(staged: Project) -> None:
-    staged.set(subsample__clips=206)
-    staged.stage("subsample", "waveforms")
-    rejected = pd.read_csv(staged.root / schema.REJECTED)
-    assert dict(zip(rejected["clip_id"], rejected["reason"], strict=True)) == make.FAULTS
-    assert rejected["reason"].is_unique
-    sample = pd.read_parquet(staged.root / schema.SAMPLE)
-    ranking = pd.read_parquet(staged.root / schema.RANKING)
-    assert len(sample) == len(open_waveforms(staged.root / schema.WAVEFORMS)) == 206
-    assert sorted([*sample["rank"], *rejected["rank"]]) == list(range(len(ranking)))
-    weights, sizes = sample.groupby("stratum")["weight"].sum(), ranking["stratum"].value_counts().sort_index()
-    assert weights.to_dict() == sizes.to_dict()

@@ -25,24 +25,12 @@ from tests.support import cluster, object_store
 from tests.support.fake_kaggle import FakeKaggle, FileContent
 from tests.support.object_store import BUCKET
 from tests.support.project import DEMO, Project
-from tests.support.tarballs import demo_files, write_demo
+from tests.support.tarballs import demo_files, pack
 
 pytestmark = [pytest.mark.more, pytest.mark.xdist_group("everywhere")]
 
 SOURCES = ["folder", "tar", "tar.gz", "http", "s3"]
 ENGINES = ["dask", "threads"]
-
-
-def unpacked(folder: Path) -> str:
-    for name, data in demo_files().items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    return str(folder)
-
-
-def packed(path: Path) -> str:
-    write_demo(path)
-    return str(path)
 
 
 @pytest.fixture(scope="module", params=SOURCES)
@@ -52,9 +40,9 @@ def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with ExitStack() as stack:
         match request.param:
             case "folder":
-                yield {"kind": "directory", "path": unpacked(folder)}
+                yield {"kind": "directory", "path": str(pack(demo_files(), folder))}
             case "tar" | "tar.gz":
-                yield {"kind": "archive", "path": packed(folder / f"demo.{request.param}")}
+                yield {"kind": "archive", "path": str(pack(demo_files(), folder / f"demo.{request.param}"))}
             case "http":
                 yield {"kind": "archive", "path": stack.enter_context(FakeKaggle(FileContent(DEMO)).serving()).url}
             case "s3":

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.labelled import labelled_files
 from tests.support.project import ROOT, Project
+from tests.support.tarballs import pack
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -38,11 +40,15 @@ def repository(fresh: Project) -> Project:
 
 def test_readme_commands_run_one_after_the_other_and_print_what_it_says(repository: Project, tmp_path: Path) -> None:
     commands = "\n".join(blocks("bash"))
+    pack(labelled_files(), tmp_path)
+    [table] = [block for block in blocks("text") if block.startswith("file,")]
+    assert (tmp_path / "street/sounds.csv").read_text().startswith(table.splitlines()[0])
     for written, meant in {
         "make test": "make --dry-run test",  # it is what runs this
         "https://example.org/our/sample.git": str(repository.root),
         "git clone": "cd ..; git clone",
         "/mnt/share": str(tmp_path / "share"),
+        "/data/street": str(tmp_path / "street"),
     }.items():
         assert written in commands
         commands = commands.replace(written, meant)

@@ -140,7 +140,16 @@ MORE_HISTORIES = [another_revision_of_the_checks, another_kind_of_machine, soxr_
 MORE_HISTORIES += [other_shards, other_encodings_and_another_rate, one_left_out, other_durations, some_deleted, swapped]
 
 
-@pytest.mark.parametrize("history", [*HISTORIES, *(pytest.param(each, marks=more) for each in MORE_HISTORIES)])
+@pytest.mark.parametrize(
+    ("staged_once", "history"),
+    [
+        *(("demo", each) for each in HISTORIES),
+        *(pytest.param("demo", each, marks=more) for each in MORE_HISTORIES),
+        *(("release", each) for each in HISTORIES[:1]),
+        *(("labelled", each) for each in HISTORIES[:2]),
+    ],
+    indirect=["staged_once"],
+)
 def test_outputs_after_any_history_are_those_from_scratch(
     staged: Project, staged_once: Project, history: Callable[[Project], None]
 ) -> None:
@@ -232,11 +241,16 @@ def run_on_a_full_disk(project: Project, stage: str, kilobytes: int, workers: in
 
 
 @pytest.mark.parametrize(
-    ("stage", "kilobytes", "workers"),
+    ("staged_once", "stage", "kilobytes", "workers"),
     [
-        ("waveforms", 500, 2),
-        *(pytest.param(*each, 1, marks=more) for each in (("download", 8), ("stratify", 2), ("subsample", 200))),
+        ("demo", "waveforms", 500, 2),
+        *(
+            pytest.param("demo", *each, 1, marks=more)
+            for each in (("download", 8), ("stratify", 2), ("subsample", 200))
+        ),
+        pytest.param("labelled", "subsample", 200, 1, marks=more),
     ],
+    indirect=["staged_once"],
 )
 def test_full_disk_changes_nothing_and_the_next_run_makes_the_same_bytes(
     staged: Project, staged_once: Project, stage: str, kilobytes: int, workers: int

@@ -14,8 +14,9 @@ import pytest
 from pipeline.core import schema
 from pipeline.snapshot import gunzip, tar_snapshot
 from pipeline.snapshot.archive import Member
+from tests.support import data_sets
+from tests.support.labelled import labelled_files
 from tests.support.project import Project, copy_of_this_project, environment
-from tests.support.tarballs import demo_files, write_demo
 
 pytestmark = pytest.mark.more
 
@@ -23,19 +24,12 @@ MADE = ("download", "stratify", "subsample", "waveforms")
 TARS = ("demo.tar", "demo.tar.gz")
 
 
-def of(project: Project, source: str) -> Project:
-    """Give a project the demo's files in another form."""
+def of(project: Project, source: str, data_set: str = "demo") -> Project:
+    """Give a project the files of a data set in some form."""
     project.set(shards__clips=32, subsample__clips=70)
-    path = project.root / source
-    if source == "folder":
-        for name, data in demo_files().items():
-            (path / name).parent.mkdir(parents=True, exist_ok=True)
-            (path / name).write_bytes(data)
-    elif source in TARS:
-        write_demo(path)
-    if source != "demo.zip":
-        kind = "directory" if source == "folder" else "archive"
-        project.edit("configs/snapshots/demo.yaml", source={"kind": kind, "path": source})
+    if data_set != "demo" or source != "demo.zip":
+        files = labelled_files(with_copy=False) if data_set == "labelled" else None  # in a folder, copies are not found
+        data_sets.use(project, data_set, source, files)
     return project
 
 
@@ -52,16 +46,17 @@ def rows(path: Path) -> pa.Table:
     return pq.read_table(path).replace_schema_metadata()
 
 
-@pytest.fixture(scope="module")
-def from_zip(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = of(copy_of_this_project(tmp_path_factory.mktemp("zip") / "project"), "demo.zip")
-    project.stage(*MADE)
+@pytest.fixture(scope="module", params=["demo", "labelled"])
+def from_zip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = copy_of_this_project(tmp_path_factory.mktemp("zip") / "project")
+    of(project, "demo.zip", request.param).stage(*MADE)
     return project
 
 
 @pytest.mark.parametrize("source", ["folder", *TARS])
 def test_sources_of_the_same_clips_give_the_same_sample(source: str, from_zip: Project, fresh: Project) -> None:
-    of(fresh, source).stage(*MADE)
+    data_set = "labelled" if (from_zip.root / "configs/snapshots/labelled.yaml").exists() else "demo"
+    of(fresh, source, data_set).stage(*MADE)
     expected = tables(from_zip, schema.CLIPS, schema.WAVEFORMS)
     found = tables(fresh, schema.CLIPS, schema.WAVEFORMS)
     assert len(expected) == 8

@@ -23,7 +23,7 @@ from pipeline.snapshot.members import Members
 from pipeline.snapshot.patterns import Pattern
 from pipeline.snapshot.table_files import find_files
 from pipeline.snapshot.tar_snapshot import TarIndex, TarSnapshot, index_path, read_tar, verify_tar
-from tests.support.tarballs import demo_files, plain, tarred, write_demo
+from tests.support.tarballs import demo_files, pack, plain, tarred
 
 KINDS = ["a.tar", "a.tar.gz", "a.tgz"]
 LONG = "/".join(["cv-corpus-17.0-2024-03-15", "en", "clips", *["a-long-folder-of-clips"] * 12, "x.mp3"])
@@ -59,7 +59,7 @@ def read_all(file: LocalFile) -> dict[str, bytes]:
 @pytest.mark.more
 @pytest.mark.parametrize("kind", KINDS)
 def test_tar_members_are_what_tarfile_reads(kind: str) -> None:
-    file = LocalFile(write_demo(Path(kind)))
+    file = LocalFile(pack(demo_files(), Path(kind)))
     members = indexed(file).members
     assert members.schema == schema.MEMBERS
     with tarfile.open(kind) as archive:
@@ -237,7 +237,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[Path]:
 @pytest.mark.more
 @pytest.mark.parametrize("fault", ["missing", "truncated", "flipped", "of another"])
 def test_tar_index_that_is_not_right_is_made_again(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = LocalFile(write_demo(Path("a.tar.gz")))
+    file = LocalFile(pack(demo_files(), Path("a.tar.gz")))
     before = indexed(file)
     cache = index_path(file.path)
     data = bytearray(cache.read_bytes())
@@ -280,7 +280,7 @@ def test_tar_package_that_is_missing_is_named_and_a_bare_tar_needs_none(
 @pytest.mark.more
 @pytest.mark.parametrize("kind", KINDS[:2])
 def test_tar_is_recognised_again_and_another_one_is_not(kind: str) -> None:
-    file = LocalFile(write_demo(Path(kind)))
+    file = LocalFile(pack(demo_files(), Path(kind)))
     identity = indexed(file).identity
     verify_tar(file, identity)
     data = bytearray(file.path.read_bytes())
@@ -336,7 +336,7 @@ def test_tar_clips_are_prefetched_in_one_pass_and_few_are_read_at_their_places(m
 
 
 def test_tar_without_gzip_is_read_at_its_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    file = LocalFile(write_demo(Path("a.tar")))
+    file = LocalFile(pack(demo_files(), Path("a.tar")))
     index = indexed(file)
     monkeypatch.setattr("pipeline.snapshot.tar_snapshot._pieces", None)
     snapshot = TarSnapshot(file, index.identity)

@@ -1,4 +1,4 @@
-"""Tar archives to read: the demo's files as one, and members of any kind."""
+"""Archives and folders of any files, the demo's among them, and tar members of any kind."""
 
 from __future__ import annotations
 
@@ -43,8 +43,17 @@ def tarred(members: Iterable[Member], how: int = tarfile.PAX_FORMAT) -> bytes:
     return buffer.getvalue()
 
 
-def write_demo(path: Path) -> Path:
-    """Write the demo's files as a tar, gzipped where its name says so."""
-    data = tarred(plain(demo_files()))
-    path.write_bytes(data if path.suffix == ".tar" else gzip.compress(data, compresslevel=1))
+def pack(files: Mapping[str, bytes], path: Path) -> Path:
+    """Write files as a zip, as a tar, gzipped or not, or into a folder, as the name says."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in files.items():
+                archive.writestr(zipfile.ZipInfo(name), data)
+    elif path.suffix in (".tar", ".gz", ".tgz"):
+        data = tarred(plain(files))
+        path.write_bytes(data if path.suffix == ".tar" else gzip.compress(data, compresslevel=1))
+    else:
+        for name, data in files.items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_bytes(data)
     return path

@@ -1,0 +1,106 @@
+"""The laws on data sets of three layouts; those of bytes are in test_resilience, those of sources in test_sources."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+import soxr
+
+from pipeline import open_waveforms
+from pipeline.core import columns, schema
+from pipeline.core.errors import SampleError
+from pipeline.sampling.shares import largest_deviation
+from tests.support import data_sets
+from tests.support.data_sets import DATA_SETS, DataSet, every_data_set
+from tests.support.project import Project
+
+
+@pytest.fixture
+def data_set(staged_once: Project) -> DataSet:
+    return DATA_SETS[snapshot_of(staged_once)]
+
+
+def snapshot_of(project: Project) -> str:
+    return str(json.loads((project.root / schema.RECEIPT).read_text())["snapshot"])
+
+
+def frame(project: Project, path: Path) -> pd.DataFrame:
+    return pd.read_parquet(project.root / path)
+
+
+@every_data_set
+def test_ranking_is_in_proportion_at_every_clip(staged_once: Project) -> None:
+    strata = frame(staged_once, schema.RANKING)["stratum"]
+    assert strata.nunique() > 3
+    assert largest_deviation(strata, Counter(strata), "proportional") < 1
+
+
+@every_data_set
+def test_ranking_depends_on_no_order(staged: Project, staged_once: Project, data_set: DataSet) -> None:
+    files = dict(reversed(data_set.files().items()))
+    for name, data in files.items():
+        if name.endswith((".csv", ".tsv")):
+            header, *lines = data.decode().splitlines(keepends=True)
+            files[name] = "".join([header, *reversed(lines)]).encode()
+    data_sets.use(staged, snapshot_of(staged_once), files=files)
+    staged.stage("download", "stratify")
+    ranking, before = (pq.read_table(each.root / schema.RANKING) for each in (staged, staged_once))
+    assert ranking.equals(before)
+
+
+@every_data_set
+def test_sample_is_exact_up_to_the_last_good_clip(staged: Project, data_set: DataSet) -> None:
+    assert len(open_waveforms(staged.root / schema.WAVEFORMS)) == 120
+    staged.set(subsample__clips=data_set.good + 1)
+    with pytest.raises(SampleError, match=str(data_set.good)):
+        staged.stage("subsample")
+    staged.set(subsample__clips=data_set.good)
+    staged.stage("subsample", "waveforms")
+    sample, ranking = frame(staged, schema.SAMPLE), frame(staged, schema.RANKING)
+    rejected = pd.read_csv(staged.root / schema.REJECTED)
+    assert dict(zip(rejected["clip_id"], rejected["reason"], strict=True)) == data_set.faults
+    assert len(sample) == len(open_waveforms(staged.root / schema.WAVEFORMS)) == data_set.good
+    assert sorted([*sample["rank"], *rejected["rank"]]) == list(range(len(ranking)))
+    weights, sizes = sample.groupby("stratum")["weight"].sum(), ranking["stratum"].value_counts().sort_index()
+    assert weights.to_dict() == sizes.to_dict()
+
+
+@every_data_set
+def test_waveforms_are_what_soundfile_and_soxr_make_of_the_files(staged_once: Project, data_set: DataSet) -> None:
+    paths = frame(staged_once, schema.CLIP_TABLE).set_index("clip_id")["path"]
+    files = data_set.files()
+    for clip in open_waveforms(staged_once.root / schema.WAVEFORMS):
+        data, rate = soundfile.read(io.BytesIO(files[paths[clip.clip_id]]), dtype="float32", always_2d=True)
+        waveform = np.mean(data.T, axis=0) if data.shape[1] > 1 else data[:, 0]
+        waveform = soxr.resample(waveform, rate, 16_000, quality="HQ") if rate != 16_000 else waveform
+        steps = np.clip(np.rint(waveform[: clip.num_samples].astype(np.float64) * 32768), -32768, 32767)
+        assert np.array_equal(clip.waveform * 32768, steps), clip.clip_id
+
+
+@every_data_set
+def test_splits_share_no_value_that_is_kept_apart_and_no_copy(staged_once: Project) -> None:
+    ranking = frame(staged_once, schema.RANKING)
+    apart = columns.apart(pq.read_schema(staged_once.root / schema.RANKING))
+    assert apart
+    for column in apart:
+        assert ranking.groupby(column)["split"].nunique().max() == 1, column
+    assert ranking["split"].nunique() == 3
+    clips = frame(staged_once, schema.CLIP_TABLE).set_index("clip_id").loc[ranking["clip_id"]]
+    assert not clips.dropna(subset="path").duplicated(["size_bytes", "crc32"]).any()
+
+
+@every_data_set
+def test_report_and_card_are_made_of_the_declared_columns(staged: Project) -> None:
+    staged.stage("report")
+    page, card = ((staged.root / path).read_text() for path in (schema.REPORT, schema.CARD))
+    declared = [column.name for column in columns.declared(pq.read_schema(staged.root / schema.RANKING))]
+    assert all(name in card for name in declared)
+    assert ("sentence" in page.lower()) == ("text" in declared)
