@@ -1,4 +1,4 @@
-"""Every command and every line of Python in the README does what it says."""
+"""Every command and every line of Python in the README does what it says; the page on descriptions has every key."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+from ruamel.yaml import YAML
 
+from pipeline.core.settings import validated
+from pipeline.snapshot.description import ArchiveSource, Description, DirectorySource, KaggleSource
+from pipeline.snapshot.layout import ColumnSource, Dialect, Lookup, Seconds
 from tests.support.labelled import labelled_files
 from tests.support.project import ROOT, Project
 from tests.support.tarballs import pack
@@ -68,3 +75,24 @@ def test_readme_python_runs(made_once: Project, monkeypatch: pytest.MonkeyPatch)
 def test_readme_links_files_that_are_there() -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_descriptions_page_is_valid_and_has_every_key() -> None:
+    page = (ROOT / "docs/descriptions.md").read_text(encoding="utf-8")
+    texts = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    examples = [YAML(typ="safe").load(text) for text in texts]
+    about = {"title": "t", "license": "CC0-1.0", "citation": "c", "source": {"kind": "directory", "path": "x"}}
+    for example in examples:
+        own = {"audio": "{name}.*"}
+        if "format" in example:
+            own = YAML(typ="safe").load(ROOT / f"configs/formats/{example['format']}.yaml")
+        validated(Description, {**about, **own, **example}, "docs/descriptions.md")
+    sections = (Description, ColumnSource, Dialect, Lookup, Seconds, ArchiveSource, KaggleSource, DirectorySource)
+    keys = {field.encode_name for section in sections for field in msgspec.structs.fields(section)}
+    assert keys <= set(all_keys(examples))
+
+
+def all_keys(value: Any) -> Iterator[str]:
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from all_keys(each)
+    yield from value if isinstance(value, dict) else ()
