@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import re
 import subprocess
 import sys
-import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from pipeline import open_waveforms
 from pipeline.__main__ import main
-from pipeline.commands import estimate
-from pipeline.core.params import load_params
 from tests.support.project import STAGES, Project, environment
 
 SOURCE = "configs/snapshots/demo.yaml"
@@ -143,25 +137,6 @@ def test_main_compares_an_archive_with_its_pinned_checksum(fresh: Project, capsy
     assert "SHA-256" in failing(fresh, "download", status=1, capsys=capsys)
 
 
-@pytest.mark.more
-@pytest.mark.parametrize("shard_clips", [7, 512])
-def test_subsample_hours_are_the_shortest_prefix_that_reaches_them(staged: Project, shard_clips: int) -> None:
-    whole = open_waveforms(staged.root / "data/waveforms").metadata()
-    hours = whole["duration_seconds"][:50].sum() / 3600 - 1e-4
-    staged.edit("params.yaml", subsample=subsample_of(staged, hours=float(hours)), shards={"clips": shard_clips})
-    staged.stage("subsample", "waveforms")
-    assert (
-        open_waveforms(staged.root / "data/waveforms").metadata()["clip_id"].tolist() == whole["clip_id"][:50].tolist()
-    )
-    assert int(pd.read_parquet(staged.root / "data/sample.parquet")["weight"].sum()) <= 213
-
-
-def subsample_of(project: Project, hours: float) -> dict[str, object]:
-    """Return the section of params.yaml with hours in the place of clips."""
-    section = load_params(project.root / "params.yaml").subsample.as_dict()
-    return {**section, "seconds": [0.5, 20], "exclude": [], "hours": hours, "clips": None}
-
-
 def test_stratify_warns_of_a_column_with_a_thousand_levels(fresh: Project, caplog: pytest.LogCaptureFixture) -> None:
     header, row = "filename,text,up_votes,down_votes,age,gender,accent,duration\n", "cv-many/{0}.mp3,text {0},1,0,,,,\n"
     folder = fresh.root / "many"
@@ -172,46 +147,6 @@ def test_stratify_warns_of_a_column_with_a_thousand_levels(fresh: Project, caplo
     fresh.set(stratify__tables=["many"], stratify__strata=["text"], stratify__require=[])
     fresh.stage("download", "stratify")
     assert "stratify.strata: text has 1200 levels" in caplog.text
-
-
-@pytest.mark.more
-@pytest.mark.parametrize("kind", ["directory", "archive"])
-def test_stages_make_a_sample_of_a_later_release(kind: str, fresh: Project, tmp_path: Path) -> None:
-    """Common Voice from 2019 on: tabs, speakers, one folder of clips; neither sentence nor speaker crosses a split."""
-    folder = tmp_path / "cv-corpus-17.0/en"
-    (folder / "clips").mkdir(parents=True)
-    lines = ["client_id\tpath\tsentence\tup_votes\tdown_votes\tage\tgender\taccents\tlocale"]
-    with zipfile.ZipFile(fresh.root / "data/demo/common-voice-demo.zip") as archive:
-        names = [name for name in archive.namelist() if "valid-train/sample-00003" in name]
-        for number, name in enumerate(names):
-            file = f"common_voice_en_{number}.mp3"
-            (folder / "clips" / file).write_bytes(archive.read(name))
-            lines.append(f'speaker-{number % 6}\t{file}\tsentence "{number // 2}\t2\t0\ttwenties\tmale_masculine\t\ten')
-    (folder / "validated.tsv").write_text("\n".join(lines) + "\n")
-    place = folder.parent
-    if kind == "archive":  # as Mozilla Data Collective gives it out
-        place = tmp_path / "cv-corpus-17.0-en.tar.gz"
-        with tarfile.open(place, "w:gz") as release:
-            release.add(folder.parent, folder.parent.name)
-    (fresh.root / SOURCE).write_text(
-        "title: A later release\nlicense: CC0-1.0\ncitation: none\nformat: mozilla-tsv\n"
-        f"source:\n  kind: {kind}\n  path: {place}\n"
-    )
-    fresh.set(stratify__tables=["validated"], stratify__splits={"train": 0.5, "test": 0.5}, subsample__clips=2)
-    fresh.set(subsample__max_rejected=0.9)
-    fresh.stage(*STAGES)
-    clips = open_waveforms(fresh.root / "data/waveforms")
-    assert [clip.clip_id.partition("_")[0] for clip in clips] == ["validated/common"] * 2
-    with contextlib.chdir(fresh.root):
-        told = estimate.report().splitlines()
-    assert re.fullmatch(
-        "sample     2 clips, about 0.00 hours, if all have 64 kbit/s: .* no table of durations", told[1]
-    )
-    assert told[2] == "there      2 clips"
-    ranking = pd.read_parquet(fresh.root / "data/ranking.parquet")
-    speakers = {f"validated/{line.split()[1].removesuffix('.mp3')}": line.split()[0] for line in lines[1:]}
-    for group in (ranking["clip_id"].map(speakers), ranking["text"]):
-        assert ranking.groupby(group)["split"].nunique().max() == 1
 
 
 def test_main_exits_with_2_on_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import platform
 import random
@@ -17,17 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline import open_waveforms
 from pipeline.audio import decode, mp3
 from pipeline.clips.examine import Check
-from pipeline.clips.plan import Candidate
-from pipeline.core import schema
-from pipeline.core.schema import Reason
 from pipeline.waveforms.shard import WaveformRecipe
-from tests.support.mp3_damage import damaged
 from tests.support.project import ROOT, STAGES, Project
 
 more = pytest.mark.more
@@ -296,53 +289,3 @@ def cache_is_whole(project: Project) -> bool:
         hashlib.md5(path.read_bytes()).hexdigest() == f"{path.parent.name}{path.name.removesuffix('.dir')}"
         for path in objects
     )
-
-
-# Damaged MP3s
-
-
-@more
-def test_damaged_mp3s_end_as_good_clips_or_with_a_reason(fresh: Project, tmp_path: Path) -> None:
-    with zipfile.ZipFile(fresh.root / "data/demo/common-voice-demo.zip") as archive:
-        good = [archive.read(name) for name in sorted(archive.namelist()) if "cv-valid-test/" in name][:20]
-    files = [(name, data) for name, data in damaged([data for data in good if _is_good(data)])]
-    assert len(files) == 300
-    names = write_snapshot(tmp_path / "damaged.zip", [data for _, data in files])
-    expected = {name for name, (_, data) in zip(names, files, strict=True) if _is_good(data)}
-    fresh.edit("configs/snapshots/demo.yaml", source__path=str(tmp_path / "damaged.zip"))
-    fresh.set(subsample__clips=len(expected), subsample__max_rejected=1.0, shards__clips=16)
-    fresh.set(stratify__tables=["valid-test"], stratify__strata=[], stratify__require=[])
-    for stage in STAGES[:-1]:
-        assert peak_megabytes(fresh, stage, tmp_path / "took.json") < 500
-    rows = list(csv.DictReader(io.StringIO((fresh.root / schema.REJECTED).read_text())))
-    assert {row["reason"] for row in rows} <= set(Reason)
-    clips = open_waveforms(fresh.root / schema.WAVEFORMS)
-    accepted, rejected = {clip.clip_id for clip in clips}, {row["clip_id"] for row in rows}
-    assert accepted == expected
-    assert not accepted & rejected
-    ranking = pq.read_table(fresh.root / schema.RANKING)["clip_id"].to_pylist()
-    assert set(ranking[: len(accepted | rejected)]) == accepted | rejected
-    assert not {name for name in ranking if name not in rejected} - accepted - set(ranking[len(accepted | rejected) :])
-
-
-def _is_good(data: bytes) -> bool:
-    verdict = Check((0.5, 20.0)).judge(Candidate({}, None, excluded=False), data)
-    return verdict.rejected is None
-
-
-def write_snapshot(path: Path, clips: list[bytes]) -> list[str]:
-    """Write a zip in Kaggle's layout; return the ids of its clips."""
-    lines = ["filename,text,up_votes,down_votes,age,gender,accent,duration"]
-    with zipfile.ZipFile(path, "w") as archive:
-        for number, data in enumerate(clips):
-            archive.writestr(f"cv-valid-test/cv-valid-test/sample-{number:06}.mp3", data)
-            lines.append(f"cv-valid-test/sample-{number:06}.mp3,sentence {number},1,0,,,,")
-        archive.writestr("cv-valid-test.csv", "\n".join([*lines, ""]))
-    return [f"valid-test/sample-{number:06}" for number in range(len(clips))]
-
-
-def peak_megabytes(project: Project, stage: str, result: Path) -> float:
-    """Run a stage; return the most memory that one of its processes had."""
-    measure = ROOT / "benchmarks" / "measure.py"
-    project.run(sys.executable, str(measure), str(result), sys.executable, "-m", "pipeline", stage)
-    return float(json.loads(result.read_text())["peak_mb"])

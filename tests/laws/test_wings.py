@@ -132,8 +132,9 @@ def test_package_names_no_column_of_common_voice() -> None:
     ]
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            key = node.slice if isinstance(node, ast.Subscript) else None
-            if isinstance(key, ast.Constant) and key.value == "text" and "transcripts" not in path.parts:
+            if not isinstance(node, ast.Subscript) or not isinstance(node.slice, ast.Constant):
+                continue
+            if node.slice.value == "text" and "transcripts" not in path.parts:
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}: text as a fixed name")
     assert not found, "\n".join(found)
 
