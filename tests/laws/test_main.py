@@ -162,7 +162,7 @@ def test_main_exits_with_2_on_wrong_usage(capsys: pytest.CaptureFixture[str]) ->
 def test_main_does_not_fail_where_its_reader_stops_early(staged: Project, unbuffered: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    for command in ("estimate", "doctor"):
+    for command in ("estimate", "verify"):
         done = subprocess.run(
             [sys.executable, "-m", "pipeline", command],
             cwd=staged.root, env=environment(PYTHONUNBUFFERED=unbuffered), stdout=writing, stderr=subprocess.PIPE,

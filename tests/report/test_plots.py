@@ -58,7 +58,6 @@ def test_plots_of_an_odd_sample_have_the_same_columns_and_finite_numbers(name: s
 @pytest.mark.more
 def test_plots_of_two_experiments_are_in_one_chart(made: Project) -> None:
     """`dvc plots diff` draws every definition of dvc.yaml from both revisions, with columns that are in the files."""
-    made.run("git", "commit", "--quiet", "--all", "--message=One experiment")
     made.set(subsample__clips=60)
     made.run("dvc", "repro")
     diff = json.loads(made.run("dvc", "plots", "diff", "HEAD", "--json"))

@@ -89,7 +89,7 @@ names = st.text(
 @given(
     st.dictionaries(names.filter(lambda name: name not in (".", "..")), st.binary(max_size=300), max_size=6),
     st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),
-    st.binary(max_size=40),
+    st.binary(max_size=40).filter(lambda comment: b"PK\5\6" not in comment),  # zipfile takes that for the end, too
 )
 def test_archive_that_zipfile_writes_is_read(members: dict[str, bytes], how: int, comment: bytes) -> None:
     assert read_all(Memory(zipped({**members, "a folder/": b""}, how, comment))) == members
