@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pipeline.core.errors import WorkerError
+from pipeline.core.errors import WorkerError, first_line
 from pipeline.engines.remote_workers import NEXT_RUN, CheckedExecutor, Facts, Requirements, mismatch, run_marker
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -81,7 +81,7 @@ class DaskCluster:
                 )
             except (OSError, ValueError) as error:  # TimeoutError is an OSError, and so is a closed connection
                 raise WorkerError(
-                    f"no Dask scheduler can be reached at {self.address} ({_first_line(error)}).\n"
+                    f"no Dask scheduler can be reached at {self.address} ({first_line(error)}).\n"
                     "Start one with: dask scheduler; or correct executor in configs/runtime.yaml or PIPELINE_EXECUTOR."
                 ) from None
             try:
@@ -106,13 +106,13 @@ class DaskCluster:
             )
         except OSError as error:
             raise WorkerError(
-                f"no worker of the Dask scheduler at {self.address} answers ({_first_line(error)}); start one on each "
+                f"no worker of the Dask scheduler at {self.address} answers ({first_line(error)}); start one on each "
                 f"machine with: dask worker {self.address}"
             ) from None
         problems = defaultdict(list)
         for worker, answer in sorted(answers.items()):
             if isinstance(answer, BaseException):
-                problem = f"cannot run this project from {_ROOT} ({type(answer).__name__}: {_first_line(answer)})"
+                problem = f"cannot run this project from {_ROOT} ({type(answer).__name__}: {first_line(answer)})"
                 problems[problem].append(worker)
             elif answer:
                 problems[answer].append(worker)
@@ -134,7 +134,7 @@ class DaskCluster:
             try:
                 without = 0 if _within(self.silence_seconds, client.nthreads) else without + 1
             except Exception as error:  # noqa: BLE001  no answer will be received
-                executor.fail(f"the Dask scheduler at {self.address} went away ({_first_line(error)})")
+                executor.fail(f"the Dask scheduler at {self.address} went away ({first_line(error)})")
                 return
             if without >= _CHECKS:
                 executor.fail(f"the Dask scheduler at {self.address} had no workers left")
@@ -173,7 +173,7 @@ def _distributed() -> ModuleType:
             "executor: dask://… needs the package distributed, which is in the extra `cluster`: "
             "pip install 'audio-subsample[cluster]'"
         ) from None
-    for name in ("asyncio", "distributed", "distributed.client", "tornado"):
+    for name in ("asyncio", "distributed", "distributed.client", "tornado", "tornado.application"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return distributed
 
@@ -190,7 +190,3 @@ def _within(seconds: float, wait: Callable[[], Any]) -> Any:
 
     threading.Thread(target=run, daemon=True).start()
     return received.result(seconds)
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
