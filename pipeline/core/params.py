@@ -47,6 +47,10 @@ def _splits(value: dict[str, float]) -> dict[str, float]:
     return dict(sorted(value.items()))  # the order of keys in a YAML file means nothing
 
 
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
 def _where(value: Any) -> Any:
     """Check ``stratify.where``: for each column a list of values, in which null is a missing one, or bounds."""
     if not isinstance(value, dict):
@@ -56,13 +60,13 @@ def _where(value: Any) -> Any:
         if isinstance(wanted, dict) and wanted and set(wanted) <= {"min", "max"}:
             low, high = wanted.get("min"), wanted.get("max")
             bounds = [bound for bound in (low, high) if bound is not None]
-            if not bounds or not all(type(bound) in (int, float) and math.isfinite(bound) for bound in bounds):
+            if not bounds or not all(map(_is_number, bounds)):
                 raise ValueError(f"{column}: min and max should be numbers")
             if low is not None and high is not None and low > high:
                 raise ValueError(f"{column}: min should not be larger than max")
             conditions[str(column)] = Bounds(low, high)
         elif isinstance(wanted, list | tuple) and wanted:
-            if any(type(each) not in (str, int, float, type(None)) or each in (math.inf, -math.inf) for each in wanted):
+            if not all(each is None or type(each) is str or _is_number(each) for each in wanted):
                 raise ValueError(f"{column}: should list texts or numbers, and null for a missing value")
             if len(set(wanted)) < len(wanted):
                 raise ValueError(f"{column}: lists a value more than once")

@@ -35,9 +35,9 @@ class Order:
     rows
         Rows of the tables.
     copies
-        Clips that are left out because their file is a copy of an earlier clip's.
-    crossed
-        Clips that are left out because their values belong to different splits, and the columns of these.
+        Clips that are left out because their file is a copy of another's.
+    crossed, apart
+        Clips that are left out because their values of the columns `apart` are in different splits; these columns.
     """
 
     ranking: pa.Table
@@ -79,13 +79,13 @@ def make_order(wanted: Stratify) -> Order:
         )
     split = assign(clips, wanted.splits, seed=wanted.seed)  # of all rows: no filter moves a clip to another split
     clips = clips.append_column("split", pa.array(split, pa.string())).filter(pa.array(is_eligible))
-    ranked = rank(clips.filter(clips["split"].is_valid()), wanted.strata, wanted.allocation, seed=wanted.seed)
     columns = apart(clips.schema)
-    if ranked.num_rows == 0:
+    if clips["split"].null_count == clips.num_rows:
         raise SampleError(
             f"none of {clips.num_rows} clips has its {' and '.join(columns)} in the same split; ask for fewer splits "
             "(stratify.splits), so that more of them do"
         )
+    ranked = rank(clips.filter(clips["split"].is_valid()), wanted.strata, wanted.allocation, seed=wanted.seed)
     return Order(ranked, len(is_eligible), removed["copies"], clips.num_rows - ranked.num_rows, columns)
 
 

@@ -117,7 +117,8 @@ def assign(clips: pa.Table, fractions: Mapping[str, float], *, seed: int) -> Obj
 def _values(clips: pa.Table, name: str | None, *, is_text: bool) -> tuple[Integers, list[str]]:
     """Return each row's place among the different values of a column, and these, sorted by code points.
 
-    A missing value is one that no other row has; no value of a table begins with a NUL.
+    In place of a missing value stands the clip's id, as one that no other row has: it is told apart by a NUL in front,
+    with which no value of a table begins.
     """
     own = pc.binary_join_element_wise("", clips["clip_id"].combine_chunks(), "\0")
     if name is None:
@@ -129,7 +130,9 @@ def _values(clips: pa.Table, name: str | None, *, is_text: bool) -> tuple[Intege
         keys = pc.coalesce(known.take(cells.indices), own)
     encoded = keys.dictionary_encode()
     order = pc.array_sort_indices(encoded.dictionary).to_numpy()
-    return np.argsort(order)[encoded.indices.to_numpy()], encoded.dictionary.take(pa.array(order)).to_pylist()
+    return np.argsort(order)[encoded.indices.to_numpy()], [
+        each.removeprefix("\0") for each in encoded.dictionary.take(pa.array(order)).to_pylist()
+    ]
 
 
 def _components(codes: list[Integers]) -> tuple[Integers, Integers]:

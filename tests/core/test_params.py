@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.core.errors import ParameterError
-from pipeline.core.params import Params, load_params, load_runtime
+from pipeline.core.params import Bounds, Params, load_params, load_runtime
 from tests.support.project import ROOT
 
 GOOD = YAML(typ="safe").load(ROOT / "params.yaml")
@@ -50,30 +50,29 @@ def test_params_of_this_project_are_valid_and_frozen() -> None:
     [
         ("snapshot", 5, "should be a text; got 5"),
         ("snapshot", "../demo", "should be a text matching regex"),
-        ("stratify__tables", [], "should be a list of length >= 1"),
         ("stratify__tables", ["valid-dev", "valid-dev"], "names valid-dev more than once"),
-        ("stratify__strata", ["gendre"], "gendre: no metadata column; there are gender, age, accent"),
         ("stratify__require", "gender", "should be a list; got 'gender'"),
-        ("stratify__where", ["us"], "a list of values for each column, such as accent: "),
-        ("stratify__where", {"acent": ["us"]}, "acent: no metadata column; there are gender, age, accent"),
-        ("stratify__where", {"age": "teens"}, "age: should be a list of texts, null for a missing value"),
-        ("stratify__where", {"age": []}, "age: should be a list of texts"),
-        ("stratify__where", {"age": [20]}, "age: should be a list of texts"),
-        ("stratify__where", {"up_votes": ["2"]}, "up_votes: should be a list of whole numbers"),
-        ("stratify__where", {"up_votes": [True]}, "up_votes: should be a list of whole numbers"),
+        ("stratify__where", ["us"], "a list of values, or bounds, for each column"),
+        ("stratify__where", {"age": "teens"}, "age: should be a list of values, or {min: , max: }"),
+        ("stratify__where", {"age": []}, "age: should be a list of values"),
+        ("stratify__where", {"age": {"mn": 3}}, "age: should be a list of values, or {min: , max: }"),
+        ("stratify__where", {"age": [True]}, "age: should list texts or numbers, and null"),
+        ("stratify__where", {"age": [float("nan")]}, "age: should list texts or numbers, and null"),
         ("stratify__where", {"age": ["teens", "teens"]}, "age: lists a value more than once"),
+        ("stratify__where", {"votes": {"min": None}}, "votes: min and max should be numbers"),
+        ("stratify__where", {"votes": {"min": "3"}}, "votes: min and max should be numbers"),
+        ("stratify__where", {"votes": {"min": 3, "max": 2}}, "votes: min should not be larger than max"),
         ("stratify__allocation", 1.01, "a power from 0 to 1"),
         ("stratify__allocation", "even", "proportional, equal or a power"),
         ("stratify__allocation", True, "proportional, equal or a power"),
         ("stratify__seed", 1.5, "should be a whole number; got 1.5"),
         ("stratify__splits", {"train": 0.8, "test": 0.1}, "add up to 1, not 0.9"),
         ("stratify__splits", {"train": 1.5, "test": -0.5}, "should be a number <= 1"),
-        ("stratify__min_up_votes", -1, "should be a whole number >= 0; got -1"),
-        ("stratify__estimated_seconds", [3, 2], "the smaller one first"),
         ("subsample__clips", 0, "should be a whole number >= 1"),
         ("subsample__clips", "120", "should be a whole number or null; got '120'"),
         ("subsample__hours", 10, "either clips or hours, and not both"),
         ("subsample__seconds", [0.5], "should be a list of length 2"),
+        ("subsample__seconds", [3, 2], "the smaller one first"),
         ("subsample__seconds", [0.5, float("nan")], r"subsample\.seconds\.1: should be a number >= 0"),
         ("subsample__seconds", [0.5, float("inf")], r"subsample\.seconds\.1: should be a number <= 1000000000"),
         ("subsample__max_rejected", 1.1, "should be a number <= 1"),
@@ -137,9 +136,28 @@ def test_runtime_is_from_the_file_or_the_environment(monkeypatch: pytest.MonkeyP
         load_runtime(path)
 
 
-def test_where_takes_lists_and_null_for_missing_in_any_order(tmp_path: Path) -> None:
-    one = changed(tmp_path, stratify__where={"age": ["teens", None], "accent": ["us"], "up_votes": [2, 3]})
-    other = changed(tmp_path, stratify__where={"up_votes": [2, 3], "accent": ["us"], "age": ["teens", None]})
-    assert list(one.stratify.where) == list(other.stratify.where) == ["accent", "age", "up_votes"]
-    assert one.stratify.where["age"] == ("teens", None)
+def test_where_takes_lists_and_bounds_in_any_order(tmp_path: Path) -> None:
+    where = {"votes": {"min": 2}, "accent": ["us"], "age": ["teens", None], "level": {"max": 0.5, "min": 0.5}}
+    one = changed(tmp_path, stratify__where=where).stratify.where
+    other = changed(tmp_path, stratify__where=dict(reversed(where.items()))).stratify.where
+    expected = {"accent": ("us",), "age": ("teens", None), "level": Bounds(0.5, 0.5), "votes": Bounds(2, None)}
+    assert list(one.items()) == list(other.items()) == list(expected.items())
     assert changed(tmp_path, stratify__where=None).stratify.where == {}
+
+
+def test_params_take_no_bound_and_all_tables(tmp_path: Path) -> None:
+    params = changed(tmp_path, subsample__seconds=[0.5, None], stratify__tables=[])
+    assert (params.subsample.seconds, params.stratify.tables) == ((0.5, None), ())
+
+
+def test_params_answer_a_key_of_earlier_versions_with_the_where_in_its_place(tmp_path: Path) -> None:
+    keys = {"min_up_votes": 3, "max_down_votes": 1, "min_net_votes": 2, "estimated_seconds": [0.5, 20], "min_": 1}
+    with pytest.raises(ParameterError) as caught:
+        changed(tmp_path, **{f"stratify__{key}": value for key, value in keys.items()})
+    up, down, net, seconds, other = caught.value.problems
+    assert up == "stratify.min_up_votes: is now where: {up_votes: {min: 3}}"
+    assert down == "stratify.max_down_votes: is now where: {down_votes: {max: 1}}"
+    assert "no where says the same" in net
+    assert net.endswith("nearest is where: {up_votes: {min: 2}, down_votes: {max: 0}}")
+    assert seconds.startswith("stratify.estimated_seconds: is now where: {seconds: {min: 0.5, max: 20}}")
+    assert other.startswith("stratify.min_: unknown key")

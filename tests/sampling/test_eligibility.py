@@ -1,4 +1,4 @@
-"""`stratify.where` draws from the listed values, counts what it took, and answers with the values there are."""
+"""`require` and `where`: which rows they keep, what they count, and how they answer what is not there."""
 
 from __future__ import annotations
 
@@ -6,91 +6,115 @@ import re
 import shlex
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.commands import estimate
-from pipeline.core.errors import ParameterError, SampleError
-from pipeline.sampling.eligibility import eligible, unknown_values
-from tests.sampling.test_ranking import clip_tables
+from pipeline.core.params import Bounds
+from pipeline.sampling.eligibility import Where, eligible, problems
+from tests.sampling.clips import clip_tables, table_of
 from tests.support.project import ROOT, Project
 
-COLUMNS = ("accent", "age", "up_votes")
+CONDITIONED = ("species", "rating", "level")
 
 
-@given(clips=clip_tables(), data=st.data())
-def test_where_keeps_the_rows_with_a_listed_value_and_counts_the_others(
-    clips: pd.DataFrame, data: st.DataObject
-) -> None:
-    chosen = data.draw(st.lists(st.sampled_from(COLUMNS), unique=True).map(sorted))
-    objects = {column: [None if pd.isna(value) else value for value in clips[column]] for column in COLUMNS}
-    where = {
-        column: data.draw(st.lists(st.sampled_from([*objects[column], None]), min_size=1, unique=True))
-        for column in chosen
+def where_of(clips: pa.Table) -> st.SearchStrategy[Where]:
+    """Draw conditions that rows can meet: lists of values that occur, bounds for columns of numbers."""
+    listed = {
+        column: st.lists(st.sampled_from(clips[column].to_pylist()), min_size=1, unique=True).map(tuple)
+        for column in CONDITIONED
     }
-    rows, taken = eligible(clips, where=where)
-    right = [all(objects[column][place] in where[column] for column in chosen) for place in range(len(clips))]
-    assert rows["clip_id"].tolist() == clips["clip_id"][right].tolist()
-    assert list(taken) == [f"where.{column}" for column in chosen]
-    assert sum(taken.values()) + len(rows) == len(clips)
+    bounds = st.builds(Bounds, st.none() | st.integers(-1, 2), st.none() | st.floats(-1, 3))
+    return st.fixed_dictionaries(
+        {}, optional={column: each if column == "species" else each | bounds for column, each in listed.items()}
+    )
+
+
+@given(
+    clips=clip_tables(),
+    require=st.lists(st.sampled_from(["species", "site", "rating"]), unique=True),
+    data=st.data(),
+)
+def test_eligible_rows_pass_all_filters_and_each_filter_counts_what_it_removed(
+    clips: pa.Table, require: list[str], data: st.DataObject
+) -> None:
+    where = data.draw(where_of(clips))
+
+    def passes(row: dict[str, object]) -> bool:
+        for column, condition in where.items():
+            value = row[column]
+            if not isinstance(condition, Bounds):
+                met = value in condition
+            else:
+                low, high = condition.min, condition.max
+                met = (
+                    isinstance(value, int | float) and (low is None or value >= low) and (high is None or value <= high)
+                )
+            if not met:
+                return False
+        return all(row[column] is not None for column in require)
+
+    is_eligible, removed = eligible(clips, require=require, where=where)
+    assert is_eligible.tolist() == [passes(row) for row in clips.to_pylist()]
+    assert list(removed) == [f"require.{column}" for column in require] + [f"where.{column}" for column in where]
+    assert sum(removed.values()) + is_eligible.sum() == clips.num_rows
 
 
 @pytest.mark.more
 @given(clips=clip_tables(), data=st.data())
-def test_where_has_an_unknown_value_if_and_only_if_no_row_has_it(clips: pd.DataFrame, data: st.DataObject) -> None:
-    values = [None if pd.isna(value) else value for value in clips["age"]]
-    listed = data.draw(st.lists(st.sampled_from([*values, None, "martian"]), min_size=1, unique=True))
-    problems = unknown_values(clips, {"age": listed})
-    assert len(problems) == len([value for value in listed if value not in values])
+def test_where_has_an_unknown_value_if_and_only_if_no_row_has_it(clips: pa.Table, data: st.DataObject) -> None:
+    there = clips["species"].to_pylist()
+    listed = data.draw(st.lists(st.sampled_from([*there, None, "martian"]), min_size=1, unique=True))
+    lines = list(problems(clips, strata=(), require=(), where={"species": tuple(listed)}))
+    assert len(lines) == len([value for value in listed if value not in there])
 
 
-def test_where_with_an_unknown_value_is_answered_with_those_that_are_and_their_counts() -> None:
-    clips = pd.DataFrame({"age": pd.Series(["teens"] * 3 + ["fourties"] * 2 + [None], dtype="str"), "up_votes": 2})
-    first, second = unknown_values(clips, {"age": ["teens", "forties"], "up_votes": [3, 2]})
-    assert first == (
-        "stratify.where.age: no row has forties (did you mean fourties?); there are teens (3), fourties (2), null (1)"
-    )
-    assert second == "stratify.where.up_votes: no row has 3; there are 2 (6)"
-    (many,) = unknown_values(pd.DataFrame({"text": [f"text {number:04}" for number in range(1500)]}), {"text": ["?"]})
-    assert many.endswith("(1) and 1,480 more")
+def test_where_that_no_row_can_meet_is_answered_with_what_there_is() -> None:
+    clips = table_of({"species": ["wren"] * 3 + ["robin"] * 2 + [None], "rating": [2] * 6, "seconds": [1.0] * 6})
+    where: Where = {
+        "species": ("wren", None, "robins"),
+        "rating": (3, 2.0),
+        "site": Bounds(1, 2),
+        "level": ("loud",),
+        "seconds": Bounds(0.5, None),
+        "text": (3,),
+    }
+    assert list(problems(clips, strata=["table"], require=["crc32"], where=where)) == [
+        "stratify.require: this snapshot declares no column crc32; there are table, text, species, site, rating, level",
+        "stratify.where.species: no row has robins (did you mean robin?); there are wren (3), robin (2), null (1)",
+        "stratify.where.rating: no row has 3; there are 2 (6)",
+        "stratify.where.site: is a column of texts, which have no min and max; list the eligible values",
+        "stratify.where.level: should list numbers, such as 3; got 'loud'",
+        "stratify.where.text: should list texts, such as '3'; got 3",
+    ]
+    many = table_of({"species": [f"species {number:04}" for number in range(1500)]})
+    (line,) = problems(many, strata=(), require=(), where={"species": ("?",)})
+    assert line.endswith("(1) and 1,480 more")
 
 
-def test_stratify_and_estimate_draw_from_the_same_rows(
-    staged: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(staged.root)
-    staged.set(stratify__where={"accent": ["us", None], "gender": ["female"]}, subsample__clips=5)
+def test_columns_that_are_not_declared_are_named_with_those_that_are() -> None:
+    clips = table_of({"species": ["wren"]})
+    lines = list(problems(clips, strata=["specis"], require=["crc32"], where={"seconds": Bounds(1)}))
+    assert [re.findall(r"^stratify\.(\w+): [^(;]*(?:\(did you mean (\w+)\?)?", line)[0] for line in lines] == [
+        ("strata", "species"),
+        ("require", ""),
+        ("where", ""),  # no duration is known
+    ]
+
+
+def test_stratify_and_estimate_draw_from_the_same_rows(staged: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    staged.set(stratify__where={"accent": ["us", None], "gender": ["female"], "up_votes": {"min": 2}})
+    staged.set(subsample__clips=5)
     staged.stage("stratify")
-    ranking = pd.read_parquet("data/ranking.parquet")
+    ranking = pd.read_parquet(staged.root / "data/ranking.parquet")
     assert set(ranking["gender"]) == {"female"}
     assert set(ranking["accent"].dropna()) <= {"us"}
-    assert re.match(rf"eligible +{len(ranking)} of ", estimate.report())
+    assert ranking["up_votes"].min() >= 2
+    assert staged.main("estimate") == 0
+    assert re.match(rf"eligible +{len(ranking)} of ", capsys.readouterr().out)
     staged.stage("subsample")
-    assert set(pd.read_parquet("data/sample.parquet")["gender"]) == {"female"}
-    assert capsys.readouterr().out == ""
-
-
-def test_where_with_values_that_no_row_has_are_one_error_and_change_nothing(
-    staged: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(staged.root)
-    before = staged.outputs()
-    staged.set(stratify__where={"accent": ["mars"], "age": ["teens", "forties"]})
-    with pytest.raises(ParameterError) as caught:
-        staged.stage("stratify")
-    accent, age = caught.value.problems
-    assert re.match(r"stratify\.where\.accent: no row has mars; there are .*us \(\d+\)", accent)
-    assert "no row has forties (did you mean fourties?)" in age
-    with pytest.raises(ParameterError):
-        estimate.report()
-    assert staged.outputs() == before
-
-
-def test_where_with_values_that_no_row_has_together_name_the_filters(staged: Project) -> None:
-    staged.set(stratify__where={"gender": [None]})
-    with pytest.raises(SampleError, match=r"require\.gender \d+, .*where\.gender \d+"):
-        staged.stage("stratify")
+    assert set(pd.read_parquet(staged.root / "data/sample.parquet")["gender"]) == {"female"}
 
 
 @pytest.mark.more

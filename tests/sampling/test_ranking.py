@@ -8,40 +8,36 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.core import schema
-from pipeline.core.errors import SampleError
-from pipeline.sampling.eligibility import eligible
+from pipeline.core.columns import fields
+from pipeline.core.schema import ranking_schema
 from pipeline.sampling.ranking import rank, strata_of
 from pipeline.sampling.shares import Shares, largest_deviation, weights
-from pipeline.snapshot import tables
-from tests.support.project import REAL_TABLES, ROOT
+from tests.sampling.clips import clip_tables, real_clips, strata_columns, table_of
+from tests.support.project import ROOT
 
-SPLITS = {"train": 0.8, "dev": 0.1, "test": 0.1}
 ALLOCATIONS: list[str | float] = ["proportional", "equal", 0.25, 0.5]
-VOTES = ("min_up_votes", "max_down_votes", "min_net_votes")
-CLIPS_COLUMNS = ["clip_id", "table", *schema.METADATA.names]
 
 
-def clips_of(sizes: Sequence[int]) -> pd.DataFrame:
-    """Return a table whose strata, by gender, have these sizes."""
-    gender = np.repeat([f"g{place}" for place in range(len(sizes))], sizes)
-    ids = [f"t/sample-{number:06}" for number in range(len(gender))]
-    missing = pd.Series(None, index=range(len(ids)), dtype="str")
-    frame = {"clip_id": ids, "table": "t", "text": ids, "age": missing, "gender": gender, "accent": missing}
-    return pd.DataFrame({**frame, "up_votes": 1, "down_votes": 0})
+def clips_of(sizes: Sequence[int]) -> pa.Table:
+    """Return a table whose strata, by species, have these sizes."""
+    return table_of({"species": np.repeat([f"s{place}" for place in range(len(sizes))], sizes).tolist()})
 
 
-def order_of(clips: pd.DataFrame, **options: object) -> pd.DataFrame:
-    usual = {"strata": ["gender", "age"], "allocation": "proportional", "seed": 2017, "splits": SPLITS}
-    return rank(clips, **{**usual, **options})  # type: ignore[arg-type]
+def order_of(clips: pa.Table, **options: Any) -> pd.DataFrame:
+    usual: dict[str, Any] = {"strata": ["species"], "allocation": "proportional", "seed": 2017}
+    split = pa.array(["one"] * clips.num_rows, pa.string())
+    ranked: pd.DataFrame = rank(clips.append_column("split", split), **{**usual, **options}).to_pandas()
+    return ranked
 
 
 # 1 to 300 strata, from all alike (ties everywhere) to very uneven ones.
@@ -51,21 +47,6 @@ sizes_of_strata = st.one_of(
     st.tuples(st.integers(1, 299), st.integers(1, 900)).map(lambda both: [1] * both[0] + [both[1]]),
     st.integers(1, 300).map(lambda count: [1 + place % 7 for place in range(count)]),
 )
-values = st.none() | st.sampled_from(["female", "male", "", "?", "a, b=c", "%2C", "öst", "\N{ANGSTROM SIGN}", "日本"])
-
-
-@st.composite
-def clip_tables(draw: st.DrawFn) -> pd.DataFrame:
-    """Tables as they might come: Unicode everywhere, values missing everywhere, votes that tie."""
-    row = st.tuples(st.text(max_size=6), st.none() | st.text(max_size=3), values, values, values, st.integers(0, 2))
-    rows = draw(st.lists(row, min_size=1, max_size=40, unique_by=lambda one: one[0]))
-    columns = ("clip_id", "text", "age", "gender", "accent", "up_votes")
-    frame = pd.DataFrame(dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)))
-    texts = {column: frame[column].astype("str") for column in columns[:-1]}
-    return frame.assign(**texts, table="t", down_votes=1)[CLIPS_COLUMNS]
-
-
-strata_columns = st.lists(st.sampled_from(["age", "gender", "accent", "up_votes"]), unique=True)
 allocations = st.sampled_from(ALLOCATIONS) | st.floats(0, 1)
 
 
@@ -74,14 +55,15 @@ allocations = st.sampled_from(ALLOCATIONS) | st.floats(0, 1)
 
 @given(clips=clip_tables(), strata=strata_columns, allocation=allocations)
 def test_ranking_gives_every_clip_one_rank_and_keeps_what_the_tables_say(
-    clips: pd.DataFrame, strata: list[str], allocation: str | float
+    clips: pa.Table, strata: list[str], allocation: str | float
 ) -> None:
-    ranked = order_of(clips, strata=strata, allocation=allocation)
-    assert list(ranked.columns) == schema.RANKING_SCHEMA.names
-    assert ranked["rank"].tolist() == list(range(len(clips)))
-    same = ranked.set_index("clip_id")[clips.columns[1:]].loc[clips["clip_id"]]
-    pd.testing.assert_frame_equal(same, clips.set_index("clip_id"), check_dtype=False)
-    assert pa.Table.from_pandas(ranked, schema=schema.RANKING_SCHEMA, preserve_index=False).num_rows == len(clips)
+    clips = clips.append_column("split", pa.array(["one"] * clips.num_rows, pa.string()))
+    ranked = rank(clips, strata, allocation, seed=1)
+    assert ranked.schema.equals(ranking_schema(fields(clips.schema)), check_metadata=True)
+    assert ranked["rank"].to_pylist() == list(range(len(clips)))
+    same = [name for name in ranked.column_names if name not in ("rank", "stratum")]
+    rows = {row["clip_id"]: row for row in clips.select(same).to_pylist()}
+    assert {row["clip_id"]: row for row in ranked.select(same).to_pylist()} == rows
 
 
 # Law 2: in proportion, at every n.
@@ -91,19 +73,19 @@ def test_ranking_gives_every_clip_one_rank_and_keeps_what_the_tables_say(
 def test_ranking_prefix_is_within_one_clip_of_every_exact_share(
     sizes: list[int], allocation: str | float, seed: int
 ) -> None:
-    ranked = order_of(clips_of(sizes), strata=["gender"], allocation=allocation, seed=seed)
+    ranked = order_of(clips_of(sizes), allocation=allocation, seed=seed)
     assert largest_deviation(ranked["stratum"], Counter(ranked["stratum"]), allocation) < 1
 
 
 @pytest.mark.more
 @given(sizes=sizes_of_strata)
 def test_ranking_proportional_prefix_is_within_one_clip_of_n_times_the_share(sizes: list[int]) -> None:
-    ranked = order_of(clips_of(sizes), strata=["gender"])
+    ranked = order_of(clips_of(sizes))
     total = len(ranked)
     size = np.array(sizes)
     counts = np.zeros(len(sizes), dtype=np.int64)
-    for clips, gender in enumerate(ranked["gender"], start=1):
-        counts[int(gender[1:])] += 1
+    for clips, species in enumerate(ranked["species"], start=1):
+        counts[int(species[1:])] += 1
         assert (np.abs(counts * total - clips * size) < total).all()
 
 
@@ -159,10 +141,10 @@ def test_shares_largest_deviation_is_that_of_the_worst_prefix(order: list[str], 
 @pytest.mark.more
 def test_ranking_gives_rare_strata_their_fair_chance_to_be_in_a_small_sample() -> None:
     clips = clips_of([*range(2, 32), *[1] * 40])
-    single = {f"g{place}" for place in range(30, 70)}
-    drawn = [order_of(clips, strata=["gender"], seed=seed)["gender"][:66].isin(single).sum() for seed in range(60)]
+    single = {f"s{place}" for place in range(30, 70)}
+    drawn = [order_of(clips, seed=seed)["species"][:66].isin(single).sum() for seed in range(60)]
     # Earliest deadline first draws none of them.
-    assert np.mean(drawn) == pytest.approx(66 * len(single) / len(clips), abs=0.7)
+    assert np.mean(drawn) == pytest.approx(66 * len(single) / clips.num_rows, abs=0.7)
 
 
 # Law 3: order-free and local.
@@ -170,39 +152,43 @@ def test_ranking_gives_rare_strata_their_fair_chance_to_be_in_a_small_sample() -
 
 @given(clips=clip_tables(), strata=strata_columns, allocation=allocations, data=st.data())
 def test_ranking_does_not_depend_on_the_order_of_the_rows(
-    clips: pd.DataFrame, strata: list[str], allocation: str | float, data: st.DataObject
+    clips: pa.Table, strata: list[str], allocation: str | float, data: st.DataObject
 ) -> None:
-    shuffled = clips.iloc[data.draw(st.permutations(range(len(clips))))]
+    shuffled = clips.take(data.draw(st.permutations(range(clips.num_rows))))
     ranked = order_of(clips, strata=strata, allocation=allocation)
     pd.testing.assert_frame_equal(ranked, order_of(shuffled, strata=strata, allocation=allocation))
 
 
 @given(clips=clip_tables(), strata=strata_columns, allocation=allocations, data=st.data())
 def test_ranking_without_one_row_keeps_the_order_of_every_stratum(
-    clips: pd.DataFrame, strata: list[str], allocation: str | float, data: st.DataObject
+    clips: pa.Table, strata: list[str], allocation: str | float, data: st.DataObject
 ) -> None:
-    assume(len(clips) > 1)
-    gone = data.draw(st.sampled_from(clips["clip_id"].tolist()))
+    assume(clips.num_rows > 1)
+    gone = data.draw(st.sampled_from(clips["clip_id"].to_pylist()))
     before = order_of(clips, strata=strata, allocation=allocation)
-    after = order_of(clips[clips["clip_id"] != gone], strata=strata, allocation=allocation)
+    after = order_of(clips.filter(pc.not_equal(clips["clip_id"], gone)), strata=strata, allocation=allocation)
     for stratum, rows in before[before["clip_id"] != gone].groupby("stratum"):
         assert after["clip_id"][after["stratum"] == stratum].tolist() == rows["clip_id"].tolist()
 
 
 DIGEST = """
-import hashlib, locale, pandas as pd
+import hashlib, locale
 from pipeline.sampling.ranking import rank
+from pipeline.sampling.splits import assign
+from tests.sampling.clips import TEXT, Column, pa, table_of
 try:
     locale.setlocale(locale.LC_ALL, "")
 except locale.Error:
     pass
-ids = [f"t/{number}" for number in range(200)]
-clips = pd.DataFrame({"clip_id": ids, "table": "t", "text": [f"İß ǅ {number % 70}" for number in range(200)]})
-clips = clips.assign(age=None, gender=[["ä", "z", None][number % 3] for number in range(200)], accent="é")
-clips = clips.assign(up_votes=1, down_votes=0)
-splits = {"train": 0.8, "dev": 0.1, "test": 0.1}
-ranked = rank(clips, strata=["gender", "accent"], allocation=0.3, seed=1, splits=splits)
-print(hashlib.sha256(ranked.to_csv().encode()).hexdigest())
+site, speaker = Column("site"), Column("speaker", is_apart=True)
+columns = {"site": [["ä", "z", None][number % 3] for number in range(200)]}
+columns["text"] = [f"İß ǅ {number % 70}" for number in range(200)]
+columns["speaker"] = [f"İß ǅ {number % 40}" for number in range(200)]
+for declared in ([site, TEXT], [site, speaker], [site, TEXT, speaker]):
+    clips = table_of(columns, declared)
+    split = assign(clips, {"train": 0.8, "dev": 0.1, "test": 0.1}, seed=1)
+    ranked = rank(clips.append_column("split", pa.array(split, pa.string())), ["site"], 0.3, seed=1)
+    print(hashlib.sha256(repr(ranked.to_pylist()).encode()).hexdigest())
 """
 
 
@@ -234,14 +220,14 @@ def test_ranking_is_a_uniform_choice_within_a_stratum() -> None:
     first: Counter[str] = Counter()
     among: Counter[str] = Counter()
     for seed in range(seeds):
-        ranked = order_of(clips, strata=["gender"], seed=seed)
-        ids = ranked["clip_id"][ranked["gender"] == "g0"].tolist()
+        ranked = order_of(clips, seed=seed)
+        ids = ranked["clip_id"][ranked["species"] == "s0"].tolist()
         first.update(ids[:1])
         among.update(ids[:drawn])
-    assert chisquare([first[one] for one in clips["clip_id"][:size]]).pvalue > 0.001
+    assert chisquare([first[one] for one in clips["clip_id"][:size].to_pylist()]).pvalue > 0.001
     # Of a choice without replacement the counts vary less, by (size - drawn) / (size - 1).
     expected = seeds * drawn / size
-    statistic = sum((among[one] - expected) ** 2 for one in clips["clip_id"][:size]) / expected
+    statistic = sum((among[one] - expected) ** 2 for one in clips["clip_id"][:size].to_pylist()) / expected
     assert chi2.sf(statistic * (size - 1) / (size - drawn), size - 1) > 0.001
 
 
@@ -249,72 +235,36 @@ def test_ranking_is_a_uniform_choice_within_a_stratum() -> None:
 
 
 @given(clips=clip_tables(), strata=strata_columns)
-def test_strata_hold_two_clips_together_where_all_their_values_agree(clips: pd.DataFrame, strata: list[str]) -> None:
+def test_strata_hold_two_clips_together_where_all_their_values_agree(clips: pa.Table, strata: list[str]) -> None:
     names = strata_of(clips, strata)
-    rows = [tuple(None if pd.isna(value) else value for value in row) for row in clips[strata].to_numpy()]
-    pairs = set(zip(names, rows or [()] * len(clips), strict=True))
+    pairs = set(zip(names, (tuple(row[column] for column in strata) for row in clips.to_pylist()), strict=True))
     assert len({name for name, _ in pairs}) == len({row for _, row in pairs}) == len(pairs)
 
 
 def test_strata_names_can_be_read() -> None:
-    rows = [("female", "twenties"), ("female", None), (None, "?"), ("a, age=b", ""), ("Österreich", "50%")]
-    clips = pd.DataFrame(rows, columns=["gender", "age"])
-    assert strata_of(clips, ["gender", "age"]).tolist() == [
-        "gender=female, age=twenties",
-        "gender=female, age=?",
-        "gender=?, age=%3F",
-        "gender=a%2C age%3Db, age=",
-        "gender=Österreich, age=50%25",
+    rows = [
+        ("wren", "twenties", 3),
+        ("wren", None, None),
+        (None, "?", 0),
+        ("a, age=b", "", 1),
+        ("Österreich", "50%", -1),
+    ]
+    clips = table_of(dict(zip(["species", "site", "rating"], zip(*rows, strict=True), strict=True)))
+    assert strata_of(clips, ["species", "site", "rating"]).tolist() == [
+        "species=wren, site=twenties, rating=3",
+        "species=wren, site=?, rating=?",
+        "species=?, site=%3F, rating=0",
+        "species=a%2C age%3Db, site=, rating=1",
+        "species=Österreich, site=50%25, rating=-1",
     ]
     assert set(strata_of(clips, [])) == {"all"}
-
-
-# Filters.
-
-
-@given(
-    clips=clip_tables(),
-    require=st.lists(st.sampled_from(["age", "gender", "accent"]), unique=True),
-    bounds=st.tuples(*[st.none() | st.integers(-1, 2)] * 3),
-)
-def test_eligible_rows_pass_all_filters_and_each_filter_counts_what_it_removed(
-    clips: pd.DataFrame, require: list[str], bounds: tuple[int | None, int | None, int | None]
-) -> None:
-    least, most, net = bounds
-    rows, taken = eligible(clips, require=require, min_up_votes=least, max_down_votes=most, min_net_votes=net)
-    in_use = [name for name, bound in zip(VOTES, bounds, strict=True) if bound is not None]
-    assert list(taken) == [f"require.{column}" for column in require] + in_use
-    assert sum(taken.values()) + len(rows) == len(clips)
-
-    def passes(row: pd.Series) -> bool:
-        up, down = row["up_votes"], row["down_votes"]
-        return bool(
-            all(pd.notna(row[column]) for column in require)
-            and (least is None or up >= least)
-            and (most is None or down <= most)
-            and (net is None or up - down >= net)
-        )
-
-    assert rows["clip_id"].tolist() == [row["clip_id"] for _, row in clips.iterrows() if passes(row)]
-
-
-def test_eligible_are_clips_of_unknown_duration() -> None:
-    clips = clips_of([4]).assign(estimated_seconds=[0.4, 0.5, np.nan, 20.1])
-    rows, taken = eligible(clips, seconds=(0.5, 20))
-    assert rows["estimated_seconds"].tolist() == pytest.approx([0.5, np.nan], nan_ok=True)
-    assert taken == {"estimated_seconds": 2}
-
-
-def test_ranking_of_nothing_is_an_error() -> None:
-    with pytest.raises(SampleError, match=r"of 0 clips .* fewer splits \(stratify\.splits\)"):
-        order_of(clips_of([1])[:0])
 
 
 # Weights.
 
 
 @given(clips=clip_tables(), strata=strata_columns, data=st.data())
-def test_weights_of_a_stratum_add_up_to_its_size(clips: pd.DataFrame, strata: list[str], data: st.DataObject) -> None:
+def test_weights_of_a_stratum_add_up_to_its_size(clips: pa.Table, strata: list[str], data: st.DataObject) -> None:
     ranked = order_of(clips, strata=strata)
     sizes = Counter(ranked["stratum"])
     taken = data.draw(st.lists(st.booleans(), min_size=len(ranked), max_size=len(ranked)))
@@ -330,19 +280,10 @@ def test_weights_of_a_stratum_add_up_to_its_size(clips: pd.DataFrame, strata: li
 # The real tables.
 
 
-@pytest.fixture(scope="module")
-def real_clips() -> pd.DataFrame:
-    if not REAL_TABLES.exists():
-        pytest.skip("the real tables are not here")
-    return tables.read_clips(["invalid", "other-dev", "other-test", "valid-dev", "valid-test"], REAL_TABLES)
-
-
 @pytest.mark.more
 @pytest.mark.parametrize("allocation", ALLOCATIONS)
-def test_ranking_prefix_of_the_real_tables_is_never_off_by_a_clip(
-    real_clips: pd.DataFrame, allocation: str | float
-) -> None:
-    ranked = order_of(real_clips, strata=["gender", "age", "accent"], allocation=allocation)
+def test_ranking_prefix_of_the_real_tables_is_never_off_by_a_clip(allocation: str | float) -> None:
+    ranked = order_of(real_clips(), strata=["gender", "age", "accent"], allocation=allocation)
     sizes = Counter(ranked["stratum"])
     assert len(sizes) == 187
     assert len(ranked) == 39457
