@@ -32,6 +32,7 @@ LOCAL = pyarrow.fs.LocalFileSystem()
 BLANK = "0" * 64  # in the place of a digest
 
 _KEY = "pipeline"
+_KEY_IN_FOOTER = b"\x18\x08pipeline"  # in Thrift's compact protocol: a text of 8 bytes
 _BLOCK_BYTES = 1 << 22
 _TAIL_BYTES = 1 << 17  # read first, from the end: the footer of 512 waveforms has 74 kB
 _END_BYTES = 8  # the footer's length, and b"PAR1" (https://parquet.apache.org/docs/file-format/)
@@ -88,9 +89,8 @@ def fingerprint(facts: Any) -> str:
 class Writer:
     """A shard that is being written: each table becomes a row group."""
 
-    def __init__(self, parquet: pq.ParquetWriter, metadata: Mapping[str, str]) -> None:
+    def __init__(self, parquet: pq.ParquetWriter) -> None:
         self._parquet = parquet
-        self._metadata = metadata
 
     def write(self, rows: pa.Table) -> None:
         """Write a row group."""
@@ -98,7 +98,7 @@ class Writer:
 
     def seal(self, seal: TableSeal) -> None:
         """Write the seal; once, after the last row group."""
-        self._parquet.add_key_value_metadata({**self._metadata, _KEY: _json(asdict(seal))})
+        self._parquet.add_key_value_metadata({_KEY: _json(asdict(seal))})
 
 
 @contextmanager
@@ -111,8 +111,9 @@ def writing(
     declared of the columns, for which Parquet's own has no place.
     """
     with atomic.replacing(path) as temporary:
+        columns = columns.with_metadata(dict(metadata) or None)  # where readers of Arrow schemas look for it
         with pq.ParquetWriter(temporary, columns, write_page_checksum=True, **options) as parquet:
-            yield Writer(parquet, metadata)
+            yield Writer(parquet)
         with temporary.open("r+b") as file:
             footer = _Footer.read(file)
             footer = footer.with_digest("content_sha256", footer.content_sha256(file))
@@ -261,7 +262,7 @@ class _Footer(NamedTuple):
     def with_digest(self, name: str, digest: str = BLANK) -> Self:
         """Return it with the digits of a digest in their place."""
         key = f'"{name}":"'.encode()
-        place = self.data.rfind(key) + len(key)
+        place = self.data.find(key, self.data.rfind(_KEY_IN_FOOTER)) + len(key)
         return self._replace(data=self.data[:place] + digest.encode() + self.data[place + len(digest) :])
 
     @property

@@ -15,8 +15,7 @@ from pipeline.shards.sealed import Shard, TableSeal, writing
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a single table, sealed."""
-    # With the Arrow schema, whose fields carry what is declared of the columns.
-    with writing(path, table.schema, compression="zstd", store_schema=True) as writer:
+    with writing(path, table.schema, compression="zstd") as writer:
         writer.write(table)
         writer.seal(TableSeal())
 

@@ -17,7 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.columns import Column, fields
 from pipeline.core.errors import ShardError
+from pipeline.core.schema import ranking_schema
 from pipeline.shards import sealed
 from pipeline.shards.folder import open_shards, whole_shards
 from pipeline.shards.sealed import Seal, Shard
@@ -176,15 +178,17 @@ def test_shards_in_each_others_places_are_noticed(tmp_path: Path) -> None:
             sealed.require_in_order(wrong)
 
 
-def test_table_is_read_as_it_was_written(tmp_path: Path) -> None:
-    table = pa.table({"number": [1, 2], "text": ["a", None]})
+def test_table_is_read_as_it_was_written_with_what_is_declared_of_its_columns(tmp_path: Path) -> None:
+    schema = ranking_schema([Column("bird", roles=("label",), description="who sings").field])
+    table = pa.Table.from_pylist([{"rank": 0, "bird": "wren"}, {"rank": 1}], schema=schema)
     write_table(tmp_path / "table.parquet", table)
-    assert read_table(tmp_path / "table.parquet", table.schema).equals(table)
-    assert read_table(tmp_path / "table.parquet", table.schema, ["text"]).equals(table.select(["text"]))
+    read = read_table(tmp_path / "table.parquet", ranking_schema)
+    assert (read, fields(read.schema)[0].metadata) == (table, schema.field("bird").metadata)
+    assert read_table(tmp_path / "table.parquet", ranking_schema, ["bird"]) == table.select(["bird"])
 
 
 def test_table_that_is_another_or_missing_is_named(tmp_path: Path) -> None:
     write_table(tmp_path / "table.parquet", pa.table({"number": [1]}))
     for path, said in (("table.parquet", "is another table, with the columns number"), ("nothing", "no such file")):
         with pytest.raises(ShardError, match=f"{path}: {said}"):
-            read_table(tmp_path / path, pa.schema([("pitch", pa.int64())]))
+            read_table(tmp_path / path, ranking_schema)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 import shutil
@@ -25,7 +26,6 @@ from pipeline.core.errors import ShardError
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards.derive import derive, make_shard
 from pipeline.shards.recipe import Recipe
-from pipeline.waveforms.encodings import waveforms_schema
 from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.project import ROOT, Project
 
@@ -67,15 +67,33 @@ def test_reader_importing_the_package_loads_no_decoder_and_no_client() -> None:
 
 
 def test_reader_a_clip_has_every_column_and_its_waveform(clips: Waveforms, frame: pd.DataFrame) -> None:
-    columns = [*waveforms_schema("pcm16").names]
-    assert sorted(field.name for field in fields(Clip)) == sorted(columns)
+    declared = [column.name for column in clips.declared]
+    columns = [*clips[0].columns, *(field.name for field in fields(Clip))]
+    assert {*columns} - {"columns", "label"} == {*frame.columns}
+    assert declared == [*clips[0].columns] == ["text", "age", "gender", "accent", "up_votes", "down_votes"]
     for number in (0, 31, 32, 119, -1):
         clip, row = clips[number], frame.iloc[number]
         assert clip.waveform.dtype == np.float32
         np.testing.assert_array_equal(clip.waveform, row["waveform"] / np.float32(32768))
-        for name in set(columns) - {"waveform"}:
+        for name in {*frame.columns} - {"waveform"}:
             value = getattr(clip, name)
             assert value == row[name] or (value is None and pd.isna(row[name])), name
+
+
+def test_reader_a_clip_has_the_values_of_declared_columns_and_roles(clips: Waveforms, tmp_path: Path) -> None:
+    assert (clips.label, clips.text) == ("gender", "text")
+    clip = next(iter(clips.where(accent=None)))
+    for same in (clip, pickle.loads(pickle.dumps(clip)), copy.copy(clip)):
+        assert same.columns["gender"] == same.gender == same.label
+        assert (same.columns["accent"], same.accent) == (None, None)
+    with pytest.raises(AttributeError, match="no 'genre'"):
+        _ = clip.genre
+    path = tmp_path / "waveforms/part-00000.parquet"
+    recipe = WaveformRecipe(16_000, "pcm16")  # as if nothing were declared
+    make_shard(recipe, Path(str(clips._store._shards[0].path)).parents[1] / "clips/part-00000.parquet", path, path)
+    bare = open_waveforms(path.parent)
+    assert (bare.declared, bare.label, bare.text) == ((), None, None)
+    assert (bare[0].columns, bare[0].label, bare[0].text) == ({}, None, None)
 
 
 def test_reader_iterating_indexing_and_ids_give_the_same_clips(clips: Waveforms, frame: pd.DataFrame) -> None:
@@ -251,7 +269,7 @@ def test_reader_the_shards_say_what_they_are(clips: Waveforms, folder: Path) -> 
     assert about["version"] == schema.VERSION
     assert set(about["decoder"]) >= {"soundfile", "libsndfile", "soxr", "pyarrow"}
     assert len(about["content_sha256"]) == 64
-    metadata = pq.read_schema(folder / "part-00000.parquet").metadata
+    metadata = pq.read_metadata(folder / "part-00000.parquet").metadata
     assert json.loads(metadata[b"pipeline"]) == about
 
 

@@ -1,0 +1,70 @@
+"""The way from the files of an archive, of any format, to waveforms: download, stratify, subsample, waveforms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline import open_waveforms
+from pipeline.clips.reader import read_originals
+from pipeline.core.errors import ParameterError
+from tests.support.project import Project
+
+DESCRIPTION = """\
+title: Birds
+license: CC0-1.0
+citation: made by a test
+source: {kind: directory, path: birds}
+audio: "{bird}/{name}.{extension}"
+columns: {bird: {description: who sings}, extension: {}}
+label: bird
+"""
+FORMATS: dict[str, dict[str, Any]] = {
+    "WAV/PCM_16": {},
+    "FLAC/PCM_16": {},
+    "AIFF/PCM_16": {},
+    "WAV/PCM_24": {"samplerate": 48_000, "channels": 2},
+    "OGG/VORBIS": {"samplerate": 22_050},
+    "MP3": {"samplerate": 44_100, "channels": 2},
+}
+
+
+@pytest.fixture
+def birds(fresh: Project) -> Project:
+    """Return a project with a folder of clips, one of each format, before its first run."""
+    for kind, facts in FORMATS.items():
+        channels, rate = facts.get("channels", 1), facts.get("samplerate", 16_000)
+        samples = np.random.default_rng(2017).normal(0, 0.1, (rate, channels))
+        name, _, subtype = kind.partition("/")
+        path = fresh.root / "birds" / ("wren" if channels == 1 else "robin") / f"{kind.replace('/', '-')}.{name}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, samples, rate, format=name, subtype=subtype or "MPEG_LAYER_III")
+    (fresh.root / "configs/snapshots/birds.yaml").write_text(DESCRIPTION)
+    fresh.set(snapshot="birds", stratify__tables=[], stratify__strata=["bird"], stratify__require=[])
+    fresh.set(stratify__splits={"train": 1.0}, subsample__clips=len(FORMATS), subsample__seconds=[0.5, None])
+    return fresh
+
+
+def test_waveforms_are_made_of_files_of_any_format(birds: Project) -> None:
+    birds.stage("download", "stratify", "subsample", "waveforms")
+    clips = list(open_waveforms(birds.root / "data/waveforms"))
+    assert {clip.source_format for clip in clips} == set(FORMATS)
+    wanted = [(clip.clip_id, clip.source_sha256) for clip in clips]
+    for clip, original in zip(clips, read_originals(wanted, birds.root / "data/clips"), strict=True):
+        path = birds.root / f"birds/{clip.clip_id}{original.extension}"
+        assert path.read_bytes() == original.data
+        assert clip.columns == {"bird": clip.label, "extension": original.extension[1:]}
+        assert (clip.bird, clip.text) == (path.parent.name, None)
+        assert clip.num_samples == 16_000
+        if clip.source_format in {"WAV/PCM_16", "FLAC/PCM_16", "AIFF/PCM_16"}:  # 16 kHz, mono, 16 bits
+            samples, _ = soundfile.read(path, dtype="int16")
+            np.testing.assert_array_equal(clip.waveform * 32768, samples)
+
+
+def test_waveforms_of_an_encoding_that_there_is_not_are_an_error(birds: Project) -> None:
+    birds.set(waveforms__encoding="mp3")
+    with pytest.raises(ParameterError, match="one of pcm16, float32, flac; got"):
+        birds.stage("waveforms")
