@@ -1,4 +1,4 @@
-"""What a sample will cost: estimated from tables and index alone, and right."""
+"""What a sample will cost: estimated from the table of clips alone, and right."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def test_estimate_says_what_the_sample_then_costs() -> None:
     run("download")  # the ranking is computed, and not waited for
     clips, hours = numbers("sample")
     fetched, megabytes = numbers("to fetch")
-    mp3s, waveforms = numbers("on disk")[:2]
+    originals, waveforms = numbers("on disk")[:2]
     assert numbers("there") == [0]
     assert clips == 60
     assert not schema.RANKING.exists()
     run("stratify", "subsample", "waveforms")
     assert fetched == pytest.approx(60, abs=5)  # a few are bad, which no index tells
     disk = sum(path.stat().st_size for path in schema.CLIPS.iterdir()) / 1e6
-    assert mp3s == pytest.approx(disk, rel=0.2)
+    assert originals == pytest.approx(disk, rel=0.2)
     assert megabytes == pytest.approx(disk, rel=0.2)
     disk = sum(path.stat().st_size for path in schema.WAVEFORMS.iterdir()) / 1e6
     assert waveforms == pytest.approx(disk, rel=0.4)  # the demo is no real speech
@@ -110,3 +110,23 @@ def test_estimate_says_how_clips_are_fetched(project: Path) -> None:
     assert "in as many requests" in estimate.report()
     path.write_text(path.read_text().replace(".zip", ".tar.gz"))
     assert "from this disk" in estimate.report()  # it is downloaded whole
+
+
+def test_estimate_counts_formats_that_are_not_decoded_before_any_is_fetched(project: Path) -> None:
+    clips = project / "data/clips"
+    for number in range(40):
+        path = project / f"data/music/{number:02}.{'m4a' if number % 4 else 'wav'}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(88_200))
+    description = {"title": "Music", "license": "CC0-1.0", "citation": "none", "audio": "{name}.*"}
+    description["source"] = {"kind": "directory", "path": "data/music"}
+    YAML().dump(description, project / "configs/snapshots/music.yaml")
+    params = YAML(typ="safe").load(project / "params.yaml")
+    params["snapshot"] = "music"
+    params["stratify"] |= {"tables": [], "strata": [], "require": []}
+    YAML().dump(params, project / "params.yaml")
+    run("download")
+    assert numbers("rejected") == [30, 4]  # .m4a
+    assert numbers("sample")[0] == 10
+    assert "subsample will fail" in estimate.report()
+    assert not clips.exists()

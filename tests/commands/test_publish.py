@@ -24,7 +24,6 @@ from pipeline.commands.publish import croissant, huggingface, material, publicat
 from pipeline.commands.publish.columns import feature_columns
 from pipeline.commands.verify import audit
 from pipeline.core.errors import ShardError
-from pipeline.waveforms.encodings import waveforms_schema
 from tests.support.fake_kaggle import FakeKaggle, FileContent
 from tests.support.project import DEMO, Project
 
@@ -131,8 +130,10 @@ def test_publish_gives_kaggle_the_shards_as_they_are(inside: Path, home: Project
     assert 20 <= len(about["subtitle"]) <= 80
     assert about["licenses"] == [{"name": "CC0-1.0"}]
     (described,) = [each for each in about["resources"] if each["path"] == "part-00000.parquet"]
-    assert [field["name"] for field in described["schema"]["fields"]] == waveforms_schema("pcm16").names
-    assert all(field["description"] for field in described["schema"]["fields"])
+    fields = {field["name"]: field for field in described["schema"]["fields"]}
+    assert list(fields) == pq.read_schema(home.root / "data/waveforms/part-00000.parquet").names
+    assert all(field["description"] for field in fields.values())
+    assert fields["up_votes"]["description"] == "listeners who say that the clip is right; null where missing."
 
 
 @pytest.mark.more

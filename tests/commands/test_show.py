@@ -17,6 +17,7 @@ from pipeline import open_waveforms
 from pipeline.__main__ import main
 from pipeline.commands import drawing, show
 from pipeline.core import schema
+from pipeline.core.columns import Column
 from pipeline.core.errors import SampleError
 from tests.support.project import Project
 
@@ -36,17 +37,16 @@ def test_show_says_what_the_shards_say(row: pd.Series, inside: Path, tmp_path: P
     lines = show.show(row["clip_id"], tmp_path / "clip.png").splitlines()
     shown = dict(line.split(maxsplit=1) for line in lines)
     clips = pd.concat(map(pd.read_parquet, sorted((inside / "data/clips").glob("*.parquet")))).set_index("clip_id")
-    mp3 = clips.loc[row["clip_id"], "mp3"]
-    source = soundfile.info(io.BytesIO(mp3))
+    original = clips.loc[row["clip_id"], "audio"]["bytes"]
+    source = soundfile.info(io.BytesIO(original))
     values = [float(value) for value in shown["waveform"].strip("[]… ,").replace("…", "").split(",") if value.strip()]
     assert shown["clip"] == row["clip_id"]
     assert np.allclose(values, row["waveform"][:8] / 32768, atol=1e-8)
     assert shown["samples"] == str(len(row["waveform"]))
     assert shown["rate"] == "16000 Hz"
-    assert shown["MP3"] == f"{source.samplerate} Hz, channels: {source.channels}, {len(mp3)} bytes"
-    assert shown["sentence"] == row["text"]
-    assert shown["rank"] == str(row["rank"])
-    assert shown["accent"] == (row["accent"] if isinstance(row["accent"], str) else "(missing)")
+    assert shown["source"] == f"MP3, {source.samplerate} Hz, channels: {source.channels}, {len(original)} bytes"
+    for name in [*(column.name for column in open_waveforms().declared), "table", "split", "rank"]:
+        assert shown[name] == ("(missing)" if row[name] is None else str(row[name]))
     show.show(row["clip_id"], tmp_path / "other.png")
     assert (tmp_path / "clip.png").read_bytes() == (tmp_path / "other.png").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.png", "other.png"]
@@ -70,10 +70,12 @@ def test_show_draws_a_clip_of_any_length(samples: int) -> None:
     assert Image.open(io.BytesIO(drawing.png(noise, 16_000))).size == (1200, 600)
 
 
-def test_show_escapes_what_a_terminal_would_obey(row: pd.Series, inside: Path) -> None:
+def test_show_escapes_what_a_terminal_would_obey_and_adds_units(row: pd.Series, inside: Path) -> None:
     clip = open_waveforms(inside / "data/waveforms")[row["clip_id"]]
-    shown = show.described(replace(clip, text="\x1b[2J\x07 one\ntwo \u202e\x9b é 💥"), 1)
-    assert "sentence      \\x1b[2J\\x07 one\\ntwo \\u202e\\x9b é 💥" in shown.splitlines()
+    clip = replace(clip, columns={"said": "\x1b[2J\x07 one\ntwo \u202e\x9b é 💥", "distance": 3})
+    shown = show.described(clip, 1, [Column("said"), Column("distance", "integer", unit="m")]).splitlines()
+    assert "said          \\x1b[2J\\x07 one\\ntwo \\u202e\\x9b é 💥" in shown
+    assert "distance      3 m" in shown
 
 
 def test_show_answers_an_unknown_clip_with_near_ones_and_a_rejected_one_with_the_reason(

@@ -26,7 +26,7 @@ from pipeline.shards import sealed
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.shards.table import write_table
-from pipeline.snapshot.receipt import write_members
+from pipeline.snapshot.receipt import read_receipt, write_receipt
 from tests.support.project import Project
 
 FLIPS = 500
@@ -89,7 +89,7 @@ def test_verify_finds_each_of_500_flipped_bytes(made: Project) -> None:
 def test_verify_finds_flipped_bytes_without_any_recorded_checksum(unlocked: Project) -> None:
     assert problems(unlocked.root) == {}
     flipped = {f"data/{name}.parquet" for name in SEALED}
-    flipped |= {"data/rejected.csv", "data/snapshot/tables/cv-invalid.csv"}
+    flipped |= {"data/rejected.csv", "data/snapshot/clips.parquet"}
     before = {name: (unlocked.root / name).read_bytes() for name in flipped}
     for seed in range(8):
         for name in flipped:
@@ -147,7 +147,7 @@ def test_verify_has_one_line_for_what_is_no_file(
     project = request.getfixturevalue("made" if has_lock else "unlocked")
     monkeypatch.chdir(project.root)
     places = ["data/rejected.csv", "data/ranking.parquet", "data/waveforms/part-00000.parquet"]
-    places += ["data/snapshot/members.parquet", "data/snapshot/tables/cv-invalid.csv"]
+    places += ["data/snapshot/clips.parquet"]
     places += ["data/features"] if kind != "folder" else []
     for place in places:
         remove(Path(place))
@@ -224,10 +224,9 @@ def test_verify_names_what_has_no_checksum(unlocked: Project, capsys: pytest.Cap
     data = unlocked.root / "data"
     sha256 = hashlib.sha256((data / "snapshot/receipt.json").read_bytes()).hexdigest()
     (data / "SHA256SUMS").write_text(f"{sha256}  snapshot/receipt.json\n")
-    expected = [data / "rejected.csv", data / "snapshot/members.parquet", data / "snapshot/tables"]
-    assert audit.verify(data).unguarded == tuple(expected)
+    assert audit.verify(data).unguarded == (data / "rejected.csv",)
     assert main(["verify", str(data)]) == 0
-    assert str(expected[0]) in capsys.readouterr().err
+    assert "rejected.csv: a changed byte" in capsys.readouterr().err
 
 
 def test_verify_compares_the_list_of_a_published_folder(tmp_path: Path) -> None:
@@ -258,8 +257,11 @@ def rewrite(path: Path, **columns: Callable[[list[Any]], list[Any]]) -> None:
         field = table.schema.field(name)
         values = pa.array(change(table[name].to_pylist()), field.type)
         table = table.set_column(table.column_names.index(name), field, values)
-    if path.name == schema.MEMBERS_FILE.name:
-        write_members(path, table)
+    if path.name == schema.CLIP_TABLE.name:
+        pq.write_table(table, path)
+        receipt = read_receipt(path.with_name("receipt.json"))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        write_receipt(path.with_name("receipt.json"), replace(receipt, clips_sha256=digest))
     else:
         write_table(path, table.replace_schema_metadata(None))
 
@@ -287,9 +289,13 @@ BROKEN: dict[str, tuple[Callable[[Path], object], dict[str, str]]] = {
         lambda data: rewrite(data / "ranking.parquet", age=lambda values: ["nineties", *values[1:]]),
         {"sample.parquet": "was not made of", "clips/part-00000.parquet": "was not made of"},
     ),
-    "another index": (
-        lambda data: rewrite(data / "snapshot/members.parquet", crc32=lambda crcs: [crc and crc ^ 1 for crc in crcs]),
+    "another archive": (
+        lambda data: rewrite(data / "snapshot/clips.parquet", crc32=lambda crcs: [crc and crc ^ 1 for crc in crcs]),
         {"clips/part-00003.parquet": "was not made of"},
+    ),
+    "another table of clips": (
+        lambda data: rewrite(data / "snapshot/clips.parquet", clip_id=lambda ids: [f"{each}-2" for each in ids]),
+        {"ranking.parquet": "was not made of"},
     ),
     "another list of rejected clips": (
         lambda data: (data / "rejected.csv").write_text("rank,clip_id,reason,detail\n"),
