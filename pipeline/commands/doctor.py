@@ -33,6 +33,7 @@ _SAME_BYTES = "Linux x86_64"
 _LITTLE_BYTES = 2_000_000_000  # of free disk: room for a sample of some thousands of clips
 
 KAGGLE = "https://api.kaggle.com"
+RWLOCK = Path(".dvc/tmp/rwlock")  # DVC's list of the files in use, which it rewrites in place
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,7 @@ def findings() -> Iterator[Finding]:
     yield git_author()
     yield git_locks()
     yield remote()
-    yield client(load_runtime)
-    yield credentials()
-    yield reachable(load_runtime)
+    yield from kaggle_needs(load_runtime)
 
 
 def kind_of_machine() -> Finding:
@@ -206,7 +205,14 @@ def dvc_needs() -> Iterator[Finding]:
         yield Finding("failure", "DVC cache", found, remedy)
     else:
         yield Finding("ok", "DVC cache", "no output is a link to a missing file")
-    yield locks()
+    try:
+        json.loads(RWLOCK.read_text(encoding="utf-8"))
+        yield Finding("ok", "DVC lock", "whole")
+    except FileNotFoundError:
+        yield Finding("ok", "DVC lock", "none")
+    except ValueError:  # not JSON, or not UTF-8: dvc repro ends with "JSON structure is corrupted"
+        remedy = "If no DVC process is running, delete the file."
+        yield Finding("failure", "DVC lock", f"{RWLOCK} is truncated, as a full disk leaves it", remedy)
 
 
 def git_author() -> Finding:
@@ -224,18 +230,6 @@ def git_author() -> Finding:
         remedy = 'dvc exp run needs it: git config --global user.name "NAME", git config --global user.email ADDRESS'
         return Finding("warning", "git author", f"no {' and no '.join(missing)}", remedy)
     return Finding("ok", "git author", "known")
-
-
-def locks(rwlock: Path = Path(".dvc/tmp/rwlock")) -> Finding:
-    """Check that a full disk did not truncate DVC's list of the files in use, which is rewritten in place."""
-    try:
-        json.loads(rwlock.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        pass
-    except ValueError:  # not JSON, or not UTF-8: dvc repro ends with "JSON structure is corrupted"
-        remedy = "If no DVC process is running, delete the file."
-        return Finding("failure", "DVC lock", f"{rwlock} is truncated, as a full disk leaves it", remedy)
-    return Finding("ok", "DVC lock", "whole, or none")
 
 
 def git_locks(repository: Path = Path(".git")) -> Finding:
@@ -261,42 +255,23 @@ def remote() -> Finding:
     return Finding("warning", "DVC remote", "none is the default", remedy)
 
 
-def client(runtime: Callable[[], Runtime]) -> Finding:
-    """Import Kaggle's client."""
-    from pipeline.snapshot.remote import kaggle  # noqa: PLC0415
+def kaggle_needs(runtime: Callable[[], Runtime], url: str = KAGGLE) -> Iterator[Finding]:
+    """Yield whether Kaggle can be asked; a local snapshot needs none of it. Credentials are looked for, never shown."""
+    from pipeline.snapshot.remote import kaggle  # noqa: PLC0415  as above
 
     try:
         kaggle.import_client(runtime())
+        yield Finding("ok", "Kaggle client", "can be imported")
     except PipelineError as error:
-        return Finding("failure", "Kaggle client", str(error))
-    return Finding("ok", "Kaggle client", "can be imported")
-
-
-def credentials() -> Finding:
-    """Look where Kaggle's credentials are; never what they are."""
-    from pipeline.snapshot.remote import kaggle  # noqa: PLC0415
-
+        yield Finding("failure", "Kaggle client", str(error))
     try:
         place = kaggle.credentials()
+        remedy = "" if place else "Public data usually needs none; docs/kaggle.md says how."
+        yield Finding("ok" if place else "warning", "Kaggle credentials", f"in {place}" if place else "none", remedy)
     except RuntimeError as error:  # there is no home
-        return Finding("warning", "Kaggle credentials", f"not known ({error})")
-    if place is None:
-        remedy = "Public data usually needs none; docs/kaggle.md says how."
-        return Finding("warning", "Kaggle credentials", "none", remedy)
-    return Finding("ok", "Kaggle credentials", f"in {place}")
-
-
-def reachable(runtime: Callable[[], Runtime], url: str = KAGGLE) -> Finding:
-    """Ask Kaggle's server for anything; any answer will do. Without it only local snapshots work."""
-    from pipeline.snapshot.remote import kaggle  # noqa: PLC0415
-
+        yield Finding("warning", "Kaggle credentials", f"not known ({error})")
     try:
-        settings = runtime()
-    except PipelineError:
-        return Finding("warning", "Kaggle", "not asked, the settings are wrong")
-    try:
-        status = kaggle.answer(settings, url)
+        yield Finding("ok", "Kaggle", f"answers ({kaggle.answer(runtime(), url)})")  # any answer will do
     except PipelineError as error:
         remedy = "Local snapshots work without it; behind a proxy, set https_proxy."
-        return Finding("warning", "Kaggle", f"cannot be reached: {error}", remedy)
-    return Finding("ok", "Kaggle", f"answers ({status})")
+        yield Finding("warning", "Kaggle", f"cannot be reached: {error}", remedy)

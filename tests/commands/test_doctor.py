@@ -63,7 +63,7 @@ def test_doctor_prints_each_finding_with_its_remedy_and_fails_on_a_failure(
 
 def test_doctor_looks_at_everything_that_a_run_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kaggle, "import_client", lambda _: None)
-    monkeypatch.setattr(doctor, "reachable", lambda _: doctor.Finding("ok", "Kaggle", "answers"))
+    monkeypatch.setattr(kaggle, "answer", lambda *_: 200)
     found = statuses(doctor.findings())
     machine = {"machine", "libraries", "settings", "executor", "disk", "waveforms"}
     assert all(found[name] == "ok" for name in machine)
@@ -94,7 +94,7 @@ def test_doctor_finds_that_there_is_no_user_name_and_no_home(monkeypatch: pytest
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     found = statuses(doctor.dvc_needs())
     assert (found["user name"], found["home"]) == ("failure", "failure")
-    assert doctor.credentials().status == "warning"
+    assert kaggle_findings()["Kaggle credentials"].status == "warning"
 
 
 def test_doctor_finds_data_that_is_a_link_and_links_into_a_cache_that_is_gone(project: Path) -> None:
@@ -121,11 +121,10 @@ def test_doctor_finds_that_git_knows_no_author(project: Path, monkeypatch: pytes
 
 
 def test_doctor_finds_a_list_that_a_full_disk_truncated_and_a_lock_that_a_killed_experiment_left(project: Path) -> None:
-    assert (doctor.locks().status, doctor.git_locks().status) == ("ok", "ok")
+    assert (statuses(doctor.dvc_needs())["DVC lock"], doctor.git_locks().status) == ("ok", "ok")
     (project / ".dvc/tmp").mkdir(parents=True)
     (project / ".dvc/tmp/rwlock").write_text('{"/data/clips": {"wri')
-    assert doctor.locks().status == "failure"
-    assert "delete the file" in doctor.locks().remedy
+    assert statuses(doctor.dvc_needs())["DVC lock"] == "failure"
     lock = project / ".git/objects/b3/5979.lock"
     lock.parent.mkdir(parents=True)
     lock.touch()
@@ -250,19 +249,24 @@ def test_doctor_finds_damaged_waveforms_that_verify_explains(staged: Project) ->
 # Kaggle
 
 
+def kaggle_findings(url: str = "http://127.0.0.1:9") -> dict[str, doctor.Finding]:
+    return {finding.about: finding for finding in doctor.kaggle_needs(Runtime, url)}
+
+
 def test_doctor_finds_a_client_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: Runtime) -> None:
         raise TransferError("the client cannot be imported")
 
     monkeypatch.setattr(kaggle, "import_client", fail)
-    assert doctor.client(Runtime).status == "failure"
+    assert kaggle_findings()["Kaggle client"].status == "failure"
 
 
 def test_doctor_finds_credentials_where_the_client_does_and_shows_none(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert doctor.credentials().status == "warning"
-    found = []
+    monkeypatch.setattr(kaggle, "answer", lambda *_: 200)
+    found = [kaggle_findings()["Kaggle credentials"]]
+    assert found[0].status == "warning"
     for path in (
         ".kaggle/credentials.json",
         ".config/kaggle/kaggle.json",
@@ -272,23 +276,21 @@ def test_doctor_finds_credentials_where_the_client_does_and_shows_none(
         file = project / "home" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(TOKEN)
-        found.append(doctor.credentials().found)
-        assert found[-1] == f"in ~/{path}"
+        found.append(kaggle_findings()["Kaggle credentials"])
+        assert (found[-1].status, found[-1].found) == ("ok", f"in ~/{path}")
     (project / "home/.kaggle/access_token").unlink()
     for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN"):
         monkeypatch.setenv(name, TOKEN)
-        found.append(doctor.credentials().found)
-    assert found[-2:] == [
-        "in environment variables KAGGLE_USERNAME and KAGGLE_KEY",
-        "in environment variable KAGGLE_API_TOKEN",
-    ]
-    assert TOKEN not in "".join(found)
+        found.append(kaggle_findings()["Kaggle credentials"])
+    assert found[-2].found == "in environment variables KAGGLE_USERNAME and KAGGLE_KEY"
+    assert found[-1].found == "in environment variable KAGGLE_API_TOKEN"
+    assert TOKEN not in "".join(map(str, found))
 
 
 def test_doctor_reaches_kaggle_if_it_answers_at_all() -> None:
     with FakeKaggle(MemoryContent()).serving() as fake:
-        assert doctor.reachable(Runtime, fake.url) == doctor.Finding("ok", "Kaggle", "answers (200)")
-    finding = doctor.reachable(Runtime, fake.url)
+        assert kaggle_findings(fake.url)["Kaggle"] == doctor.Finding("ok", "Kaggle", "answers (200)")
+    finding = kaggle_findings(fake.url)["Kaggle"]
     assert finding.status == "warning"
     assert "Connection refused" in finding.found
     assert finding.remedy
