@@ -17,28 +17,29 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from hashlib import sha256
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import soundfile
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the package is not installed, it lies here
 
-from pipeline.clips.examine import Check  # noqa: E402
-from pipeline.clips.writer import ClipsSeal  # noqa: E402
+from pipeline.clips.writer import wanted_seal  # noqa: E402
 from pipeline.core import schema  # noqa: E402
+from pipeline.core.columns import fields  # noqa: E402
 from pipeline.core.params import load_params  # noqa: E402
-from pipeline.sampling import ranking  # noqa: E402
+from pipeline.sampling import stage as stratify  # noqa: E402
 from pipeline.shards import sealed  # noqa: E402
 from pipeline.shards.derive import make_shard  # noqa: E402
 from pipeline.shards.folder import shard_name  # noqa: E402
-from pipeline.shards.table import write_table  # noqa: E402
-from pipeline.snapshot import tables  # noqa: E402
-from pipeline.snapshot.receipt import FolderIdentity, Receipt, write_receipt  # noqa: E402
+from pipeline.shards.table import read_table, write_table  # noqa: E402
+from pipeline.snapshot import stage as download  # noqa: E402
+from pipeline.snapshot.description import describe  # noqa: E402
 from pipeline.views.features.recipe import FeatureRecipe  # noqa: E402
 from pipeline.waveforms.shard import WaveformRecipe  # noqa: E402
 
@@ -46,64 +47,56 @@ RATE, SECONDS = 48_000, 4.4
 SHARD = 512
 
 
-def write_tables(rows: int) -> None:
-    """Write tables of so many rows, with the sentences, ages and genders of 7,000 sentences and 24 strata."""
+def write_snapshot(rows: int) -> bytes:
+    """Write tables of so many rows, of 7,000 sentences and 24 strata, and one of their clips, which is returned."""
     numbers = np.arange(rows)
     words = np.array(["river", "window", "seven", "quiet", "market", "the", "of", "and", "slowly"])
     sentence = [" ".join(words[(n * np.arange(2, 10)) % len(words)]) + f" {n}" for n in range(7_000)]
-    schema.TABLES.mkdir(parents=True)
+    folder = Path("snapshot")
     for part, (table, share) in enumerate({"valid-train": 0.96, "valid-dev": 0.02, "valid-test": 0.02}.items()):
         count = round(rows * share)
         chosen = numbers[:count] * 7 + part
         frame = pd.DataFrame({"filename": [f"cv-{table}/sample-{n:06}.mp3" for n in range(count)]})
         frame["text"] = [sentence[n % 7_000] for n in chosen]
         frame["up_votes"], frame["down_votes"] = 1, 0
-        frame["age"] = np.array([*sorted(schema.VOCABULARY["age"])])[chosen % 9 * (chosen % 2)]
+        frame["age"] = np.array(["teens", "twenties", "thirties", "fourties"])[chosen % 4 * (chosen % 2)]
         frame["gender"] = np.array(["male", "male", "female", "other"])[chosen % 4]
         frame["accent"] = frame["duration"] = ""
-        frame.to_csv(schema.TABLES / f"cv-{table}.csv", index=False, lineterminator="\n")
+        (folder / f"cv-{table}").mkdir(parents=True)
+        frame.to_csv(folder / f"cv-{table}.csv", index=False, lineterminator="\n")
+    noise = np.random.default_rng(0).standard_normal(round(RATE * SECONDS)).astype(np.float32) / 20
+    buffer = io.BytesIO()
+    soundfile.write(buffer, noise, RATE, format="MP3")
+    (folder / "cv-valid-train/sample-000000.mp3").write_bytes(buffer.getvalue())
+    path = schema.SNAPSHOTS / "demo.yaml"
+    YAML().dump({**YAML(typ="safe").load(path), "source": {"kind": "directory", "path": str(folder)}}, path)
+    return buffer.getvalue()
 
 
-def write_ranking(clips: int) -> pa.Table:
-    """Rank all rows; return the sample."""
-    params = load_params().stratify
-    table = tables.read_clips(params.tables)
-    ranked = ranking.rank(
-        table, strata=params.strata, allocation=params.allocation, seed=params.seed, splits=params.splits
-    )
-    order = pa.Table.from_pandas(ranked, preserve_index=False).cast(schema.RANKING_SCHEMA)
-    write_table(schema.RANKING, order)
-    sample = order.slice(0, clips).append_column("weight", pa.array(np.ones(clips, dtype=np.int64)))
-    write_table(schema.SAMPLE, sample.cast(schema.SAMPLE_SCHEMA))
+def write_sample(clips: int) -> pa.Table:
+    """Take the first rows of the ranking for a sample; return it."""
+    sample = read_table(schema.RANKING, schema.ranking_schema).slice(0, clips)
+    weighted = sample.append_column("weight", pa.array(np.ones(clips, dtype=np.int64)))
+    write_table(schema.SAMPLE, weighted.cast(schema.sample_schema(fields(sample.schema))))
     schema.REJECTED.write_text(",".join(schema.REJECTED_COLUMNS) + "\n")
     return sample
 
 
-def write_shards(sample: pa.Table) -> None:
+def write_shards(sample: pa.Table, mp3: bytes) -> None:
     """Write shards of clips, of their waveforms and of their features, with the recipes that the stages use."""
-    noise = np.random.default_rng(0).standard_normal(round(RATE * SECONDS)).astype(np.float32) / 20
-    buffer = io.BytesIO()
-    soundfile.write(buffer, noise, RATE, format="MP3")
-    mp3 = buffer.getvalue()
-    waveforms, features = WaveformRecipe(16_000, "pcm16"), FeatureRecipe((65, 500))
+    declared = fields(sample.schema)
+    columns = schema.clips_schema(declared)
+    seal = wanted_seal(load_params(), describe("demo"), {}, sample.schema)
+    waveforms, features = WaveformRecipe(16_000, "pcm16", tuple(declared)), FeatureRecipe((65, 500))
     for number, start in enumerate(range(0, sample.num_rows, SHARD)):
         rows = sample.slice(start, SHARD)
-        rows = rows.append_column("mp3", pa.array([mp3] * rows.num_rows)).select(schema.CLIPS_SCHEMA.names)
+        audio = pa.array([{"bytes": mp3, "path": "noise.mp3"}] * rows.num_rows, schema.AUDIO_FILE)
+        rows = rows.append_column("audio", audio).select(columns.names).cast(columns)
         path = schema.CLIPS / shard_name(number)
-        with sealed.writing(path, schema.CLIPS_SCHEMA, compression="none", use_dictionary=False) as writer:
+        with sealed.writing(path, columns, compression="none", use_dictionary=False) as writer:
             for group in range(0, rows.num_rows, 64):
-                writer.write(rows.slice(group, 64).cast(schema.CLIPS_SCHEMA))
-            writer.seal(
-                ClipsSeal(
-                    snapshot="generated",
-                    title="",
-                    license="",
-                    fingerprint=sealed.fingerprint(path.name),
-                    revision=Check.REVISION,
-                    source={},
-                    seconds=(0.5, 20.0),
-                )
-            )
+                writer.write(rows.slice(group, 64))
+            writer.seal(replace(seal, fingerprint=sealed.fingerprint(path.name)))
         source = schema.WAVEFORMS / path.name
         make_shard(waveforms, path, source, source)
         make_shard(features, source, schema.FEATURES / path.name, schema.FEATURES / path.name)
@@ -131,12 +124,10 @@ def main() -> None:
         for name in ("configs", "params.yaml"):
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, name)
-        write_tables(options.rows)
-        identity = FolderIdentity(options.clips, "0" * 64)
-        digests = {path.name: sha256(path.read_bytes()).hexdigest() for path in schema.TABLES.iterdir()}
-        source: dict[str, str | int] = {"kind": "generated"}
-        write_receipt(schema.RECEIPT, Receipt("generated", "kaggle-v1", source, options.clips, identity, digests))
-        write_shards(write_ranking(options.clips))
+        mp3 = write_snapshot(options.rows)
+        download.run()
+        stratify.run()
+        write_shards(write_sample(options.clips), mp3)
         taken = [[measured(checkout) for checkout in checkouts] for _ in range(options.runs)]
         os.chdir(ROOT)
     print("| checkout | clips | rows of the tables | seconds | peak memory (MB) | report.html (MB) |")

@@ -21,17 +21,21 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from sklearn.model_selection import train_test_split
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package is not installed, it lies here
 
+from pipeline.core.columns import Column
 from pipeline.sampling.ranking import rank, strata_of
 from pipeline.sampling.sentences import normalise
-from pipeline.sampling.shares import Shares, largest_deviation
+from pipeline.sampling.shares import Allocation, Shares, largest_deviation
 from pipeline.sampling.splits import assign
-from pipeline.snapshot import formats, tables
+from pipeline.snapshot.layout import Dialect
+from pipeline.snapshot.tables import read_rows
 
 STRATA = ["gender", "age", "accent"]
+COLUMNS = [Column("text", roles=("text",), is_apart=True), *map(Column, STRATA)]
 SPLITS = {"train": 0.8, "dev": 0.1, "test": 0.1}
 SEEDS = range(20)
 SMALL, LARGE = 1000, 1100
@@ -49,30 +53,47 @@ def generated(rows: int, strata: int = 300) -> pd.DataFrame:
     frame["text"] = [f"this is the sentence number {number % 6_997}" for number in numbers]
     for column, codes in zip(STRATA, (stratum % 3, stratum // 3 % 10, stratum // 30), strict=True):
         frame[column] = [f"{column}{code}" for code in codes]
-    return frame.assign(up_votes=1, down_votes=0)
+    return frame
 
 
 def read(folder: Path) -> pd.DataFrame:
     """Return all tables of a folder as one."""
-    return tables.read_clips(formats.find_tables(path.name for path in sorted(folder.glob("cv-*.csv"))), folder)
+    frames = []
+    for path in sorted(folder.glob("cv-*.csv")):
+        cells = read_rows(path.name, path.read_bytes(), Dialect()).columns
+        frame = pd.DataFrame({name: cells[name].to_pandas() for name in ("filename", "text", *STRATA)})
+        frame["clip_id"] = frame.pop("filename").str.removeprefix("cv-").str.removesuffix(".mp3")
+        frames.append(frame.assign(table=path.stem.removeprefix("cv-")))
+    return pd.concat(frames, ignore_index=True)
+
+
+def declared(clips: pd.DataFrame) -> pa.Table:
+    """Return the clips as the table that `stratify` ranks."""
+    schema = pa.schema([("clip_id", pa.string()), ("table", pa.string()), *(column.field for column in COLUMNS)])
+    return pa.Table.from_pandas(clips, schema=schema, preserve_index=False)
+
+
+def ranked(clips: pa.Table, allocation: Allocation, seed: int, strata: list[str] | None = None) -> pa.Table:
+    """Assign splits, and rank."""
+    split = pa.array(assign(clips, SPLITS, seed=seed), pa.string())
+    return rank(clips.append_column("split", split), STRATA if strata is None else strata, allocation, seed=seed)
 
 
 def ours(clips: pd.DataFrame, count: int, seed: int) -> set[str]:
     """Draw with this project."""
-    ranked = rank(clips, strata=STRATA, allocation="proportional", seed=seed, splits=SPLITS)
-    return set(ranked["clip_id"][:count])
+    return set(ranked(declared(clips), "proportional", seed)["clip_id"][:count].to_pylist())
 
 
 def with_sklearn(clips: pd.DataFrame, count: int, seed: int) -> set[str]:
     """Draw with scikit-learn."""
-    strata = strata_of(clips, STRATA)
+    strata = strata_of(declared(clips), STRATA)
     drawn, _ = train_test_split(clips["clip_id"], train_size=count, stratify=strata, random_state=seed)
     return set(drawn)
 
 
 def with_datasets(clips: pd.DataFrame, count: int, seed: int) -> set[str]:
     """Draw with Hugging Face datasets."""
-    frame = pd.DataFrame({"clip_id": clips["clip_id"], "stratum": strata_of(clips, STRATA).astype(str)})
+    frame = pd.DataFrame({"clip_id": clips["clip_id"], "stratum": strata_of(declared(clips), STRATA).astype(str)})
     dataset = importlib.import_module("datasets").Dataset.from_pandas(frame, preserve_index=False)
     dataset = dataset.class_encode_column("stratum")
     return set(dataset.train_test_split(train_size=count, stratify_by_column="stratum", seed=seed)["train"]["clip_id"])
@@ -80,7 +101,7 @@ def with_datasets(clips: pd.DataFrame, count: int, seed: int) -> set[str]:
 
 def with_pandas(clips: pd.DataFrame, count: int, seed: int) -> set[str]:
     """Draw with pandas."""
-    groups = clips.groupby(strata_of(clips, STRATA))
+    groups = clips.groupby(strata_of(declared(clips), STRATA))
     return set(groups.sample(frac=count / len(clips), random_state=seed)["clip_id"])
 
 
@@ -94,7 +115,7 @@ SAMPLERS: dict[str, Sampler] = {
 
 def compare(clips: pd.DataFrame) -> None:
     """Print what each way gives; one that rejects the table is measured without the strata of a single clip."""
-    strata = pd.Series(strata_of(clips, STRATA), index=clips.index)
+    strata = pd.Series(strata_of(declared(clips), STRATA), index=clips.index)
     without_singles = clips[strata.map(strata.value_counts()) > 1]
     print(f"| drawn with | clips of {SMALL} | largest deviation | still in {LARGE} | without a row | one-clip strata |")
     print("|---|---|---|---|---|---|")
@@ -115,7 +136,7 @@ def measure(clips: pd.DataFrame, draw: Sampler) -> str:
 
     One is larger; the other is drawn from the table without its first row.
     """
-    stratum = dict(zip(clips["clip_id"], strata_of(clips, STRATA), strict=True))
+    stratum = dict(zip(clips["clip_id"], strata_of(declared(clips), STRATA), strict=True))
     population = Counter(stratum.values())
     counts, deviations, grown, local = [], [], [], []
     for seed in SEEDS:
@@ -132,44 +153,41 @@ def measure(clips: pd.DataFrame, draw: Sampler) -> str:
 def check(clips: pd.DataFrame) -> None:
     """Print the largest deviation over all prefixes, the leak, and how well rare strata are represented."""
     print("\n| allocation | strata | largest deviation of any prefix from the exact shares |\n|---|---|---|")
-    allocations: tuple[str | float, ...] = ("proportional", "equal", 0.5)
+    allocations: tuple[Allocation, ...] = ("proportional", "equal", 0.5)
     for allocation in allocations:
-        ranked = rank(clips, strata=STRATA, allocation=allocation, seed=2017, splits=SPLITS)
-        sizes = Counter(ranked["stratum"])
-        worst = largest_deviation(ranked["stratum"], sizes, allocation)
-        print(f"| {allocation} | {len(sizes)} | {float(worst):.6f} |")
+        strata = ranked(declared(clips), allocation, 2017)["stratum"].to_pylist()
+        sizes = Counter(strata)
+        print(f"| {allocation} | {len(sizes)} | {float(largest_deviation(strata, sizes, allocation)):.6f} |")
 
     rare = {name: size for name, size in sizes.items() if size <= 7}
-    drawn = [sum(stratum in rare for stratum in first_strata(clips, seed)) for seed in SEEDS]
+    first = [ranked(declared(clips), "proportional", seed)["stratum"][:SMALL].to_pylist() for seed in SEEDS]
+    drawn = [sum(stratum in rare for stratum in strata) for strata in first]
     share = SMALL * sum(rare.values()) / len(clips)
     print(f"\nclips of strata of 7 or fewer, in {SMALL}: exact share {share:.2f}, mean over seeds {np.mean(drawn):.2f}")
 
     shipped = clips[clips["table"].isin(["valid-dev", "valid-test"])]
     sentence = shipped["text"].map(normalise)
-    split = assign(shipped, SPLITS, seed=2017)
+    split = pd.Series(assign(declared(shipped), SPLITS, seed=2017), index=shipped.index)
     before, after = ((part.groupby(sentence).nunique() > 1).sum() for part in (shipped["table"], split))
     listed = ", ".join(f"{name} {share:.1%}" for name, share in split.value_counts(normalize=True).items())
     print(f"sentences in more than one of valid-dev and valid-test: {before}; of our splits: {after} ({listed})")
 
 
-def first_strata(clips: pd.DataFrame, seed: int) -> pd.Series[str]:
-    """Return the strata of a proportional sample."""
-    return rank(clips, strata=STRATA, allocation="proportional", seed=seed, splits=SPLITS)["stratum"][:SMALL]
-
-
-def timed(folder: Path | None, allocation: str | float) -> str:
+def timed(folder: Path | None, allocation: Allocation) -> str:
     """Rank as many clips as the whole snapshot has; to be called in a process of its own."""
     clips = generated(MANY) if folder is None else read(folder)
     strata = STRATA if folder is None else [*STRATA, "table"]
     times = -(-MANY // len(clips))
     clips = pd.concat([clips.assign(clip_id=clips["clip_id"] + f"/{n}") for n in range(times)]).iloc[:MANY]
+    table = declared(clips)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux: getrusage(2)
     start = time.perf_counter()
-    ranked = rank(clips, strata=strata, allocation=allocation, seed=2017, splits=SPLITS)
+    order = ranked(table, allocation, 2017, strata)
     seconds = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     more, peak = (after - before) / 1024, after / 1024
-    return f"| {allocation} | {len(ranked)} | {ranked['stratum'].nunique()} | {seconds:.1f} | {peak:.0f} | {more:.0f} |"
+    count = len(order["stratum"].unique())
+    return f"| {allocation} | {order.num_rows} | {count} | {seconds:.1f} | {peak:.0f} | {more:.0f} |"
 
 
 def draw_picture(path: Path) -> None:
@@ -180,21 +198,21 @@ def draw_picture(path: Path) -> None:
     sizes = {"female, us": 29, "male, us": 17, "male, england": 5, "other, wales": 1}
     gender = np.repeat(list(sizes), list(sizes.values()))
     clips = generated(len(gender), 1).assign(gender=gender)
-    ranked = rank(clips, strata=["gender"], allocation="proportional", seed=2017, splits=SPLITS)
+    order = ranked(declared(clips), "proportional", 2017, ["gender"]).to_pandas()
     shares = Shares(list(sizes.values()), "proportional")
     figure, (counts, row) = plt.subplots(
         2, 1, figsize=(8, 5.2), height_ratios=[9, 1], sharex=True, layout="constrained"
     )
-    at = np.arange(len(ranked) + 1)
+    at = np.arange(len(order) + 1)
     for place, (name, size) in enumerate(sizes.items()):
-        drawn = ranked["gender"] == name
+        drawn = order["gender"] == name
         exact = np.array([float(shares.of(place, int(n))) for n in at])
         counts.fill_between(at, exact - 1, exact + 1, color=f"C{place}", alpha=0.15, linewidth=0)
         counts.plot(at, exact, color=f"C{place}", linewidth=0.8)
         counts.step(at, np.concatenate([[0], drawn.cumsum()]), where="post", color=f"C{place}", linewidth=1.8)
-        counts.text(len(ranked) + 0.6, size, f"{name}: {size}", color=f"C{place}", va="center")
+        counts.text(len(order) + 0.6, size, f"{name}: {size}", color=f"C{place}", va="center")
         row.scatter(at[1:][drawn], np.zeros(size), color=f"C{place}", marker="s", s=38)
-    counts.set(ylabel="clips of the stratum", ylim=(-1.2, max(sizes.values()) + 1.2), xlim=(-0.6, len(ranked) * 1.2))
+    counts.set(ylabel="clips of the stratum", ylim=(-1.2, max(sizes.values()) + 1.2), xlim=(-0.6, len(order) * 1.2))
     row.set(xlabel="clips in the sample: any prefix of the ranking", xticks=range(0, 51, 10), yticks=[], ylim=(-1, 1))
     for axes in (counts, row):
         axes.spines[["top", "right"]].set_visible(False)

@@ -80,8 +80,11 @@ def test_waveforms_are_what_soundfile_and_soxr_make_of_the_files(staged_once: Pr
     for clip in open_waveforms(staged_once.root / schema.WAVEFORMS):
         data, rate = soundfile.read(io.BytesIO(files[paths[clip.clip_id]]), dtype="float32", always_2d=True)
         waveform = np.mean(data.T, axis=0) if data.shape[1] > 1 else data[:, 0]
-        waveform = soxr.resample(waveform, rate, 16_000, quality="HQ") if rate != 16_000 else waveform
-        steps = np.clip(np.rint(waveform[: clip.num_samples].astype(np.float64) * 32768), -32768, 32767)
+        if rate != 16_000:  # librosa's length: rounded up, and filled with zeros
+            length = int(np.ceil(len(waveform) * (16_000 / rate)))
+            waveform = soxr.resample(waveform, rate, 16_000, quality="HQ")[:length]
+            waveform = np.pad(waveform, (0, length - len(waveform)))
+        steps = np.clip(np.rint(waveform.astype(np.float64) * 32768), -32768, 32767)
         assert np.array_equal(clip.waveform * 32768, steps), clip.clip_id
 
 
