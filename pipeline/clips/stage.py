@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from pipeline.clips.examine import Check, Examiner
 from pipeline.clips.plan import CLIP_COLUMNS, Candidates, Goal, members_to_prefetch
-from pipeline.clips.rejected import write_rejected
-from pipeline.clips.writer import ClipShardWriter, Counts, wanted_seal
+from pipeline.clips.rejected import Counts, write_rejected
+from pipeline.clips.writer import ClipShardWriter, wanted_seal
 from pipeline.core import schema
 from pipeline.core.columns import fields
 from pipeline.core.errors import SampleError

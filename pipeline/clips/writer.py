@@ -7,9 +7,8 @@ again.
 from __future__ import annotations
 
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -18,13 +17,12 @@ import pyarrow as pa
 
 from pipeline.clips.examine import Check, Examiner, Verdict
 from pipeline.clips.plan import Candidate, Candidates, Goal, Seconds
-from pipeline.clips.rejected import Rejection
+from pipeline.clips.rejected import Counts, Rejection
 from pipeline.core import schema
 from pipeline.core.columns import declared
-from pipeline.core.errors import Rejected, SampleError
+from pipeline.core.errors import Rejected
 from pipeline.core.params import Params
 from pipeline.core.schema import Reason
-from pipeline.core.terminal import amount
 from pipeline.shards import sealed
 from pipeline.shards.folder import ShardFolder, existing_shards, open_shards, whole_shards
 from pipeline.shards.sealed import Seal, Shard
@@ -79,40 +77,6 @@ def wanted_seal(params: Params, description: Description, source: dict[str, Any]
 def clips_fingerprint(seal: ClipsSeal, examined: Sequence[Candidate]) -> str:
     """Return the fingerprint of a shard that was made of these places of the ranking."""
     return sealed.fingerprint([seal.facts(), [candidate.fingerprint_facts() for candidate in examined]])
-
-
-@dataclass
-class Counts:
-    """What became of the clips that were examined, in the order of the ranking."""
-
-    max_rejected: float
-    accepted: list[int] = field(default_factory=list)  # ranks
-    rejected: list[Rejection] = field(default_factory=list)
-
-    def add(self, seal: ClipsSeal) -> None:
-        """Count a shard."""
-        rejected = {rejection.rank for rejection in seal.rejected}
-        first, last = seal.ranks
-        self.accepted += [rank for rank in range(first, last + 1) if rank not in rejected]
-        self.rejected += seal.rejected
-
-    def reasons(self) -> str:
-        """Return how many were rejected for which reason, in words."""
-        return _reasons(self.rejected) or "none"
-
-    def verify(self, accepted: int, more: Iterable[Rejection] = ()) -> None:
-        """Raise `SampleError` where more are rejected than `max_rejected` allows beside `accepted` good ones."""
-        rejected = [each for each in (*self.rejected, *more) if each.reason != Reason.EXCLUDED]
-        examined = accepted + len(rejected)
-        if len(rejected) > self.max_rejected * examined:
-            last = rejected[-1]
-            verb = "is" if len(rejected) == 1 else "are"
-            raise SampleError(
-                f"at least {len(rejected)} of {amount(examined, 'clip')} {verb} rejected, more than "
-                f"subsample.max_rejected = {self.max_rejected:g} allows: {_reasons(rejected)}.\n"
-                f"The last one was {last.clip_id} at rank {last.rank}: {last.reason}, {last.detail}.\n"
-                "If the snapshot is like that, allow more in params.yaml; otherwise get it again."
-            )
 
 
 class PreviousRuns:
@@ -250,7 +214,7 @@ class ClipShardWriter:
                 assert examiner is not None
                 verdicts = examiner.run(self._candidates.since(self.rank), goal, self._shard_clips)
                 seal = self._write(self._folder.new(self._count), verdicts, goal, counts)
-            counts.add(seal)
+            counts.add(seal.ranks, seal.rejected)
             goal.add(len(seal.nanoseconds), sum(seal.nanoseconds))
             counts.verify(self._most_accepted(goal, counts) if goal.clips else len(counts.accepted))
             yield len(seal.nanoseconds)
@@ -338,11 +302,6 @@ class ClipShardWriter:
             )
             writer.seal(seal)
         return seal
-
-
-def _reasons(rejected: Iterable[Rejection]) -> str:
-    counts = Counter(rejection.reason for rejection in rejected)
-    return ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
 
 
 def _read_files(path: Path, group: int) -> dict[str, bytes]:

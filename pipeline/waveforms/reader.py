@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import zip_longest
-from numbers import Number
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, overload
 
@@ -27,6 +26,7 @@ from pipeline.core.errors import GET_AGAIN, ShardError
 from pipeline.shards.folder import remote_shard_paths, shard_paths
 from pipeline.shards.recipe import DerivedSeal, is_made_from
 from pipeline.shards.sealed import Shard, require_in_order
+from pipeline.waveforms.conditions import meets
 from pipeline.waveforms.encodings import AUDIO_NAMES, waveforms_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _CONNECTIONS = 16  # of opening a folder elsewhere
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One clip of the sample. Each declared column is an attribute as well, such as ``clip.gender`` of Common Voice.
+    """One clip of the sample. Each declared column is an attribute as well: ``clip.bird`` where a column is so called.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class Waveforms:
     """A sequence of clips in the order of the ranking, or a view of one.
 
     ``clips[0]``, ``clips["valid-test/sample-000003"]``, ``for clip in clips``, ``clips[10:20]``,
-    ``clips.where(gender="female")``, ``clips.head(1000)``. Every prefix is a stratified sample by itself. Views share
+    ``clips.where(bird="wren")``, ``clips.head(1000)``. Every prefix is a stratified sample by itself. Views share
     the open files and copy nothing.
     """
 
@@ -206,7 +206,7 @@ class Waveforms:
         Parameters
         ----------
         **values
-            For each column a value or a list of values, such as ``gender="female", age=["teens", "twenties"]``; None
+            For each column a value or a list of values, such as ``bird="wren", quality=["A", "B"]``; None
             finds those where the value is missing, alone or in a list.
 
         Raises
@@ -221,7 +221,7 @@ class Waveforms:
         for column, value in values.items():
             if column not in frame:
                 raise KeyError(f"there is no column {column}; there are {', '.join(frame.columns)}")
-            keep &= _meets(frame[column].iloc[self._rows], value)
+            keep &= meets(frame[column].iloc[self._rows], value)
         return Waveforms(self._store, self._rows[keep])
 
     def batches(self, clips: int) -> Iterator[Waveforms]:
@@ -344,27 +344,3 @@ class _Store:
 
     def _group_of(self, row: int) -> int:
         return int(np.searchsorted(self._starts, row, side="right")) - 1
-
-
-def _meets(cells: pd.Series, condition: Any) -> npt.NDArray[np.bool_]:
-    """Return in which rows a column of the metadata meets a condition of `Waveforms.where`."""
-    import pandas as pd  # noqa: PLC0415  who streams waveforms needs no pandas
-
-    is_list = isinstance(condition, list | tuple | set | frozenset | pd.Series | pd.Index)
-    is_list = is_list or (isinstance(condition, np.ndarray) and condition.ndim == 1)
-    is_numeric = pd.api.types.is_numeric_dtype(cells)
-    values = list(condition) if is_list else [condition]
-    present = []
-    for value in values:
-        if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):  # as pandas writes None
-            continue
-        kind = type(value).__name__
-        if not isinstance(value, str | Number | np.generic):
-            raise TypeError(
-                f"{cells.name}: a condition is a value, a list of values, or None for a missing value; got a {kind}"
-            )
-        if isinstance(value, str) == is_numeric:
-            raise TypeError(f"{cells.name}: holds {'numbers' if is_numeric else 'text'}; got the {kind} {value!r}")
-        present.append(value)
-    is_missing_listed = len(present) < len(values)
-    return (cells.isin(present) | (cells.isna() & is_missing_listed)).to_numpy(dtype=bool)

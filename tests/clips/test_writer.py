@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from pipeline.clips.examine import Check, Examiner, Verdict
 from pipeline.clips.plan import Candidate, Candidates, Goal, Seconds, members_to_prefetch
-from pipeline.clips.rejected import Rejection
-from pipeline.clips.writer import ClipShardWriter, ClipsSeal, Counts
+from pipeline.clips.rejected import Counts, Rejection
+from pipeline.clips.writer import ClipShardWriter, ClipsSeal
 from pipeline.core import columns, schema
 from pipeline.core.columns import Column
 from pipeline.core.errors import Rejected, SampleError, SnapshotError

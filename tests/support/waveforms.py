@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.core.columns import Column
 from pipeline.shards import sealed
 from pipeline.shards.folder import shard_name
 from pipeline.shards.recipe import DerivedSeal
@@ -31,8 +32,10 @@ def voice(samples: int, rate: int = 16_000, hertz: float = 140) -> Float32:
 def waveforms_of(
     folder: Path, arrays: Sequence[Float32], *, rate: int = 16_000, shard: int = 32, **columns: Sequence[Any]
 ) -> Waveforms:
-    """Write waveforms as pcm16 shards and open them; `columns` replace what the others say of the clips."""
-    recipe = WaveformRecipe(rate, "pcm16")
+    """Write waveforms as pcm16 shards and open them; `columns` are declared, or replace others."""
+    known = WaveformRecipe(rate, "pcm16").columns.names
+    declared = [Column(name, roles=("text",) if name == "text" else ()) for name in columns if name not in known]
+    recipe = WaveformRecipe(rate, "pcm16", tuple(column.field for column in declared))
     folder.mkdir(parents=True)
     for number, start in enumerate(range(0, len(arrays), shard)):
         seal = DerivedSeal(
