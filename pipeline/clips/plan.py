@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -181,42 +180,3 @@ class Goal:
         if self.nanoseconds is not None:
             return self.nanoseconds_so_far + nanoseconds >= self.nanoseconds
         return self.clips is not None and self.clips_so_far + clips >= self.clips
-
-
-def members_to_prefetch(
-    candidates: Iterable[Candidate],
-    goal: Goal,
-    seconds: Seconds,
-    rejected: Callable[[Candidate], Rejected | None],
-    stored_nanoseconds: Callable[[Candidate], int | None],
-) -> Iterator[Member]:
-    """Yield the members that will probably be fetched until the goal is met; none where all clips are here already.
-
-    Parameters
-    ----------
-    candidates
-        In the order of the ranking.
-    goal
-        Left as it is.
-    seconds
-        Shortest and longest duration of a good clip.
-    rejected, stored_nanoseconds
-        Return why a previous run rejected a clip, and how long one lasts that a previous run stored.
-    """
-    so_far = replace(goal)
-    for candidate in candidates:
-        if so_far.is_met:
-            return
-        try:
-            member = candidate.member_to_fetch()
-        except Rejected:
-            continue
-        nanoseconds = stored_nanoseconds(candidate)
-        low, high = seconds[0], seconds[1] or math.inf
-        is_too_short_or_long = nanoseconds is not None and not low <= nanoseconds / 1e9 <= high
-        if is_too_short_or_long or rejected(candidate):
-            continue
-        if nanoseconds is None:
-            nanoseconds = candidate.guess_nanoseconds()
-            yield member
-        so_far.add(1, nanoseconds)

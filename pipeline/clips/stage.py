@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 
 from pipeline.clips.examine import Check, Examiner
-from pipeline.clips.plan import CLIP_COLUMNS, Candidates, Goal, members_to_prefetch
+from pipeline.clips.plan import CLIP_COLUMNS, Candidates, Goal
 from pipeline.clips.rejected import Counts, write_rejected
 from pipeline.clips.writer import ClipShardWriter, wanted_seal
 from pipeline.core import schema
@@ -54,10 +54,8 @@ def run() -> str:
         for _ in clips.fill(goal, counts):
             pass
         if not goal.is_met:
-            rest, previous = candidates.since(clips.rank), clips.previous
-            missing = list(
-                members_to_prefetch(rest, goal, wanted.seconds, previous.rejected, previous.stored_nanoseconds)
-            )
+            previous = clips.previous
+            missing = list(previous.missing(candidates.since(clips.rank), goal))
             if snapshot is None and (missing or clips.may_lose_clips):
                 snapshot = reopen_snapshot(description, runtime, receipt)
             if snapshot is not None and missing:

@@ -6,6 +6,7 @@ again.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +27,7 @@ from pipeline.core.schema import Reason
 from pipeline.shards import sealed
 from pipeline.shards.folder import ShardFolder, existing_shards, open_shards, whole_shards
 from pipeline.shards.sealed import Seal, Shard
+from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import Description
 from pipeline.snapshot.sources import Snapshot
 
@@ -134,6 +136,26 @@ class PreviousRuns:
         if rejected is None or rejected.reason is Reason.EXCLUDED or place != candidate.place():
             return None
         return None if self._is_local and is_doubtful(candidate, rejected.reason) else rejected
+
+    def missing(self, candidates: Iterable[Candidate], goal: Goal) -> Iterator[Member]:
+        """Yield the members that will probably be fetched until the goal is met; none where all clips are here."""
+        low, high = self._check.seconds
+        so_far = replace(goal)
+        for candidate in candidates:
+            if so_far.is_met:
+                return
+            try:
+                member = candidate.member_to_fetch()
+            except Rejected:
+                continue
+            if self.rejected(candidate):
+                continue
+            nanoseconds = self.stored_nanoseconds(candidate)
+            if nanoseconds is None:
+                yield member
+                so_far.add(1, candidate.guess_nanoseconds())
+            elif low <= nanoseconds / 1e9 <= (high or math.inf):
+                so_far.add(1, nanoseconds)
 
     def stored_nanoseconds(self, candidate: Candidate) -> int | None:
         """Return the duration of a candidate whose file is stored, without looking at it."""

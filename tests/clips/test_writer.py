@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.clips.examine import Check, Examiner, Verdict
-from pipeline.clips.plan import Candidate, Candidates, Goal, Seconds, members_to_prefetch
+from pipeline.clips.plan import Candidate, Candidates, Goal, Seconds
 from pipeline.clips.rejected import Counts, Rejection
 from pipeline.clips.writer import ClipShardWriter, ClipsSeal
 from pipeline.core import columns, schema
@@ -265,8 +265,7 @@ def fill(
     archive.fetched.clear()
     list(shards.fill(goal, counts))
     previous = shards.previous
-    rest = candidates.since(shards.rank)
-    missing = list(members_to_prefetch(rest, goal, seconds, previous.rejected, previous.stored_nanoseconds))
+    missing = list(previous.missing(candidates.since(shards.rank), goal))
     list(shards.fill(goal, counts, Examiner(check, previous.recall, archive, Here(), lambda *_: None)))
     assert local or missing or shards.may_lose_clips or not archive.fetched, "a snapshot that was not opened was read"
     shards.publish()
