@@ -31,14 +31,14 @@ _FACTS = ("split", "duration_seconds", "source_sha256")  # in the table, behind 
 
 
 class FolderUnusable(PipelineError):
-    """The folder to export to cannot be made or read."""
+    """The folder to write to cannot be made or read."""
 
     def __init__(self, folder: Path, error: OSError) -> None:
         super().__init__(f"{folder}: {error.strerror or error}. Nothing was written; name another folder with --to.")
 
 
 class FolderInUse(PipelineError):
-    """The folder to export to has files in it."""
+    """The folder to write to has files in it."""
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         super().__init__(
@@ -93,22 +93,6 @@ def export(
     force: bool = False,
 ) -> str:
     """Export the first `clips` clips of the ranking that match `where`; return what to tell the user.
-
-    Parameters
-    ----------
-    clips
-        How many, 1 or more.
-    folder
-        Where to; made if it is not there.
-    file_format
-        One of `FORMATS`: ``mp3`` is another name of ``original``; ``lhotse`` is FLAC with a manifest beside it
-        (`pipeline.commands.cuts`).
-    where
-        Conditions such as ``split=train``; ``COLUMN=?`` is a missing value. All of them have to hold.
-    pictures
-        Add ``sample-1.png …``, spectrograms of their first three seconds (`pipeline.views.pictures`).
-    force
-        Replace files of the same names; others stay.
 
     Raises
     ------

@@ -46,13 +46,6 @@ def run(options: argparse.Namespace) -> Iterator[str]:
 def transcribe(engine: str, model: str | None = None) -> str:
     """Write ``data/transcripts/``; return the word error rate, and the clips that differ most from their text.
 
-    Parameters
-    ----------
-    engine
-        A key of `pipeline.views.transcripts.engines.ENGINES`.
-    model
-        Its name, or for Whisper a folder; the engine's default where it is None.
-
     Raises
     ------
     MissingPackage, EngineError, ParameterError
@@ -80,7 +73,7 @@ def transcribe(engine: str, model: str | None = None) -> str:
     _say_how_long(clips, found, min(runtime.processes, len(shard_paths(schema.WAVEFORMS))))
     made = derive(recipe, schema.WAVEFORMS, schema.TRANSCRIPTS, engine_for(runtime, worker_facts))
     table = read_transcripts(schema.TRANSCRIPTS)
-    said = clips.metadata().rename(columns={clips.text: "text"})
+    said = clips.metadata()[["clip_id", clips.text]].set_axis(["clip_id", "text"], axis=1)
     return "\n".join([f"{made.rows} clips, {made.computed} recognised now", *summary(said, table)])
 
 
@@ -92,16 +85,8 @@ def read_transcripts(folder: Path) -> pd.DataFrame:
 
 
 def summary(clips: pd.DataFrame, transcripts: pd.DataFrame) -> list[str]:
-    """Return lines that say the word error rate, and which clips differ most from their text. Pure.
-
-    Parameters
-    ----------
-    clips
-        `clip_id` and `text`, the words that are said.
-    transcripts
-        `clip_id`, `text`, as recognised, and `wer`.
-    """
-    both = clips[["clip_id", "text"]].merge(transcripts, on="clip_id", suffixes=("", "_heard"), validate="one_to_one")
+    """Return lines that say the word error rate, and which clips differ most from their text, of both by `clip_id`."""
+    both = clips.merge(transcripts, on="clip_id", suffixes=("", "_heard"), validate="one_to_one")
     rate = word_error_rate(both["text"].tolist(), both["text_heard"].tolist())
     if rate is None:
         return ["no text has words to compare with"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def write(folder: Path, material: Material) -> None:
                         for group in islice(groups, _FILE_CLIPS // _ROW_GROUP_CLIPS):
                             writer.write_table(group)
                             bar.update(group.num_rows)
-    (folder / "README.md").write_bytes(_card(folder, material).encode())
+    (folder / "README.md").write_bytes(_card(material).encode())
 
 
 def _row_groups(shards: Iterable[Shard[DerivedSeal]], split: str, columns: pa.Schema) -> Iterator[pa.Table]:
@@ -100,8 +100,8 @@ def _with_features(columns: pa.Schema, sample_rate: int | None = None) -> pa.Sch
     return columns.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
 
 
-def _card(folder: Path, material: Material) -> str:
-    """Return the card with what the Hub and `datasets` read of the files."""
+def _card(material: Material) -> str:
+    """Return the card with what the Hub and `datasets` read of the files; the columns stand in the files themselves."""
     yaml = YAML()
     yaml.width = 4096
     head = yaml.load(material.card_head)
@@ -109,41 +109,13 @@ def _card(folder: Path, material: Material) -> str:
     head["configs"] = [
         {
             "config_name": name,
-            **({"default": True} if name == "default" else {}),
             "data_files": [{"split": split, "path": f"{place}/{split}-*.parquet"} for split in material.splits],
         }
         for name, place in names.items()
     ]
-    head["dataset_info"] = [_info(folder / place, name, material.splits) for name, place in names.items()]
     buffer = io.StringIO()
     yaml.dump(head, buffer)
     return f"---\n{buffer.getvalue()}---\n\n{material.card_body}\n{_FILES}"
-
-
-def _info(folder: Path, name: str, splits: Mapping[str, int]) -> dict[str, Any]:
-    files = {split: [folder / file for file in file_names(split, count)] for split, count in splits.items()}
-    columns = pq.read_schema(next(iter(files.values()))[0])
-    num_bytes = dict.fromkeys(files, 0)
-    for split, paths in files.items():
-        for metadata in map(pq.read_metadata, paths):
-            num_bytes[split] += sum(
-                metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)
-            )
-    declared = json.loads(columns.metadata[b"huggingface"])["info"]["features"]
-    return {
-        "config_name": name,
-        "features": [
-            {"name": column, "dtype": each["dtype"]}
-            if each["_type"] == "Value"
-            else {"name": column, "dtype": {"audio": {"sampling_rate": each["sampling_rate"]}}}
-            for column, each in declared.items()
-        ],
-        "splits": [
-            {"name": split, "num_bytes": num_bytes[split], "num_examples": count} for split, count in splits.items()
-        ],
-        "download_size": sum(path.stat().st_size for paths in files.values() for path in paths),
-        "dataset_size": sum(num_bytes.values()),
-    }
 
 
 _FILES = """## Files

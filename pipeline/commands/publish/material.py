@@ -44,28 +44,13 @@ class RedistributionForbidden(PipelineError):
 
 @dataclass(frozen=True)
 class Material:
-    """What is published.
-
-    Attributes
-    ----------
-    description
-        Of the snapshot.
-    snapshot
-        Its name.
-    waveforms, features
-        The shards; no features where none were made.
-    card
-        ``reports/DATASET_CARD.md``.
-    metrics
-        ``reports/metrics.json``.
-    """
+    """What is published."""
 
     description: Description
-    snapshot: str
     waveforms: tuple[Shard[DerivedSeal], ...]
-    features: tuple[Shard[DerivedSeal], ...]
-    card: str
-    metrics: dict[str, Any]
+    features: tuple[Shard[DerivedSeal], ...]  # none where none were made
+    card: str  # reports/DATASET_CARD.md
+    metrics: dict[str, Any]  # reports/metrics.json
 
     @classmethod
     def load(cls) -> Material:
@@ -91,7 +76,7 @@ class Material:
             )
         features = _shards(schema.FEATURES) if schema.FEATURES.is_dir() else ()
         card, metrics = (path.read_text(encoding="utf-8") for path in (schema.CARD, schema.METRICS))
-        return cls(description, snapshot, waveforms, features, card, json.loads(metrics))
+        return cls(description, waveforms, features, card, json.loads(metrics))
 
     @property
     def sample_rate(self) -> int:

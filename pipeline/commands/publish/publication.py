@@ -46,18 +46,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
 
 
 def publish(place: Place, folder: Path, *, owner: str | None = None, force: bool = False) -> str:
-    """Make the folder; return what to tell the user.
-
-    Parameters
-    ----------
-    place
-        Where it will be uploaded to.
-    folder
-        A new folder, or an empty one.
-    owner
-        Whose data set it will be there.
-    force
-        Replace a folder that this command made before; one that has other files in it stays, too.
+    """Make the folder for a place; return what to tell the user. With `force`, replace one that this made before.
 
     Raises
     ------

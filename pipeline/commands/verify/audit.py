@@ -27,28 +27,14 @@ from pipeline.shards.sealed import Shard, TableSeal
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result.
+    """The result: how much was read, and what is wrong with it."""
 
-    Attributes
-    ----------
-    problems
-        In the order of the paths; none where everything is whole and consistent.
-    files, size_bytes
-        How much was read.
-    unguarded
-        Files that have no seal, and that no list has a checksum of, or folders of nothing else.
-    missing
-        Outputs that dvc.lock records and that are not there: nobody has to pull all of them.
-    has_data
-        Whether anything was read but the metrics of the report, which git brings along.
-    """
-
-    problems: tuple[Problem, ...]
+    problems: tuple[Problem, ...]  # in the order of the paths; none where everything is whole and consistent
     files: int
     size_bytes: int
-    unguarded: tuple[Path, ...]
-    missing: tuple[Path, ...]
-    has_data: bool
+    unguarded: tuple[Path, ...]  # files that nothing has a checksum of, or folders of nothing else
+    missing: tuple[Path, ...]  # outputs that dvc.lock records and that are not here: nobody has to pull all of them
+    has_data: bool  # whether anything was read but the metrics of the report, which git brings along
 
 
 class _Read(NamedTuple):
@@ -68,15 +54,12 @@ def run(options: argparse.Namespace) -> Iterator[str]:
     """Yield a line for each problem, or that all is whole; PipelineError if there are problems."""
     verdict = verify(options.folder)
     yield from (printable(str(problem)) for problem in verdict.problems)
-    for names, what in (
-        (
-            verdict.unguarded,
-            "no seal, dvc.lock or SHA256SUMS here has a checksum of {}: a changed byte may stay unnoticed",
-        ),
-        (verdict.missing, "not here, though dvc.lock records it: {} (dvc pull gets it, or dvc repro makes it)"),
-    ):
-        if names:
-            print(f"verify: {what.format(', '.join(map(str, names)))}", file=sys.stderr)
+    if names := ", ".join(map(str, verdict.unguarded)):
+        what = f"no seal, dvc.lock or SHA256SUMS here has a checksum of {names}: a changed byte may stay unnoticed"
+        print(f"verify: {what}", file=sys.stderr)
+    if names := ", ".join(map(str, verdict.missing)):
+        what = f"not here, though dvc.lock records it: {names} (dvc pull gets it, or dvc repro makes it)"
+        print(f"verify: {what}", file=sys.stderr)
     read = f"{amount(verdict.files, 'file')}, {verdict.size_bytes / 1e6:.1f} MB"
     if verdict.problems:
         raise PipelineError(f"{amount(len(verdict.problems), 'problem')} in {read}")

@@ -24,25 +24,12 @@ _DIRECTORY = ".dir"  # ends the MD5 of a folder
 
 @dataclass(frozen=True)
 class Lock:
-    """What dvc.lock records of the outputs within a folder, whose paths are relative where that of the folder is.
+    """What dvc.lock records of the outputs within a folder, whose paths are relative where that of the folder is."""
 
-    Attributes
-    ----------
-    root
-        The folder of dvc.lock, absolute.
-    outs
-        The MD5 of each output that is there: that of a file, or for a folder that of its manifest, with ``.dir`` behind
-        it.
-    missing
-        The outputs that are not there.
-    problems
-        Why dvc.lock cannot be used.
-    """
-
-    root: Path
-    outs: Mapping[Path, str] = field(default_factory=dict)
-    missing: tuple[Path, ...] = ()
-    problems: tuple[Problem, ...] = ()
+    root: Path  # of dvc.lock, absolute
+    outs: Mapping[Path, str] = field(default_factory=dict)  # MD5 of each that is here, a folder's with .dir behind it
+    missing: tuple[Path, ...] = ()  # those that are not here
+    problems: tuple[Problem, ...] = ()  # why dvc.lock cannot be used
 
     @classmethod
     def above(cls, folder: Path) -> Lock | None:
