@@ -8,8 +8,7 @@ import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +17,6 @@ import pytest
 
 from pipeline.__main__ import main
 from pipeline.commands import doctor
-from pipeline.core.errors import TransferError
 from pipeline.core.params import Runtime, load_runtime
 from pipeline.snapshot.receipt import ArchiveIdentity
 from pipeline.snapshot.remote import kaggle
@@ -27,10 +25,11 @@ from tests.support.fake_kaggle import FakeKaggle
 from tests.support.project import ROOT, Project
 
 TOKEN = "SECRETTOKEN"
+Patch = pytest.MonkeyPatch
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: Patch) -> Path:
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -42,49 +41,52 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def findings_are(monkeypatch: pytest.MonkeyPatch, *findings: doctor.Finding) -> None:
-    monkeypatch.setattr(doctor, "findings", lambda: iter(findings))
+def dvc() -> dict[str, doctor.Finding]:
+    return {finding.about: finding for finding in doctor.dvc_needs()}
 
 
-def statuses(findings: Iterator[doctor.Finding]) -> dict[str, str]:
-    return {finding.about: finding.status for finding in findings}
+def of_kaggle(url: str = "http://127.0.0.1:9") -> dict[str, doctor.Finding]:
+    return {finding.about: finding for finding in doctor.kaggle_needs(Runtime, url)}
 
 
 def test_doctor_prints_each_finding_with_its_remedy_and_fails_on_a_failure(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: Patch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    warning = doctor.Finding("warning", "disk", "0.1 GB free", "Free some.")
-    findings_are(monkeypatch, doctor.Finding("ok", "Python", "3.11"), warning)
+    found = [
+        doctor.Finding("ok", "git", "a repository"),
+        doctor.Finding("warning", "disk", "0.1 GB free", "Free some."),
+    ]
+    monkeypatch.setattr(doctor, "findings", lambda: iter(found))
     assert main(["doctor"]) == 0
-    assert capsys.readouterr().out == ("ok       Python: 3.11\nwarning  disk: 0.1 GB free\n         Free some.\n")
-    findings_are(monkeypatch, doctor.Finding("failure", "executor", "no"), warning)
+    assert capsys.readouterr().out == ("ok       git: here\nwarning  disk: 0.1 GB free\n         Free some.\n")
+    found.append(doctor.Finding("failure", "executor", "no"))
     assert main(["doctor"]) == 1
 
 
-def test_doctor_looks_at_everything_that_a_run_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_looks_at_everything_that_a_run_needs(monkeypatch: Patch) -> None:
     monkeypatch.setattr(kaggle, "import_client", lambda _: None)
     monkeypatch.setattr(kaggle, "answer", lambda *_: 200)
-    found = statuses(doctor.findings())
+    found = {finding.about: finding.status for finding in doctor.findings()}
     machine = {"machine", "libraries", "settings", "executor", "disk", "waveforms"}
     assert all(found[name] == "ok" for name in machine)
-    dvc = {"git", "user name", "home", "data", "DVC cache", "DVC lock", "git author", "git lock", "DVC remote"}
-    assert set(found) == machine | dvc | {"Kaggle client", "Kaggle credentials", "Kaggle"}
+    needs = {"git", "user name", "home", "data", "DVC cache", "DVC lock", "git author", "git lock", "DVC remote"}
+    assert set(found) == machine | needs | {"Kaggle client", "Kaggle credentials", "Kaggle"}
 
 
 # What DVC needs
 
 
 def test_doctor_finds_a_folder_that_is_no_clone(project: Path) -> None:
-    assert statuses(doctor.dvc_needs())["git"] == "failure"
+    assert dvc()["git"].status == "failure"
     (project / ".dvc").mkdir()
     (project / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
-    assert statuses(doctor.dvc_needs())["git"] == "ok"
+    assert dvc()["git"].status == "ok"
     (project / ".dvc/config.local").unlink()
     (project / ".git").mkdir()
-    assert statuses(doctor.dvc_needs())["git"] == "ok"
+    assert dvc()["git"].status == "ok"
 
 
-def test_doctor_finds_that_there_is_no_user_name_and_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_finds_that_there_is_no_user_name_and_no_home(monkeypatch: Patch) -> None:
     for name in ("USER", "LOGNAME", "LNAME", "USERNAME", "HOME"):
         monkeypatch.delenv(name, raising=False)
 
@@ -92,24 +94,22 @@ def test_doctor_finds_that_there_is_no_user_name_and_no_home(monkeypatch: pytest
         raise KeyError(f"getpwuid(): uid not found: {uid}")
 
     monkeypatch.setattr(pwd, "getpwuid", unknown)
-    found = statuses(doctor.dvc_needs())
-    assert (found["user name"], found["home"]) == ("failure", "failure")
-    assert kaggle_findings()["Kaggle credentials"].status == "warning"
+    assert (dvc()["user name"].status, dvc()["home"].status) == ("failure", "failure")
+    assert of_kaggle()["Kaggle credentials"].status == "warning"
 
 
 def test_doctor_finds_data_that_is_a_link_and_links_into_a_cache_that_is_gone(project: Path) -> None:
     (project / "elsewhere/waveforms").mkdir(parents=True)
     (project / "elsewhere/waveforms/part-00000.parquet").symlink_to(project / ".dvc/cache/files/md5/00/1")
     (project / "data").symlink_to("elsewhere")
-    found = {finding.about: finding for finding in doctor.dvc_needs()}
-    assert (found["data"].status, found["DVC cache"].status) == ("failure", "failure")
-    assert "data/waveforms/part-00000.parquet" in found["DVC cache"].found
-    command = found["DVC cache"].remedy.splitlines()[-1].removesuffix(" && dvc repro")
+    assert (dvc()["data"].status, dvc()["DVC cache"].status) == ("failure", "failure")
+    assert "data/waveforms/part-00000.parquet" in dvc()["DVC cache"].found
+    command = dvc()["DVC cache"].remedy.splitlines()[-1].removesuffix(" && dvc repro")
     subprocess.run(command, shell=True, check=False, capture_output=True)
-    assert statuses(doctor.dvc_needs())["DVC cache"] == "ok"
+    assert dvc()["DVC cache"].status == "ok"
 
 
-def test_doctor_finds_that_git_knows_no_author(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_finds_that_git_knows_no_author(monkeypatch: Patch) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
     monkeypatch.setenv("GIT_COMMITTER_EMAIL", "me@example.org")
@@ -117,14 +117,13 @@ def test_doctor_finds_that_git_knows_no_author(project: Path, monkeypatch: pytes
     assert (doctor.git_author().status, doctor.git_author().found) == ("warning", "no user.name")
     monkeypatch.setenv("GIT_COMMITTER_NAME", "me")
     assert doctor.git_author().status == "ok"
-    assert project.is_dir()
 
 
 def test_doctor_finds_a_list_that_a_full_disk_truncated_and_a_lock_that_a_killed_experiment_left(project: Path) -> None:
-    assert (statuses(doctor.dvc_needs())["DVC lock"], doctor.git_locks().status) == ("ok", "ok")
+    assert (dvc()["DVC lock"].status, doctor.git_locks().status) == ("ok", "ok")
     (project / ".dvc/tmp").mkdir(parents=True)
     (project / ".dvc/tmp/rwlock").write_text('{"/data/clips": {"wri')
-    assert statuses(doctor.dvc_needs())["DVC lock"] == "failure"
+    assert dvc()["DVC lock"].status == "failure"
     lock = project / ".git/objects/b3/5979.lock"
     lock.parent.mkdir(parents=True)
     lock.touch()
@@ -148,41 +147,23 @@ def test_doctor_names_after_a_failed_make_repro_only_what_dvc_lacks(
     (project / ".venv/ready").touch()
     done = subprocess.run(["make", "--silent", "repro"], capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    said = [line.partition(".venv/bin/")[2] for line in done.stdout.splitlines()]
-    assert said == ["dvc repro", "python -m pipeline doctor --dvc"]
+    ran = [line.partition(".venv/bin/")[2] for line in done.stdout.splitlines()]
+    assert ran == ["dvc repro", "python -m pipeline doctor --dvc"]
 
 
 @pytest.mark.more
 def test_doctor_finds_a_remote_by_its_name(project: Path) -> None:
     assert doctor.remote().status == "warning"
     (project / ".dvc").mkdir()
-    (project / ".dvc/config").write_text(
-        "[core]\n    remote = shelf\n    no_scm = true\n['remote \"shelf\"']\n    url = /x\n"
-    )
+    config = "[core]\n    remote = shelf\n    no_scm = true\n['remote \"shelf\"']\n    url = /x\n"
+    (project / ".dvc/config").write_text(config)
     assert doctor.remote() == doctor.Finding("ok", "DVC remote", "shelf")
 
 
 # This machine
 
 
-def test_doctor_tells_another_kind_of_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "machine", lambda: "Linux x86_64")
-    assert "the same bytes" in doctor.kind_of_machine().found
-    monkeypatch.setattr(doctor, "machine", lambda: "Darwin arm64")
-    assert "may differ by one step" in doctor.kind_of_machine().found
-
-
-def test_doctor_names_a_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    def version(name: str) -> str:
-        if name == "soxr":
-            raise PackageNotFoundError(name)
-        return "1"
-
-    monkeypatch.setattr("importlib.metadata.version", version)
-    assert (doctor.libraries().status, doctor.libraries().found) == ("failure", "soxr missing")
-
-
-def test_doctor_finds_a_decoder_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_decoder(patch: Patch) -> doctor.Finding:
     real = builtins.__import__
 
     def refuse(name: str, *arguments: Any, **options: Any) -> Any:
@@ -190,18 +171,39 @@ def test_doctor_finds_a_decoder_that_cannot_be_imported(monkeypatch: pytest.Monk
             raise OSError("sndfile library not found")
         return real(name, *arguments, **options)
 
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    assert doctor.executor(lambda: Runtime(workers=1)).status == "failure"
+    patch.setattr(builtins, "__import__", refuse)
+    return doctor.executor(lambda: Runtime(workers=1))
 
 
-def test_doctor_finds_wrong_settings(project: Path) -> None:
-    (project / "params.yaml").write_text("snapshot: 1\n")
-    assert doctor.settings().status == "failure"
-    assert "params.yaml" in doctor.settings().found
+def no_executor(patch: Patch) -> doctor.Finding:
+    patch.setenv("PIPELINE_EXECUTOR", "no_such_module:executor")
+    return doctor.executor(load_runtime)
+
+
+def wrong_settings(_: Patch) -> doctor.Finding:
+    Path("params.yaml").write_text("snapshot: 1\n")
+    return doctor.settings()
+
+
+@pytest.mark.parametrize(
+    ("look", "names"),
+    [
+        (no_decoder, "sndfile library not found"),
+        (no_executor, "cannot be imported"),
+        (wrong_settings, "params.yaml"),
+    ],
+)
+def test_doctor_finds_what_is_missing_or_wrong(
+    look: Callable[[Patch], doctor.Finding], names: str, monkeypatch: Patch
+) -> None:
+    with monkeypatch.context() as patch:
+        found = look(patch)
+    assert found.status == "failure"
+    assert names in found.found
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.more)])
-def test_doctor_decodes_a_clip_in_a_worker(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_decodes_a_clip_in_a_worker(workers: int, monkeypatch: Patch) -> None:
     finding = doctor.executor(lambda: Runtime(workers=workers))
     assert finding.status == "ok"
     assert finding.found == f"{workers} processes on this machine; one of them decoded a clip"
@@ -214,14 +216,7 @@ def dies() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_doctor_finds_an_executor_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIPELINE_EXECUTOR", "no_such_module:executor")
-    finding = doctor.executor(load_runtime)
-    assert finding.status == "failure"
-    assert "cannot be imported" in finding.found
-
-
-def test_doctor_finds_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_finds_a_full_disk(monkeypatch: Patch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=3_000_000_000))
     whole = Runtime(transfer="whole")
     assert doctor.disk(lambda: whole).status == "ok"  # how large the archive is, nobody knows yet
@@ -249,48 +244,29 @@ def test_doctor_finds_damaged_waveforms_that_verify_explains(staged: Project) ->
 # Kaggle
 
 
-def kaggle_findings(url: str = "http://127.0.0.1:9") -> dict[str, doctor.Finding]:
-    return {finding.about: finding for finding in doctor.kaggle_needs(Runtime, url)}
-
-
-def test_doctor_finds_a_client_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: Runtime) -> None:
-        raise TransferError("the client cannot be imported")
-
-    monkeypatch.setattr(kaggle, "import_client", fail)
-    assert kaggle_findings()["Kaggle client"].status == "failure"
-
-
-def test_doctor_finds_credentials_where_the_client_does_and_shows_none(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_doctor_finds_credentials_where_the_client_does_and_shows_none(project: Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(kaggle, "answer", lambda *_: 200)
-    found = [kaggle_findings()["Kaggle credentials"]]
-    assert found[0].status == "warning"
-    for path in (
-        ".kaggle/credentials.json",
-        ".config/kaggle/kaggle.json",
-        ".kaggle/kaggle.json",
-        ".kaggle/access_token",
-    ):
+    assert of_kaggle()["Kaggle credentials"].status == "warning"
+    places = (".kaggle/credentials.json", ".config/kaggle/kaggle.json", ".kaggle/kaggle.json", ".kaggle/access_token")
+    expected = [f"in ~/{path}" for path in places]
+    found = []
+    for path in places:
         file = project / "home" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(TOKEN)
-        found.append(kaggle_findings()["Kaggle credentials"])
-        assert (found[-1].status, found[-1].found) == ("ok", f"in ~/{path}")
+        found.append(of_kaggle()["Kaggle credentials"].found)
     (project / "home/.kaggle/access_token").unlink()
     for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN"):
         monkeypatch.setenv(name, TOKEN)
-        found.append(kaggle_findings()["Kaggle credentials"])
-    assert found[-2].found == "in environment variables KAGGLE_USERNAME and KAGGLE_KEY"
-    assert found[-1].found == "in environment variable KAGGLE_API_TOKEN"
-    assert TOKEN not in "".join(map(str, found))
+        found.append(of_kaggle()["Kaggle credentials"].found)
+    expected += ["in ~/.kaggle/kaggle.json", "in environment variables KAGGLE_USERNAME and KAGGLE_KEY"]
+    assert found == [*expected, "in environment variable KAGGLE_API_TOKEN"]
 
 
 def test_doctor_reaches_kaggle_if_it_answers_at_all() -> None:
     with FakeKaggle(MemoryContent()).serving() as fake:
-        assert kaggle_findings(fake.url)["Kaggle"] == doctor.Finding("ok", "Kaggle", "answers (200)")
-    finding = kaggle_findings(fake.url)["Kaggle"]
+        assert of_kaggle(fake.url)["Kaggle"] == doctor.Finding("ok", "Kaggle", "answers (200)")
+    finding = of_kaggle(fake.url)["Kaggle"]
     assert finding.status == "warning"
     assert "Connection refused" in finding.found
     assert finding.remedy
