@@ -53,7 +53,7 @@ def test_doctor_prints_each_finding_with_its_remedy_and_fails_on_a_failure(
     monkeypatch: Patch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = [
-        doctor.Finding("ok", "git", "a repository"),
+        doctor.Finding("ok", "git", "here"),
         doctor.Finding("warning", "disk", "0.1 GB free", "Free some."),
     ]
     monkeypatch.setattr(doctor, "findings", lambda: iter(found))
