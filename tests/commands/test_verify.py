@@ -64,13 +64,10 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-def test_verify_finds_what_dvc_made_whole(made_once: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["verify", str(made_once.root)]) == 0
+def test_verify_finds_each_of_500_flipped_bytes(made: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(made.root)]) == 0
     out, err = capsys.readouterr()
     assert (out.startswith("verify: "), out.endswith("whole and consistent\n"), err) == (True, True, "")
-
-
-def test_verify_finds_each_of_500_flipped_bytes(made: Project) -> None:
     whole = made.outputs()
     dice = random.Random(14)
     left = FLIPS
@@ -125,6 +122,8 @@ def test_verify_finds_a_flip_when_given_only_its_folder(made: Project, folder: s
     path = dice.choice(sorted(files))
     flip(path, dice)
     assert list(problems(made.root / folder)) == [str(path.relative_to(made.root / folder))]
+    shutil.rmtree(made.root / ".dvc/cache")  # without it, a file of a folder may have no name
+    assert problems(made.root / folder)
 
 
 # What lies in the place of a file
@@ -146,9 +145,8 @@ def test_verify_has_one_line_for_what_is_no_file(
 ) -> None:
     project = request.getfixturevalue("made" if has_lock else "unlocked")
     monkeypatch.chdir(project.root)
-    places = ["data/rejected.csv", "data/ranking.parquet", "data/waveforms/part-00000.parquet"]
-    places += ["data/snapshot/clips.parquet"]
-    places += ["data/features"] if kind != "folder" else []
+    places = ["rejected.csv", "ranking.parquet", "waveforms/part-00000.parquet", "snapshot/clips.parquet"]
+    places = [f"data/{name}" for name in (places if kind == "folder" else [*places, "features"])]
     for place in places:
         remove(Path(place))
         IN_PLACE[kind](Path(place))
@@ -161,16 +159,7 @@ def test_verify_has_one_line_for_what_is_no_file(
 # dvc.lock and SHA256SUMS
 
 
-def test_verify_names_the_folder_of_a_flip_without_the_cache(made: Project) -> None:
-    shutil.rmtree(made.root / ".dvc/cache")
-    flip(made.root / "data/snapshot/receipt.json", random.Random(1))
-    assert "data/snapshot" in {name[: len("data/snapshot")] for name in problems(made.root)}
-
-
-@pytest.mark.parametrize(
-    ("here", "folder"),
-    [(".", "."), (".", "data"), ("data", "."), ("data", "waveforms"), ("data/clips", "../waveforms")],
-)
+@pytest.mark.parametrize(("here", "folder"), [(".", "."), ("data", "."), ("data/clips", "../waveforms")])
 def test_verify_judges_a_relative_folder_as_the_absolute_one(made: Project, here: str, folder: str) -> None:
     flip(made.root / "data/waveforms/part-00000.parquet", random.Random(3))
     (made.root / "data/waveforms/notes.txt").write_text("mine")

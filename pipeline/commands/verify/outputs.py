@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,15 +88,10 @@ def shards_of(folder: Path) -> list[Path]:
 def _kind(folder: Path) -> str:
     """Return which output a folder of shards is, by what their seals say; by its name where none can be read."""
     for path in shards_of(folder):
-        try:
+        with suppress(ShardError):
             recipe = Shard(path, DerivedSeal).seal.recipe
-        except ShardError:
-            pass
-        else:
             return recipe if recipe in NAMES else "waveforms"
-        try:
+        with suppress(ShardError):
             Shard(path, ClipsSeal)
-        except ShardError:
-            continue
-        return "clips"
+            return "clips"
     return folder.name if folder.name in NAMES else "waveforms"
