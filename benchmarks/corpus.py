@@ -13,6 +13,7 @@ import csv
 import io
 import math
 import os
+import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -74,7 +75,8 @@ def make(folder: Path, clips: int) -> Path:
 
 def make_project(folder: Path, archive: Path, clips: int, encoding: str = "pcm16", shard_clips: int = 512) -> Path:
     """Write the settings of a pipeline that takes `clips` clips from `archive` into an empty `folder`."""
-    (folder / "configs" / "snapshots").mkdir(parents=True, exist_ok=True)
+    shutil.copytree(ROOT / "configs/formats", folder / "configs/formats", dirs_exist_ok=True)
+    (folder / "configs" / "snapshots").mkdir(exist_ok=True)
     (folder / "configs" / "snapshots" / "bench.yaml").write_text(
         "title: made by benchmarks/corpus.py\nlicense: CC0-1.0\ncitation: none\nformat: kaggle-v1\n"
         f"source: {{kind: archive, path: {archive.resolve()}}}\n"

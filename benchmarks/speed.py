@@ -148,7 +148,7 @@ class Bench:
         """Return the median wall time of ``dvc repro`` on a copy of this project in which nothing changed."""
         copy = self.folder / "project"
         shutil.rmtree(copy, ignore_errors=True)
-        names = ["pipeline", "configs", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"]
+        names = ["pipeline", "configs", "dvc.yaml", "params.yaml", "pyproject.toml", ".dvcignore", ".gitignore"]
         for name in [*names, "data/demo", ".dvc/config"]:
             _copy(ROOT / name, copy / name)
         environment = _environment()
