@@ -41,12 +41,13 @@ CLIP_BYTES = 35_600  # 13.56 GB / 380,377, about
 CLIPS = (100, 1000, 5000)
 LATENCY_SECONDS = 0.05
 CONNECTIONS = 16
+_TAG_BYTES = 128
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
 _CENTRAL = struct.Struct("<4sHHHHHHIIIHHHHHII")
 
 
 class Synthetic:
-    """An archive that is made up while it is read; every clip is the same MP3."""
+    """An archive that is made up while it is read; every clip is the same MP3 with its own name in an ID3v1 tag."""
 
     def __init__(self, clip: bytes, tables: dict[str, bytes]) -> None:
         self._clip, self._tables, self._names = clip, tables, list[str]()
@@ -54,8 +55,8 @@ class Synthetic:
             self._names.append(f"cv-{table}.csv")
             folder = f"cv-{table}/cv-{table}"
             self._names += [f"{folder}/sample-{number:06}.mp3" for number in range(rows)]
-        self._crc = {name: zlib.crc32(data) for name, data in tables.items()} | {"": zlib.crc32(clip)}
-        sizes = [_LOCAL.size + len(name) + len(self._data(name)) for name in self._names]
+        self._crc = zlib.crc32(clip)
+        sizes = [_LOCAL.size + len(name) + self._facts(name)[1] for name in self._names]
         *self._offsets, self.directory_offset = accumulate(sizes, initial=0)
         self._end = self._directory()
 
@@ -79,11 +80,13 @@ class Synthetic:
         return b"".join(parts)[start - self._offsets[first] :][: stop - start]
 
     def _data(self, name: str) -> bytes:
-        return self._tables.get(name, self._clip)
+        return self._tables[name] if name in self._tables else self._clip + _tag(name)
 
     def _facts(self, name: str) -> tuple[int, int, int]:
-        size = len(self._data(name))
-        return self._crc.get(name, self._crc[""]), size, size
+        is_table = name in self._tables
+        crc = zlib.crc32(self._tables[name]) if is_table else zlib.crc32(_tag(name), self._crc)
+        size = len(self._tables[name]) if is_table else len(self._clip) + _TAG_BYTES
+        return crc, size, size
 
     def _record(self, place: int) -> bytes:
         name = self._names[place]
@@ -103,6 +106,10 @@ class Synthetic:
         entries += struct.pack("<4sIQI", b"PK\6\7", 0, offset + size, 1)
         entries += struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
         return bytes(entries)
+
+
+def _tag(name: str) -> bytes:
+    return b"TAG" + name.encode().ljust(_TAG_BYTES - 3, b"\0")
 
 
 def long_clip() -> bytes:
@@ -180,7 +187,7 @@ def main() -> None:
             fake.reset()
             seconds, _ = run(root, "subsample")
             requests, sent = opening[0] + len(fake.requests), opening[1] + fake.sent_bytes
-            over = sent / (needed + clips * len(long_clip())) - 1
+            over = sent / (needed + clips * (len(long_clip()) + _TAG_BYTES)) - 1
             print(f"| {clips:,} clips | {requests:,} | {sent / 1e6:.1f} | {over:.1%} | {seconds:.1f} |", flush=True)
         print(f"| the whole archive | 1 | {content.size() / 1e6:,.1f} | | |\n")
         take(root, 1000)
