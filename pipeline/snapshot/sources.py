@@ -21,7 +21,7 @@ import pyarrow as pa
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.core.params import Runtime, archive_folder, in_checkout
-from pipeline.snapshot.archive import TAIL_BYTES, LocalFile, Member, read_member, verify_unchanged
+from pipeline.snapshot.archive import LocalFile, Member, read_member, verify_unchanged
 from pipeline.snapshot.description import (
     STORES,
     ArchiveSource,
@@ -33,7 +33,7 @@ from pipeline.snapshot.description import (
 )
 from pipeline.snapshot.receipt import ArchiveIdentity, FolderIdentity, Identity, Receipt, TarIdentity
 from pipeline.snapshot.tar_snapshot import TarSnapshot, index_path, read_tar, verify_tar
-from pipeline.snapshot.zip_index import read_index
+from pipeline.snapshot.zip_index import TAIL_BYTES, read_index
 
 if TYPE_CHECKING:
     from pipeline.snapshot.remote.identity import ServerIdentity

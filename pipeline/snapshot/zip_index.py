@@ -17,16 +17,10 @@ import pyarrow.compute as pc
 
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotError
-from pipeline.snapshot.archive import (
-    LARGEST_DIRECTORY_BYTES,
-    TAIL_BYTES,
-    Index,
-    RandomAccess,
-    duplicate_member,
-    require_inside,
-)
+from pipeline.snapshot.archive import LARGEST_DIRECTORY_BYTES, RandomAccess, duplicate_member, require_inside
 from pipeline.snapshot.receipt import ArchiveIdentity
 
+TAIL_BYTES = 1 << 15  # read first, from the end: the end records, and all of the index where it is small
 _END = struct.Struct("<4s4H2LH")  # 4.3.16, end of central directory
 _END64 = struct.Struct("<4sQ2H2L4Q")  # 4.3.14
 _LOCATOR64 = struct.Struct("<4sLQL")  # 4.3.15
@@ -39,6 +33,13 @@ _ENCRYPTED, _UTF8 = 1 << 0, 1 << 11  # 4.4.4
 _ODD = r"^/|\\|:|\x00|^(\./)*\.?$|(^|/)\.\.(/|$)"  # names that `require_inside` has to look at
 
 Numbers = npt.NDArray[np.int64]
+
+
+class Index(NamedTuple):
+    """An archive's central directory."""
+
+    members: pa.Table  # schema.MEMBERS, in the order of the archive
+    identity: ArchiveIdentity
 
 
 class _End(NamedTuple):

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError
-from pipeline.snapshot.archive import HeaderMismatch, LocalFile, Member, read_index, read_member, verify_unchanged
+from pipeline.snapshot.archive import HeaderMismatch, LocalFile, Member, read_member, verify_unchanged
+from pipeline.snapshot.zip_index import read_index
 from tests.support.project import DEMO, REAL_CLIPS
 
 

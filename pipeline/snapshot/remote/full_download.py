@@ -19,12 +19,13 @@ import requests
 from pipeline.core import atomic
 from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError, TransferError
 from pipeline.core.progress import Progress, progress
-from pipeline.snapshot.archive import LocalFile, Member, read_index, read_member
+from pipeline.snapshot.archive import LocalFile, Member, read_member
 from pipeline.snapshot.description import is_tar
 from pipeline.snapshot.remote.client import CHUNK_BYTES, Client, Refused, content_range
 from pipeline.snapshot.remote.identity import ServerIdentity
 from pipeline.snapshot.remote.retries import Transient
 from pipeline.snapshot.tar_snapshot import index_path, read_tar
+from pipeline.snapshot.zip_index import read_index
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.core.errors import Rejected, SnapshotChanged
-from pipeline.snapshot.archive import TAIL_BYTES, HeaderMismatch, Member, read_member, verify_unchanged
+from pipeline.snapshot.archive import HeaderMismatch, Member, read_member, verify_unchanged
 from pipeline.snapshot.receipt import ArchiveIdentity
 from pipeline.snapshot.remote.client import Client, Refused, content_range
 from pipeline.snapshot.remote.identity import ServerIdentity
 from pipeline.snapshot.remote.retries import Transient
+from pipeline.snapshot.zip_index import TAIL_BYTES
 
 _SUFFIX_REFUSED = frozenset({400, 416, 501})  # by servers that know no `bytes=-N`
 

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError, TransferError
 from pipeline.core.params import Runtime
-from pipeline.snapshot.archive import TAIL_BYTES, Member, read_index
+from pipeline.snapshot.archive import Member
 from pipeline.snapshot.receipt import ArchiveIdentity
 from pipeline.snapshot.remote.client import Client, Location
 from pipeline.snapshot.remote.identity import ServerIdentity
 from pipeline.snapshot.remote.ranges import RemoteFile, RemoteSnapshot, open_remote, verify_remote
 from pipeline.snapshot.remote.retries import RetryPolicy
+from pipeline.snapshot.zip_index import TAIL_BYTES, read_index
 from tests.support.fake_kaggle import SECRET, FakeKaggle, Fault
 
 DATA = bytes(number * 7 % 251 for number in range(200_000))
