@@ -78,6 +78,6 @@ def test_golden_features(staged_once: Project) -> None:
 def test_golden_transcripts(staged_once: Project, tmp_path: Path) -> None:
     clips = list(open_waveforms(staged_once.root / schema.WAVEFORMS).head(4))
     waveforms_of(tmp_path / "waveforms", [clip.waveform for clip in clips], text=[clip.text for clip in clips])
-    recipe = TranscriptRecipe(find_model("pocketsphinx"))
+    recipe = TranscriptRecipe(find_model("pocketsphinx"), "text")
     derive(recipe, tmp_path / "waveforms", tmp_path / "transcripts", LocalProcesses(1))
     assert_golden(tmp_path / "transcripts", "transcripts", recipe.REVISION, TRANSCRIPTS)

@@ -32,10 +32,13 @@ def voice(samples: int, rate: int = 16_000, hertz: float = 140) -> Float32:
 def waveforms_of(
     folder: Path, arrays: Sequence[Float32], *, rate: int = 16_000, shard: int = 32, **columns: Sequence[Any]
 ) -> Waveforms:
-    """Write waveforms as pcm16 shards and open them; `columns` are declared, or replace others."""
-    known = WaveformRecipe(rate, "pcm16").columns.names
-    declared = [Column(name, roles=("text",) if name == "text" else ()) for name in columns if name not in known]
-    recipe = WaveformRecipe(rate, "pcm16", tuple(column.field for column in declared))
+    """Write waveforms as pcm16 shards and open them.
+
+    `columns` replace what the others say of the clips; those that no shard has are declared, `text` with its role.
+    """
+    others = [name for name in columns if name not in WaveformRecipe(rate, "pcm16").columns.names]
+    declared = tuple(Column(name, roles=("text",) if name == "text" else ()).field for name in others)
+    recipe = WaveformRecipe(rate, "pcm16", declared)
     folder.mkdir(parents=True)
     for number, start in enumerate(range(0, len(arrays), shard)):
         seal = DerivedSeal(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,20 @@ import pytest
 
 from pipeline.core.errors import MissingPackage
 from pipeline.views import normalisation, text
+from tests.support.waveforms import voice, waveforms_of
 
 
 def test_words_of_a_column_of_pandas_have_no_count_where_a_sentence_is_missing() -> None:
     counts = text.words(pd.Series(["I don't know", None, "", "हिन्दी में", "東京"]))
     np.testing.assert_array_equal(counts, [3, np.nan, 0, 2, np.nan])
+
+
+def test_spoken_is_the_column_with_the_role_text_of_any_name(tmp_path: Path) -> None:
+    clips = waveforms_of(tmp_path / "waveforms", [voice(10)] * 3, text=["b", None, "a"], bird=["wren"] * 3)
+    assert text.words(text.spoken(clips[::-1])).tolist() == pytest.approx([1, np.nan, 1], nan_ok=True)
+    birds = waveforms_of(tmp_path / "birds", [voice(10)], bird=["wren"])
+    with pytest.raises(ValueError, match=r"role text.*columns: bird"):
+        text.spoken(birds)
 
 
 def test_normalised_takes_a_column_of_pandas() -> None:

@@ -77,7 +77,7 @@ def whisper(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_transcripts_are_compared_with_the_sentences(whisper: Path, tmp_path: Path) -> None:
     waveforms_of(tmp_path / "waveforms", [voice(length) for length in LENGTHS], text=SENTENCES)
-    recipe = recipe_for("pcm16", find_model("whisper", str(whisper)))
+    recipe = recipe_for("pcm16", find_model("whisper", str(whisper)), "text")
     made = derive(recipe, tmp_path / "waveforms", tmp_path / "transcripts", LocalProcesses(1))
     assert (made.rows, made.computed) == (6, 6)
     assert [length for length in LENGTHS if length] == CALLS
@@ -104,7 +104,7 @@ def test_transcripts_are_made_again_by_another_model_not_by_another_folder(whisp
     waveforms_of(tmp_path / "waveforms", [voice(8000)] * 2, text=["yes no"] * 2)
 
     def computed(folder: Path) -> int:
-        recipe = recipe_for("pcm16", find_model("whisper", str(folder)))
+        recipe = recipe_for("pcm16", find_model("whisper", str(folder)), "text")
         return derive(recipe, tmp_path / "waveforms", tmp_path / "transcripts", LocalProcesses(1)).computed
 
     assert computed(whisper) == 2
@@ -161,13 +161,24 @@ def test_transcribe_prints_the_rate_and_the_clips_that_differ_most(
     assert not [each for each in audit.verify(Path("data")).problems if "transcripts" in str(each.path)]
 
 
-def test_transcribe_refuses_another_sample_rate_before_a_model_is_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": ["yes"]}, "recognised at 16000 Hz, and these waveforms have 8000 Hz"),
+        ({"bird": ["wren"]}, "no column has the words that are said"),
+    ],
+)
+def test_transcribe_refuses_another_sample_rate_and_clips_without_text_before_a_model_is_loaded(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    columns: dict[str, Any],
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    waveforms_of(tmp_path / "data/waveforms", [voice(800, 8000)], rate=8000)
+    waveforms_of(tmp_path / "data/waveforms", [voice(800, 8000)], rate=8000, **columns)
     assert main(["transcribe"]) == 1
-    assert "recognised at 16000 Hz, and these waveforms have 8000 Hz" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.more

@@ -1,4 +1,4 @@
-"""Measurements of clips: waveforms and sentences → rows of the table. Pure.
+"""Measurements of clips: waveforms and their words → rows of the table. Pure.
 
 A clip's numbers do not depend on the clips that are measured together with it.
 """
@@ -27,16 +27,16 @@ def measure(
 
     Null where there is nothing to measure: pitch without a voiced frame (and the share of voiced frames in a clip
     shorter than three periods of the lowest pitch), the spectrum of digital silence, bounds without speech, words
-    without a sentence or in a script without spaces.
+    without a text or in a script without spaces.
 
     Parameters
     ----------
     waveforms
-        float32 of shape (n,), n ≥ 0, nominally in −1…1 (MP3s may exceed it).
+        float32 of shape (n,), n ≥ 0, nominally in −1…1 (lossy formats may exceed it).
     sample_rate
         In Hz, `schema.LEAST_SAMPLE_RATE` or more.
     texts
-        The sentence of each clip.
+        The words that are said in each clip.
     f0_hz
         Range of the pitch search.
     """

@@ -23,15 +23,25 @@ class FeatureRecipe(Recipe):
     ----------
     f0_hz
         Range of the pitch search.
+    text
+        The column that has the words that are said; None where there is none.
+    audio
+        The column that has the waveforms.
     """
 
     f0_hz: tuple[float, float]
+    text: str | None = None
+    audio: str = "waveform"
 
     NAME: ClassVar[str] = "features"
     REVISION: ClassVar[int] = 4
-    inputs = ("waveform", "sample_rate", "text")
     copied = tuple(columns.COPIED.names)
     ROW_GROUP_ROWS: ClassVar[int] = 64  # clips whose pitch is followed side by side; 16 take a seventh longer
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The waveforms, and the words if there are any."""
+        return (self.audio, "sample_rate", *([self.text] if self.text else []))
 
     @property
     def columns(self) -> pa.Schema:
@@ -47,18 +57,12 @@ class FeatureRecipe(Recipe):
         return {"numpy": np.__version__, "scipy": scipy.__version__}
 
     def parquet(self) -> dict[str, Any]:
-        """Return options that store the Arrow schema, since Parquet's own has no place for units."""
-        return {"store_schema": True, "use_dictionary": ["split"]}
+        """Return which column has a dictionary."""
+        return {"use_dictionary": ["split"]}
 
     def rows(self, source: pa.Table) -> pa.Table:
         """Measure clips."""
         sample_rate = source["sample_rate"][0].as_py()
-        waveforms = waveforms_of(source[self.inputs[0]].combine_chunks())
-        return measure(waveforms, sample_rate, source["text"].to_pylist(), self.f0_hz)
-
-
-@dataclass(frozen=True)
-class FlacFeatureRecipe(FeatureRecipe):
-    """The same for waveforms stored as FLAC files."""
-
-    inputs = ("audio", "sample_rate", "text")
+        waveforms = waveforms_of(source[self.audio].combine_chunks())
+        texts = source[self.text].to_pylist() if self.text else [None] * source.num_rows
+        return measure(waveforms, sample_rate, texts, self.f0_hz)

@@ -1,4 +1,4 @@
-"""The recipe of transcripts: recognise a waveform, compare with its sentence."""
+"""The recipe of transcripts: recognise a waveform, compare with the words that are said in it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pyarrow as pa
 from pipeline.shards.recipe import Recipe
 from pipeline.views.normalisation import word_error_rates
 from pipeline.views.transcripts.engines import ENGINES, Model
-from pipeline.waveforms.encodings import waveforms_of
+from pipeline.waveforms.encodings import ENCODINGS, waveforms_of
 
 _WORD = pa.struct([("word", pa.string()), ("start", pa.float32()), ("end", pa.float32())])  # seconds
 _COLUMNS = pa.schema(
     [
         ("clip_id", pa.string()),
         ("rank", pa.int64()),
-        ("text", pa.string()),  # as recognised; that of the waveforms is the sentence
+        ("text", pa.string()),  # as recognised
         ("words", pa.list_(_WORD)),
-        ("wer", pa.float32()),  # null where the sentence has no words to compare
+        ("wer", pa.float32()),  # null where the column has no words to compare
         ("engine", pa.string()),
         ("model", pa.string()),
         ("model_sha256", pa.string()),
@@ -30,16 +30,30 @@ _COLUMNS = pa.schema(
 
 @dataclass(frozen=True)
 class TranscriptRecipe(Recipe):
-    """Transcripts by a model of waveforms stored as lists of samples."""
+    """Transcripts by a model.
+
+    Attributes
+    ----------
+    text
+        The column that has the words that are said.
+    audio
+        The column that has the waveforms.
+    """
 
     model: Model
+    text: str
+    audio: str = "waveform"
 
     NAME: ClassVar[str] = "transcripts"
     REVISION: ClassVar[int] = 2
-    inputs = ("waveform", "text")
     copied = ("clip_id", "rank")
     ROW_GROUP_ROWS: ClassVar[int] = 16  # as many waveforms are in memory
     columns = _COLUMNS
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The waveforms and the words."""
+        return (self.audio, self.text)
 
     def settings(self) -> dict[str, Any]:
         """Return the engine, its options and the model, but not the model's folder."""
@@ -64,14 +78,13 @@ class TranscriptRecipe(Recipe):
             The model cannot be loaded.
         """
         recogniser = self.model.load()
-        recognitions = [
-            recogniser.recognise(samples) for samples in waveforms_of(source[self.inputs[0]].combine_chunks())
-        ]
+        waveforms = waveforms_of(source[self.audio].combine_chunks())
+        recognitions = [recogniser.recognise(waveform) for waveform in waveforms]
         texts = [each.text for each in recognitions]
         columns = {
             "text": texts,
             "words": [[asdict(word) for word in each.words] for each in recognitions],
-            "wer": word_error_rates(source["text"].to_pylist(), texts),
+            "wer": word_error_rates(source[self.text].to_pylist(), texts),
             "engine": [self.model.engine] * len(recognitions),
             "model": [self.model.name] * len(recognitions),
             "model_sha256": [self.model.sha256] * len(recognitions),
@@ -81,13 +94,6 @@ class TranscriptRecipe(Recipe):
         )
 
 
-@dataclass(frozen=True)
-class FlacTranscriptRecipe(TranscriptRecipe):
-    """The same for waveforms stored as FLAC."""
-
-    inputs = ("audio", "text")
-
-
-def recipe_for(encoding: str, model: Model) -> TranscriptRecipe:
-    """Return the recipe for waveforms of an encoding."""
-    return FlacTranscriptRecipe(model) if encoding == "flac" else TranscriptRecipe(model)
+def recipe_for(encoding: str, model: Model, text: str) -> TranscriptRecipe:
+    """Return the recipe for waveforms of an encoding, and the column that has the words that are said."""
+    return TranscriptRecipe(model, text, ENCODINGS[encoding].FIELD.name)

@@ -10,17 +10,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.core import schema
+from pipeline.core.columns import fields
 from pipeline.core.errors import ShardError
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards.derive import derive
+from pipeline.shards.sealed import Seal, Shard
 from pipeline.views.features.columns import COLUMNS
-from pipeline.views.features.recipe import FeatureRecipe, FlacFeatureRecipe
+from pipeline.views.features.recipe import FeatureRecipe
 from pipeline.waveforms.encodings import ENCODINGS
 from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.project import Project
 from tests.support.waveforms import waveforms_of
 
-RECIPE = FeatureRecipe((65.0, 500.0))
+RECIPE = FeatureRecipe((65.0, 500.0), "text")
 
 
 @pytest.fixture
@@ -62,13 +64,16 @@ def test_features_of_a_larger_sample_measure_new_clips_and_have_the_bytes_of_a_f
 def test_features_are_measured_again_for_another_range_of_pitch(featured: Project) -> None:
     waveforms, target = featured.root / schema.WAVEFORMS, featured.root / schema.FEATURES
     assert derive(RECIPE, waveforms, target, LocalProcesses(1)).computed == 0
-    assert derive(FeatureRecipe((75.0, 400.0)), waveforms, target, LocalProcesses(1)).computed == 80
+    assert derive(FeatureRecipe((75.0, 400.0), "text"), waveforms, target, LocalProcesses(1)).computed == 80
 
 
 @pytest.mark.more
 def test_features_of_flac_are_those_of_pcm16(staged_once: Project, tmp_path: Path) -> None:
-    derive(WaveformRecipe(16_000, "flac"), staged_once.root / schema.CLIPS, tmp_path / "flac", LocalProcesses(1))
-    derive(FlacFeatureRecipe((65.0, 500.0)), tmp_path / "flac", tmp_path / "of_flac", LocalProcesses(1))
+    declared = tuple(fields(Shard(next((staged_once.root / schema.CLIPS).iterdir()), Seal).columns))
+    derive(
+        WaveformRecipe(16_000, "flac", declared), staged_once.root / schema.CLIPS, tmp_path / "flac", LocalProcesses(1)
+    )
+    derive(FeatureRecipe((65.0, 500.0), "text", "audio"), tmp_path / "flac", tmp_path / "of_flac", LocalProcesses(1))
     derive(RECIPE, staged_once.root / schema.WAVEFORMS, tmp_path / "of_pcm16", LocalProcesses(1))
     of_flac, of_pcm16 = (pq.read_table(tmp_path / name) for name in ("of_flac", "of_pcm16"))
     assert of_flac.equals(of_pcm16)
@@ -80,6 +85,14 @@ def test_features_are_measured_of_every_encoding(staged: Project, encoding: str)
     staged.set(subsample__clips=10, waveforms__encoding=encoding)
     staged.stage("subsample", "waveforms", "features")
     assert pq.read_table(staged.root / schema.FEATURES).num_rows == 10
+
+
+@pytest.mark.parametrize("staged_once", ["labelled"], indirect=True)
+def test_features_of_clips_without_text_have_no_words_and_no_row_is_left_out(staged_once: Project) -> None:
+    table = pq.read_table(staged_once.root / schema.FEATURES)
+    assert table.schema.equals(COLUMNS)
+    assert table["words"].null_count == table["words_per_second"].null_count == table.num_rows == 120
+    assert table["f0_median_hz"].null_count < 120
 
 
 def test_features_of_a_rate_too_low_are_an_error(staged: Project) -> None:
