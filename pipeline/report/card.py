@@ -1,13 +1,13 @@
 """The data card in the form of Hugging Face and Kaggle: Markdown with a YAML head. Pure.
 
-It states what was counted and the known limits of Common Voice v1.
+It states what the description says, what was counted, and the limits that follow from it.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -36,8 +36,11 @@ def render(report: Report, about: About) -> str:
         head=_head(report, about),
         splits=[(name, number(clips), f"{hours:.3f}") for name, clips, hours in report.splits],
         levels=_levels,
+        apart=[
+            (each.name, *map(number, (each.values, each.in_two_splits, each.in_two_tables))) for each in report.apart
+        ],
         drawn=drawn(report.metrics),
-        limits=limits(report.metrics),
+        limits=limits(report.metrics, [each.name for each in report.apart]),
     )
 
 
@@ -47,42 +50,46 @@ def drawn(metrics: Mapping[str, Any]) -> str:
     examined, rejected = number(metrics["examined"]), number(metrics["rejected"])
     return (
         f"{number(metrics['strata'])} strata, each within {deviation} clips of its exact share. "
-        f"{rejected} of {examined} examined clips were rejected and replaced by the next in the ranking."
+        f"Rejected and replaced by the next in the ranking: {rejected} of {examined} examined clips."
     )
 
 
-def limits(metrics: Mapping[str, Any]) -> list[str]:
-    """Return the limits of the sample, a sentence or two each; `metrics` are those of the report."""
-    names = ("population_sentences", "most_repeated", "sample_sentences", "outside_vocabulary")
-    sentences, most_repeated, in_sample, undocumented = (number(metrics[name]) for name in names)
-    return [
-        "Age, gender and accent are as stated by the speakers. Requiring a value excludes speakers who stated none.",
-        (
-            "Common Voice v1 does not identify speakers. One person may have spoken many of these clips, and may be in "
-            "two splits: only sentences are kept apart."
-        ),
-        (
+def limits(metrics: Mapping[str, Any], apart: Sequence[str]) -> list[str]:
+    """Return the limits of the sample, a sentence or two each.
+
+    Parameters
+    ----------
+    metrics
+        Those of the report.
+    apart
+        The columns that are kept apart.
+    """
+    kept = f"No value of {' or '.join(apart)} is in two splits" if apart else "Clips are split one by one"
+    stated = [
+        "The sample represents the eligible clips (by `stratify.allocation`), not any larger population.",
+        f"{kept}; nothing else is kept apart, such as speakers or recording sessions that the columns do not name.",
+    ]
+    if "population_sentences" in metrics:
+        names = ("population_sentences", "most_repeated", "sample_sentences")
+        sentences, most_repeated, in_sample = (number(metrics[name]) for name in names)
+        stated.append(
             f"Sentences repeat: the tables have {sentences} different ones in {counted(metrics['population'], 'clip')}"
             f", the most frequent {most_repeated} times; the sample has {in_sample} different ones."
-        ),
-        ("The sample represents the eligible clips (by `stratify.allocation`), not any population of people."),
-        "Clips were validated by votes of volunteers: the speech may still differ from the sentence.",
-        (
-            "Values of age, gender and accent in the tables that Common Voice does not document: "
-            f"{undocumented}. They are kept unchanged."
-        ),
-    ]
+        )
+    if undocumented := metrics["undocumented_values"]:
+        stated.append(f"Values outside of the documented ones: {number(undocumented)}. They are kept unchanged.")
+    return stated
 
 
 def _head(report: Report, about: About) -> str:
     """Return the YAML between the lines of dashes; it is not HTML, so nothing in it is escaped."""
+    tasks = {"automatic-speech-recognition": report.text is not None, "audio-classification": report.label is not None}
     head: dict[str, Any] = {
         "license": license_of(about.license).hugging_face,
-        "language": ["en"],
         "pretty_name": f"{about.title}: a sample of {amount(report.metrics['accepted'], 'clip')}",
         "size_categories": [next((name for most, name in _SIZES if report.metrics["accepted"] < most), "1M<n<10M")],
-        "source_datasets": [f"extended|{about.extends}"],
-        "task_categories": ["automatic-speech-recognition"],
+        "source_datasets": [f"extended|other-{about.snapshot}"],
+        "task_categories": [task for task, is_possible in tasks.items() if is_possible],
     }
     yaml = YAML()
     yaml.width = 4096
@@ -92,7 +99,7 @@ def _head(report: Report, about: About) -> str:
 
 
 def _levels(column: Column) -> list[tuple[str, ...]]:
-    return [(each.name, number(each.population), number(each.eligible), number(each.sample)) for each in column.levels]
+    return [(name, *map(number, counts)) for name, *counts in column.levels]
 
 
 def plain(text: str) -> str:

@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core import schema
+from pipeline.core.columns import declared, with_role
 from pipeline.report.material import Material
 from pipeline.sampling import shares
 
 MISSING = "(missing)"
 
 _MOST_LEVELS = 24  # of a column; rarer values are summed up
+_FEW = 12  # values; a column with no more of them is compared, of any role
 
 
-@dataclass(frozen=True)
-class Level:
-    """A value of a column: clips that have it, and the exact share of the sample, in clips."""
+class Level(NamedTuple):
+    """A value of a column, and how many clips have it."""
 
     name: str
     population: int
     eligible: int
     sample: int
-    exact: float
 
 
-@dataclass(frozen=True)
-class Column:
-    """The levels of a column; `rarer` values are summed up in the last level."""
+class Column(NamedTuple):
+    """A column and its levels."""
 
     name: str
     levels: tuple[Level, ...]
-    rarer: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,43 +66,31 @@ def stratum_table(material: Material, allocation: shares.Allocation) -> tuple[St
     )
 
 
-def column_table(material: Material, name: str, compared: Sequence[Stratum]) -> Column:
+def column_table(material: Material, name: str) -> Column:
     """Return the values of a column with their clips, the most frequent first, a missing one last.
 
-    The exact share of a value is summed over all strata, each stratum's share being spread evenly over its eligible
-    clips.
+    Values beyond the most frequent are summed up in the last level.
     """
-    each = {stratum.name: float(stratum.exact) / stratum.eligible for stratum in compared}
-    together = material.eligible.group_by([name, "stratum"]).aggregate([([], "count_all")]).sort_by("stratum")
-    exact: dict[str, float] = defaultdict(float)
-    for value, row in zip(level_names(together[name]).to_pylist(), together.to_pylist(), strict=True):
-        exact[value] += row["count_all"] * each[row["stratum"]]
-    population, eligible, sample = (
-        count_values(table[name]) for table in (material.population, material.eligible, material.sample)
-    )
-    names = sorted(population | eligible, key=lambda value: (value == MISSING, -population[value], value))
-    levels = [Level(value, population[value], eligible[value], sample[value], exact[value]) for value in names]
-    if len(levels) <= _MOST_LEVELS:
-        return Column(name, tuple(levels))
-    rest = levels[_MOST_LEVELS - 1 :]
-    summed = Level(
-        f"{len(rest)} others",
-        sum(level.population for level in rest),
-        sum(level.eligible for level in rest),
-        sum(level.sample for level in rest),
-        sum(level.exact for level in rest),
-    )
-    return Column(name, (*levels[: _MOST_LEVELS - 1], summed), len(rest))
+    counts = [count_values(table[name]) for table in (material.population, material.eligible, material.sample)]
+    names = sorted(counts[0] | counts[1], key=lambda value: (value == MISSING, -counts[0][value], value))
+    levels = [Level(value, *(count[value] for count in counts)) for value in names]
+    if len(levels) > _MOST_LEVELS:
+        rest = levels[_MOST_LEVELS - 1 :]
+        levels[_MOST_LEVELS - 1 :] = [
+            Level(f"{len(rest)} others", *map(sum, zip(*(each[1:] for each in rest), strict=True)))
+        ]
+    return Column(name, tuple(levels))
 
 
-def outside_vocabulary(clips: pa.Table) -> tuple[tuple[str, str, int], ...]:
-    """Return column, value and count of each value of age, gender and accent that Common Voice does not document."""
-    outside = []
-    for column, known in schema.VOCABULARY.items():
-        counts = count_values(clips[column].drop_null())
-        unknown = sorted(value for value in counts if value not in known)
-        outside += [(column, value, counts[value]) for value in unknown]
-    return tuple(outside)
+def compared(material: Material, strata: Sequence[str]) -> list[str]:
+    """Return the columns to compare by: the label, those of the strata, and those with documented or few values."""
+    label = with_role(material.sample.schema, "label")
+    names = [*([label] if label else []), *strata]
+    for column in declared(material.sample.schema):
+        values = pc.count_distinct(material.population[column.name]).as_py()
+        if column.values or 2 <= values <= _FEW:
+            names.append(column.name)
+    return list(dict.fromkeys(names))
 
 
 def count_values(values: pa.ChunkedArray) -> Counter[str]:

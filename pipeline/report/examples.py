@@ -2,44 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from pipeline.clips import reader
 from pipeline.report import sound
-from pipeline.report.material import Material
 from pipeline.report.sound import Sound
 from pipeline.report.voices import Outlier
 from pipeline.waveforms.reader import Clip, Waveforms
 
 _EXAMPLES = 6
-# Of all MP3s of a section, which base64 makes a third larger.
+# Of all files of a section, which base64 makes a third larger.
 _MOST_EXAMPLE_BYTES = 1_200_000
 _MOST_OUTLIER_BYTES = 600_000
+# Of the formats that browsers play: https://developer.mozilla.org/en-US/docs/Web/Media/Guides/Formats/Containers.
+_MIME_TYPES = {"MP3": "audio/mpeg", "FLAC": "audio/flac", "OGG": "audio/ogg", "WAV": "audio/wav"}
+_WAV = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "ALAW", "ULAW")  # what they play of WAV
+
+
+@dataclass(frozen=True)
+class Player:
+    """A clip's file as published, and its MIME type; without data, why there is no player."""
+
+    data: bytes | None
+    mime_type: str
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class Example:
-    """A clip, its pictures, and its MP3 for a player; None where the page has no room for it."""
+    """A clip to listen to; with pictures, or as an outlier."""
 
     clip: Clip
-    sound: Sound
-    mp3: bytes | None
-
-
-@dataclass(frozen=True)
-class OutlierExample:
-    """An outlier, its row in the tables, and its MP3 for a player; None where the page has no room for it."""
-
-    outlier: Outlier
-    clip_id: str
-    text: str | None
-    gender: str | None
-    age: str | None
-    duration_seconds: float
-    mp3: bytes | None
+    player: Player
+    sound: Sound | None = None
+    outlier: Outlier | None = None
 
 
 def choose_examples(sample: pa.Table) -> list[int]:
@@ -52,36 +51,36 @@ def choose_examples(sample: pa.Table) -> list[int]:
 
 def read_examples(waveforms: Waveforms, places: Sequence[int]) -> list[Example]:
     """Read and draw the clips at these places of the sample."""
-    clips = [waveforms[place] for place in places]
-    mp3s = _with_room(reader.read_mp3s((clip.clip_id, clip.mp3_sha256) for clip in clips), _MOST_EXAMPLE_BYTES)
     return [
-        Example(clip, sound.draw(clip.waveform, clip.sample_rate), mp3) for clip, mp3 in zip(clips, mp3s, strict=True)
+        Example(clip, player, sound=sound.draw(clip.waveform, clip.sample_rate))
+        for clip, player in _read(waveforms, places, _MOST_EXAMPLE_BYTES).values()
     ]
 
 
-def read_outliers(material: Material, outliers: Sequence[Outlier]) -> list[OutlierExample]:
-    """Read the MP3s of outliers, and their rows in the tables."""
-    places = sorted({outlier.place for outlier in outliers})
-    sample, waveforms = material.sample, material.waveforms
-    wanted = [(waveforms["clip_id"][place].as_py(), waveforms["mp3_sha256"][place].as_py()) for place in places]
-    mp3s = dict(zip(places, _with_room(reader.read_mp3s(wanted), _MOST_OUTLIER_BYTES), strict=True))
-    return [
-        OutlierExample(
-            outlier=outlier,
-            clip_id=waveforms["clip_id"][outlier.place].as_py(),
-            text=sample["text"][outlier.place].as_py(),
-            gender=sample["gender"][outlier.place].as_py(),
-            age=sample["age"][outlier.place].as_py(),
-            duration_seconds=waveforms["duration_seconds"][outlier.place].as_py(),
-            mp3=mp3s[outlier.place],
-        )
-        for outlier in outliers
-    ]
+def read_outliers(waveforms: Waveforms, outliers: Sequence[Outlier]) -> list[Example]:
+    """Read the outliers."""
+    read = _read(waveforms, {outlier.place for outlier in outliers}, _MOST_OUTLIER_BYTES)
+    return [Example(*read[outlier.place], outlier=outlier) for outlier in outliers]
 
 
-def _with_room(mp3s: Iterable[bytes], room: int) -> Iterator[bytes | None]:
-    """Yield each MP3 that still fits into `room` bytes, and None in the place of the others."""
-    for mp3 in mp3s:
-        fits = len(mp3) <= room
-        room -= len(mp3) if fits else 0
-        yield mp3 if fits else None
+def _read(waveforms: Waveforms, places: Iterable[int], room: int) -> dict[int, tuple[Clip, Player]]:
+    """Return the clips at these places, with players as long as their files fit into `room` bytes."""
+    clips = {place: waveforms[place] for place in sorted(places)}
+    originals = reader.read_originals((clip.clip_id, clip.source_sha256) for clip in clips.values())
+    read = {}
+    for (place, clip), original in zip(clips.items(), originals, strict=True):
+        player = player_of(clip.source_format, original.data, room)
+        room -= len(player.data or b"")
+        read[place] = (clip, player)
+    return read
+
+
+def player_of(source_format: str, data: bytes, room: int) -> Player:
+    """Return the player of a file: none for a format that browsers do not play, or for more than `room` bytes."""
+    container, _, subtype = source_format.partition("/")
+    mime_type = _MIME_TYPES.get(container, "")
+    if not mime_type or (mime_type == "audio/wav" and subtype not in _WAV):
+        return Player(None, mime_type, f"No player: browsers do not play {source_format}.")
+    if len(data) > room:
+        return Player(None, mime_type, "Too long for a player in this page.")
+    return Player(data, mime_type)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.core.columns import with_role
 from pipeline.report import sentences
 from pipeline.report.material import Material
 from pipeline.report.measurements import Float64, Measurements, finite
@@ -39,17 +40,19 @@ class Histogram:
 
 
 def histograms(material: Material, measured: Measurements) -> tuple[Histogram, ...]:
-    """Return the histograms of durations, levels and lengths of sentences."""
+    """Return the histograms of durations, levels and, where there are any, lengths of sentences."""
     decibels, widths = "dB of full scale", (0.5, 1, 2, 5, 10, 20)
     silence, uncounted = "of digital silence (−∞ dB)", "without a sentence or in a script without spaces"
-    words = {"sample": measured.words, "eligible": sentences.words(material.eligible["text"])}
     seconds = {"sample": measured.duration_seconds}
-    return (
+    made = [
         histogram("Duration", "s", seconds, (0.1, 0.2, 0.25, 0.5, 1, 2, 5, 10, 20, 60)),
         histogram("Peak level", decibels, {"sample": measured.peak_dbfs}, widths, silence),
         histogram("RMS level", decibels, {"sample": measured.rms_dbfs}, widths, silence),
-        histogram("Length of a sentence", "words", words, (1, 2, 5, 10, 20, 50, 100), uncounted),
-    )
+    ]
+    if text := with_role(material.eligible.schema, "text"):
+        words = {"sample": measured.words, "eligible": sentences.words(material.eligible[text])}
+        made.append(histogram("Length of a sentence", "words", words, (1, 2, 5, 10, 20, 50, 100), uncounted))
+    return tuple(made)
 
 
 def histogram(

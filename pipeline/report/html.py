@@ -15,14 +15,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.report import axis, sound
-from pipeline.report.examples import Example, OutlierExample
+from pipeline.report.examples import Example
 from pipeline.report.histograms import Histogram
 from pipeline.report.numbers import Report
 
 _TEMPLATE = "report.html.j2"
 _MOST_STRATA = 20  # shown at once; the others are folded away
 _MOST_REJECTED = 100  # of one reason
-_MOST_OUTSIDE = 30
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,12 @@ class About:
         Its name in ``configs/snapshots/``.
     facts
         The snapshot's source and identity, and the versions of the decoder: name, value.
+    remarks
+        What of its tables and members does not fit.
     parameters
         Path of each key of ``params.yaml``, and its value.
     encoding, sample_rate
         Of the waveforms; in Hz.
-    extends
-        Hugging Face's name of the data set, for the card.
     """
 
     title: str
@@ -50,13 +49,13 @@ class About:
     citation: str
     snapshot: str
     facts: tuple[tuple[str, str], ...]
+    remarks: tuple[str, ...]
     parameters: tuple[tuple[str, str], ...]
     encoding: str
     sample_rate: int
-    extends: str
 
 
-def render(report: Report, about: About, examples: Sequence[Example], outliers: Sequence[OutlierExample]) -> str:
+def render(report: Report, about: About, examples: Sequence[Example], outliers: Sequence[Example]) -> str:
     """Return the page."""
     template = environment().get_template(_TEMPLATE)
     return template.render(
@@ -73,7 +72,6 @@ def render(report: Report, about: About, examples: Sequence[Example], outliers: 
         palette=[f"rgb({red} {green} {blue})" for red, green, blue in sound.palette().tolist()[::7]],
         most_strata=_MOST_STRATA,
         most_rejected=_MOST_REJECTED,
-        most_outside=_MOST_OUTSIDE,
     )
 
 
@@ -185,7 +183,7 @@ def flattened(parameters: dict[str, Any], prefix: str = "") -> tuple[tuple[str, 
             rows += flattened(value, f"{prefix}{key}.")
         elif isinstance(value, dict | list | tuple):
             texts = ["null" if each is None else str(each) for each in value]
-            rows.append((f"{prefix}{key}", ", ".join(texts) or "none"))
+            rows.append((f"{prefix}{key}", ", ".join(texts) or ("{}" if isinstance(value, dict) else "[]")))
         elif value is not None:
             rows.append((f"{prefix}{key}", str(value)))
     return tuple(rows)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.report import sentences
-from pipeline.report.material import Material
+from pipeline.report.material import VOICE, Material
 
 Float64 = npt.NDArray[np.float64]
 
@@ -32,11 +31,7 @@ def measurements(material: Material) -> Measurements:
     seconds, peak, rms = (
         np.asarray(material.waveforms[name], dtype=np.float64) for name in ("duration_seconds", "peak_dbfs", "rms_dbfs")
     )
-    f0, rate, start, end = (
-        np.asarray(material.features[name], dtype=np.float64)
-        for name in ("f0_median_hz", "words_per_second", "speech_start_seconds", "speech_end_seconds")
-    )
-    words = sentences.words(material.sample["text"])
+    f0, words, rate, start, end = (np.asarray(material.features[name], dtype=np.float64) for name in VOICE)
     return Measurements(seconds, peak, rms, words, f0, rate, (end - start) / seconds)
 
 

@@ -1,7 +1,8 @@
-"""The numbers of the report: flat metrics with stable keys, and the tables and histograms that are shown. Pure."""
+"""The numbers of the report: metrics with stable keys, and the tables and histograms that are shown. Pure."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from pipeline.core import schema
+from pipeline.core.columns import with_role
 from pipeline.core.schema import Reason
 from pipeline.report import comparison, sentences, voices
 from pipeline.report.comparison import Column, Stratum
 from pipeline.report.histograms import Histogram, histograms
-from pipeline.report.material import SHIPPED_SPLITS, Material
-from pipeline.report.measurements import Float64, Measurements, finite, measurements, median, rounded
-from pipeline.report.sentences import Leak
+from pipeline.report.material import Material
+from pipeline.report.measurements import Measurements, finite, measurements, median, rounded
+from pipeline.report.sentences import Apart
 from pipeline.report.voices import Voices
 from pipeline.sampling import shares
 
@@ -39,12 +40,13 @@ class Report:
     measurements: Measurements
     histograms: tuple[Histogram, ...]
     voices: Voices
-    shipped_leaks: tuple[Leak, ...]
-    our_leaks: tuple[Leak, ...]
+    apart: tuple[Apart, ...]
     splits: tuple[tuple[str, int, float], ...]  # name, clips, hours
     rejections: tuple[Rejections, ...]
     disk_usage: tuple[tuple[str, int], ...]  # what, bytes
-    outside: tuple[tuple[str, str, int], ...]  # column, value, clips
+    formats: tuple[tuple[str, int], ...]  # of the files as published: name, clips
+    label: str | None
+    text: str | None
 
 
 def summarise(material: Material, strata: Sequence[str], allocation: shares.Allocation) -> Report:
@@ -57,26 +59,28 @@ def summarise(material: Material, strata: Sequence[str], allocation: shares.Allo
     strata, allocation
         As the ranking was made (`pipeline.sampling.ranking.rank`).
     """
-    compared = comparison.stratum_table(material, allocation)
+    shares_of_strata = comparison.stratum_table(material, allocation)
     measured = measurements(material)
-    genders = comparison.level_names(material.sample["gender"]).to_numpy()
-    ours = sentences.by_split(material.eligible["text"], material.eligible["split"])
-    shipped = sentences.by_split(material.shipped["text"], material.shipped["table"])
-    outside = comparison.outside_vocabulary(material.population)
+    label, text = (with_role(material.sample.schema, role) for role in ("label", "text"))
+    labels, labels_of_all = np.full(len(material.sample), voices.ALL, dtype=object), Counter[str]()
+    if label:
+        labels = comparison.level_names(material.sample[label]).to_numpy()
+        labels_of_all = comparison.count_values(material.population[label])
+    apart = sentences.apart(material)
     seconds = measured.duration_seconds
     splits = {name: seconds[rows] for name, rows in comparison.masks_by_value(material.waveforms["split"]).items()}
     rejected: dict[str, list[tuple[str, str]]] = {reason.value: [] for reason in Reason}
     for row in material.rejected.to_pylist():
         rejected[row["reason"]].append((row["clip_id"], row["detail"]))
     metrics = {
-        **_counts(material, compared, rejected),
+        **_counts(material, shares_of_strata, rejected),
         **_sound(material, measured),
-        **voices.metrics(measured, genders),
-        **_sentences(material, measured.words),
-        "outside_vocabulary": sum(count for _, _, count in outside),
-        "leak_shipped_sentences": sentences.repeated(shipped),
-        "leak_ours_sentences": sentences.repeated(ours),
-        "bytes_mp3": material.bytes_mp3,
+        **voices.metrics(measured, labels, labels_of_all),
+        **(_sentences(material, text, measured) if text else {}),
+        "undocumented_values": material.undocumented,
+        "in_two_splits": {each.name: each.in_two_splits for each in apart},
+        "in_two_tables": {each.name: each.in_two_tables for each in apart},
+        "bytes_originals": material.bytes_originals,
         "bytes_clips": material.bytes_clips,
         "bytes_waveforms": material.bytes_waveforms,
         "bytes_float32": 4 * pc.sum(material.waveforms["num_samples"]).as_py(),
@@ -84,21 +88,22 @@ def summarise(material: Material, strata: Sequence[str], allocation: shares.Allo
     }
     return Report(
         metrics=metrics,
-        columns=tuple(comparison.column_table(material, name, compared) for name in strata or tuple(schema.VOCABULARY)),
-        strata=compared,
+        columns=tuple(comparison.column_table(material, name) for name in comparison.compared(material, strata)),
+        strata=shares_of_strata,
         measurements=measured,
         histograms=histograms(material, measured),
-        voices=voices.summarise(measured, genders),
-        shipped_leaks=sentences.leaks(shipped, SHIPPED_SPLITS),
-        our_leaks=sentences.leaks(ours),
+        voices=voices.summarise(measured, labels, has_words=text is not None),
+        apart=apart,
         splits=tuple((name, len(each), float(each.sum()) / 3600) for name, each in splits.items()),
         rejections=tuple(Rejections(reason, tuple(clips)) for reason, clips in rejected.items() if clips),
         disk_usage=(
             ("Waveforms as stored", material.bytes_waveforms),
             ("The same samples as float32", metrics["bytes_float32"]),
-            ("The MP3s they were decoded from", material.bytes_mp3),
+            ("The files they were decoded from", material.bytes_originals),
         ),
-        outside=outside,
+        formats=tuple(comparison.count_values(material.waveforms["source_format"]).most_common()),
+        label=label,
+        text=text,
     )
 
 
@@ -141,15 +146,16 @@ def _sound(material: Material, measured: Measurements) -> dict[str, Any]:
     }
 
 
-def _sentences(material: Material, words: Float64) -> dict[str, Any]:
+def _sentences(material: Material, text: str, measured: Measurements) -> dict[str, Any]:
     """Count words and different sentences; the numbers of words are null where no sentence has a count."""
-    counts = finite(words)
-    occurrences = sentences.occurrences(material.population["text"])
+    counts = finite(measured.words)
+    occurrences = sentences.occurrences(material.population[text])
     return {
+        "words_per_second_median": rounded(median(measured.words_per_second)),
         "words_min": int(counts.min()) if len(counts) else None,
         "words_mean": round(float(counts.mean()), 6) if len(counts) else None,
         "words_max": int(counts.max()) if len(counts) else None,
         "population_sentences": len(occurrences),
-        "sample_sentences": len(sentences.occurrences(material.sample["text"])),
+        "sample_sentences": len(sentences.occurrences(material.sample[text])),
         "most_repeated": int(max(occurrences, default=0)),
     }

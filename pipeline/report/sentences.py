@@ -1,90 +1,79 @@
-"""Sentences: their words, how often each occurs, and those that two splits share. Pure.
+"""Sentences, and values of other columns that are kept apart: which occur again, in two splits or in two tables. Pure.
 
-Two texts are one sentence where `pipeline.sampling.sentences.normalise` makes them equal; a missing text is none.
+Two texts are one sentence where `pipeline.sampling.sentences.normalise` makes them equal.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from pipeline.core.columns import declared
 from pipeline.core.words import word_count
-from pipeline.report.comparison import masks_by_value
+from pipeline.report.material import Material
 from pipeline.sampling.sentences import normalise
 
-Integers = npt.NDArray[np.int64]
 
+class Apart(NamedTuple):
+    """A column that is kept apart: its different values, and how many of them are in two splits or in two tables.
 
-@dataclass(frozen=True)
-class Leak:
-    """The number of sentences of two splits, and of those in both."""
-
-    first: str
-    second: str
-    first_sentences: int
-    second_sentences: int
-    shared: int
-
-
-def numbered(texts: pa.ChunkedArray) -> Integers:
-    """Return a number for each text, from 0: the same where two texts are one sentence, −1 where a text is missing.
-
-    Returns
-    -------
-    int64 of shape (n,).
+    Splits are counted over the eligible clips, tables over all rows of those that the sample is drawn from.
     """
-    codes, different = _encoded(texts)
-    numbers: dict[str, int] = {}
-    of_code = [numbers.setdefault(normalise(text), len(numbers)) for text in different]
-    return np.array([*of_code, -1], dtype=np.int64)[codes]  # a missing text has the code −1: the last
+
+    name: str
+    values: int
+    in_two_splits: int
+    in_two_tables: int
 
 
-def occurrences(texts: pa.ChunkedArray) -> Integers:
+def apart(material: Material) -> tuple[Apart, ...]:
+    """Return the columns that are kept apart; two spellings of a sentence are one value."""
+    counted = []
+    for column in declared(material.sample.schema):
+        if column.is_apart:
+            of_rows, of_eligible = (
+                normalised(table[column.name]) if "text" in column.roles else table[column.name]
+                for table in (material.population, material.eligible)
+            )
+            counted.append(
+                Apart(
+                    column.name,
+                    pc.count_distinct(of_rows).as_py(),
+                    in_two(of_eligible, material.eligible["split"]),
+                    in_two(of_rows, material.population["table"]),
+                )
+            )
+    return tuple(counted)
+
+
+def in_two(values: pa.ChunkedArray, groups: pa.ChunkedArray) -> int:
+    """Count the values that occur in more than one group; a missing one is no value."""
+    rows = pa.table({"value": values, "group": groups}).filter(pc.is_valid(values))
+    groups_of_each = rows.group_by("value").aggregate([("group", "count_distinct")])["group_count_distinct"]
+    return pc.sum(pc.greater(groups_of_each, 1)).as_py() or 0
+
+
+def occurrences(texts: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """Return the number of occurrences of each sentence: int64 of shape (sentences,)."""
-    numbers = numbered(texts)
-    return np.bincount(numbers[numbers >= 0])
+    return np.asarray(normalised(texts).drop_null().value_counts().field("counts"))
 
 
 def words(texts: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     """Return the number of words of each text, float64 of shape (n,); NaN where it has no count (`word_count`)."""
-    codes, different = _encoded(texts)
-    return np.array([*map(word_count, different), None], dtype=np.float64)[codes]
+    return np.asarray(_mapped(word_count, texts, pa.float64()))
 
 
-def by_split(texts: pa.ChunkedArray, splits: pa.ChunkedArray) -> dict[str, Integers]:
-    """Return the different sentences of each split, as sorted numbers that agree between splits."""
-    numbers = numbered(texts)
-    return {name: np.unique(numbers[rows & (numbers >= 0)]) for name, rows in masks_by_value(splits).items()}
+def normalised(texts: pa.ChunkedArray) -> pa.Array:
+    """Return what two spellings of one sentence have in common; a missing text stays missing."""
+    return _mapped(normalise, texts, pa.string())
 
 
-def leaks(sentences: Mapping[str, Integers], order: Sequence[str] = ()) -> tuple[Leak, ...]:
-    """Return the sentences that every two splits of `by_split` share; `order` names the splits to compare."""
-    names = [name for name in order if name in sentences] or sorted(sentences)
-    return tuple(
-        Leak(
-            first,
-            second,
-            len(sentences[first]),
-            len(sentences[second]),
-            len(np.intersect1d(sentences[first], sentences[second], assume_unique=True)),
-        )
-        for first, second in combinations(names, 2)
-    )
-
-
-def repeated(sentences: Mapping[str, Integers]) -> int:
-    """Count the sentences that occur in more than one split of `by_split`."""
-    counts = Counter(sentence for each in sentences.values() for sentence in each.tolist())
-    return sum(count > 1 for count in counts.values())
-
-
-def _encoded(texts: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], list[str]]:
-    """Return the code of each text, −1 where it is missing, and the different texts by their codes."""
+def _mapped(function: Callable[[str], Any], texts: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+    """Return what `function` makes of each text, called once for each different one; a missing text stays missing."""
     encoded = texts.dictionary_encode().combine_chunks()
-    return encoded.indices.fill_null(-1).to_numpy(), encoded.dictionary.to_pylist()
+    return pa.array([*map(function, encoded.dictionary.to_pylist())], kind).take(encoded.indices)

@@ -10,10 +10,8 @@ from pipeline.core import atomic, schema
 from pipeline.core.params import Params, load_params
 from pipeline.report import card, examples, html, material, numbers, plots
 from pipeline.snapshot.description import describe
-from pipeline.snapshot.receipt import Receipt, read_receipt
+from pipeline.snapshot.receipt import Receipt, read_receipt, remarks
 from pipeline.waveforms.reader import Waveforms, open_waveforms
-
-_HUGGING_FACE = {"mozillaorg/common-voice": "common_voice"}  # Kaggle's name → Hugging Face's
 
 
 def run() -> str:
@@ -27,10 +25,10 @@ def run() -> str:
     params = load_params()
     receipt = read_receipt()
     waveforms = open_waveforms()
-    drawn = material.load(waveforms, params.stratify.tables, params.stratify.strata, receipt.format, receipt.verify)
+    drawn = material.load(waveforms, receipt, params.stratify.tables)
     report = numbers.summarise(drawn, params.stratify.strata, params.stratify.allocation)
     places = examples.choose_examples(drawn.sample)
-    outliers = examples.read_outliers(drawn, report.voices.outliers)
+    outliers = examples.read_outliers(waveforms, report.voices.outliers)
     del drawn
     pa.default_memory_pool().release_unused()  # the tables have been counted: a third of what is in memory
     about = _about(params, waveforms, receipt)
@@ -61,8 +59,8 @@ def _about(params: Params, waveforms: Waveforms, receipt: Receipt) -> html.About
         citation=description.citation,
         snapshot=params.snapshot,
         facts=tuple((name, str(value)) for name, value in facts.items()),
+        remarks=tuple(remarks(receipt)),
         parameters=html.flattened(params.as_dict()),
         encoding=params.waveforms.encoding,
         sample_rate=waveforms.sample_rate,
-        extends=_HUGGING_FACE.get(str(receipt.source.get("dataset")), f"other-{params.snapshot}"),
     )

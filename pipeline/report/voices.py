@@ -1,4 +1,4 @@
-"""Voices: pitch by gender, speaking rate, share of speech, and the outliers. Pure.
+"""Voices: pitch by label, speaking rate, share of speech, and the outliers. Pure.
 
 All of it comes from the table of features; docs/features.md says how each number is measured.
 """
@@ -13,20 +13,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core import schema
 from pipeline.report.comparison import MISSING
 from pipeline.report.histograms import Histogram, histogram
 from pipeline.report.measurements import Float64, Measurements, finite, median, rounded
 
-_MOST_GENDERS = 4  # shown one by one; rarer ones are put together
-_LEAST_VOICES = 10  # of a gender; a clip of a gender with fewer is compared with all clips
+ALL = "all clips"  # the group of each clip where no column is the label
+
+_MOST_GROUPS = 9  # shown one by one; rarer ones are put together
+_LEAST_VOICES = 10  # of a group; a clip of a group with fewer is compared with all clips
 
 Names = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True)
-class Gender:
-    """The voices of one gender, as stated by the speakers.
+class Group:
+    """The voices of the clips with one label.
 
     Attributes
     ----------
@@ -61,53 +62,55 @@ class Voices:
 
     Attributes
     ----------
-    genders
-        The most frequent first, those of unknown gender last.
+    groups
+        By label, the most frequent first, those whose label is missing last.
     pitch
-        A histogram for each of `genders`, all with the same edges.
+        A histogram for each of `groups`, all with the same edges.
     histograms
-        Speaking rate and share of speech of the whole sample.
+        Speaking rate, where words are counted, and share of speech of the whole sample.
     outliers
         At most one of each of six kinds; empty where all clips are alike.
     """
 
-    genders: tuple[Gender, ...]
+    groups: tuple[Group, ...]
     pitch: tuple[Histogram, ...]
     histograms: tuple[Histogram, ...]
     outliers: tuple[Outlier, ...]
 
 
-def metrics(measured: Measurements, genders: Names) -> dict[str, Any]:
-    """Return medians over clips, null where nothing was measured; the keys are the same for every sample.
+def metrics(measured: Measurements, labels: Names, population: Counter[str]) -> dict[str, Any]:
+    """Return medians over clips, null where nothing was measured.
 
-    ``f0_median_hz`` is the median of the clips' median pitch; with a gender behind it, of the clips of that gender.
+    ``f0_median_hz`` is the median of the clips' median pitch; ``f0_median_hz_by_label`` that of the clips with each of
+    the nine labels that are the most frequent in the population, so that its keys are the same for every sample.
     """
-    of_gender = {name: measured.f0_median_hz[genders == name] for name in sorted(schema.VOCABULARY["gender"])}
+    names = sorted(_most_frequent(population)[:_MOST_GROUPS])
     return {
         "f0_median_hz": rounded(median(measured.f0_median_hz)),
-        **{f"f0_median_hz_{name}": rounded(median(values)) for name, values in of_gender.items()},
-        "words_per_second_median": rounded(median(measured.words_per_second)),
+        "f0_median_hz_by_label": {name: rounded(median(measured.f0_median_hz[labels == name])) for name in names},
         "speech_share_median": rounded(median(measured.speech_share)),
         "clips_without_voice": int(np.isnan(measured.f0_median_hz).sum()),
     }
 
 
-def summarise(measured: Measurements, genders: Names) -> Voices:
+def summarise(measured: Measurements, labels: Names, *, has_words: bool) -> Voices:
     """Count what the section on voices shows.
 
     Parameters
     ----------
-    measured, genders
-        Of each clip of the sample; a missing gender is `MISSING`.
+    measured, labels
+        Of each clip of the sample; a missing label is `MISSING`.
+    has_words
+        Whether a column has the words that are said.
     """
     groups = []
     pitch = []
-    for name, values in _group_genders(genders).items():
-        mask = np.isin(genders, values)
+    for name, values in _group(labels).items():
+        mask = np.isin(labels, values)
         f0_hz = measured.f0_median_hz[mask]
         voiced = finite(f0_hz)
         groups.append(
-            Gender(
+            Group(
                 name,
                 len(f0_hz),
                 len(voiced),
@@ -120,22 +123,25 @@ def summarise(measured: Measurements, genders: Names) -> Voices:
         pitch.append(histogram(f"Pitch, {name}", "Hz", {"sample": f0_hz}, widths, "without a voice", together=together))
     rate, share = {"sample": measured.words_per_second}, {"sample": 100 * measured.speech_share}
     rate_unit, rate_widths = "words per second of speech", (0.1, 0.2, 0.25, 0.5, 1, 2, 5)
+    shares = histogram("Share of speech", "% of the clip", share, (1, 2, 5, 10), "without speech")
+    rates = histogram("Speaking rate", rate_unit, rate, rate_widths, "without speech or a count of words")
     return Voices(
-        genders=tuple(groups),
+        groups=tuple(groups),
         pitch=tuple(pitch),
-        histograms=(
-            histogram("Speaking rate", rate_unit, rate, rate_widths, "without speech or a count of words"),
-            histogram("Share of speech", "% of the clip", share, (1, 2, 5, 10), "without speech"),
-        ),
-        outliers=_outliers(measured, genders),
+        histograms=(rates, shares) if has_words else (shares,),
+        outliers=_outliers(measured, labels),
     )
 
 
-def _group_genders(genders: Names) -> dict[str, list[str]]:
-    """Return which values each group of the section holds: the most frequent first, a missing one last."""
-    counts = Counter(genders.tolist())
-    known = sorted(counts.keys() - {MISSING}, key=lambda name: (-counts[name], name))
-    frequent, rare = known[: _MOST_GENDERS - 1], known[_MOST_GENDERS - 1 :]
+def _most_frequent(counts: Counter[str]) -> list[str]:
+    return sorted(counts.keys() - {MISSING}, key=lambda name: (-counts[name], name))
+
+
+def _group(labels: Names) -> dict[str, list[str]]:
+    """Return which labels each group of the section holds: the most frequent first, a missing one last."""
+    counts = Counter(labels.tolist())
+    known = _most_frequent(counts)
+    frequent, rare = known[:_MOST_GROUPS], known[_MOST_GROUPS:]
     groups = {name: [name] for name in (frequent if len(rare) > 1 else known)}
     if len(rare) > 1:
         groups[f"{len(rare)} others"] = rare
@@ -144,17 +150,17 @@ def _group_genders(genders: Names) -> dict[str, list[str]]:
     return groups
 
 
-def _outliers(measured: Measurements, genders: Names) -> tuple[Outlier, ...]:
+def _outliers(measured: Measurements, labels: Names) -> tuple[Outlier, ...]:
     """Return the outliers; of equal ones the first of the ranking.
 
-    Pitch is compared with the median of the clip's gender, in octaves, since that is how pitch is heard. A clip no
-    further out than the median is no outlier: a sample of one has none.
+    Pitch is compared with the median of its label, in octaves, since that is how pitch is heard. A clip no further out
+    than the median is no outlier: a sample of one has none.
     """
     f0_hz, rate, share = measured.f0_median_hz, measured.words_per_second, measured.speech_share
     median_hz = np.full(len(f0_hz), median(f0_hz))
-    reference = np.full(len(f0_hz), "all clips", dtype=object)
-    for name in set(genders.tolist()):
-        mask = genders == name
+    reference = np.full(len(f0_hz), ALL, dtype=object)
+    for name in set(labels.tolist()):
+        mask = labels == name
         if len(finite(f0_hz[mask])) >= _LEAST_VOICES:
             median_hz[mask], reference[mask] = median(f0_hz[mask]), name
     octaves = np.log2(f0_hz / median_hz)

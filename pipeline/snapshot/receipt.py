@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from msgspec import Meta
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotError
 from pipeline.core.files import require_file
+from pipeline.core.terminal import amount
 
 _LARGEST_RECEIPT_BYTES = 1 << 24
 _REMEDY = "Make it with: dvc repro, or where DVC takes it for unchanged: dvc repro --force --downstream download"
@@ -199,6 +201,28 @@ class Receipt:
         changed need not be fetched again.
         """
         return {name: value for name, value in self.identity.content().items() if name not in _OF_OTHER_ENTRIES}
+
+
+def remarks(receipt: Receipt) -> Iterator[str]:
+    """Yield what does not fit: tables left out, rows without a clip, clips without a row, rows that cannot be read."""
+    for name, counts in receipt.tables.items():
+        if counts.problem is not None:
+            yield f"{name} is left out. {counts.problem}"
+            continue
+        kinds = {
+            "whose clip is not in the snapshot": counts.without_member,
+            "that name no clip": counts.elsewhere,
+            "that repeat an earlier one": counts.repeated,
+            "that cannot be read": counts.bad,
+            "whose clip is a copy of another's": counts.copies,
+            **{f"with an undocumented value of {column}": rows for column, rows in counts.undocumented.items()},
+        }
+        yield from (f"{name}: {amount(rows, 'row')} {kind}" for kind, rows in kinds.items() if rows)
+        yield from (f"  {row}" for row in counts.bad_rows)
+    if receipt.without_row:
+        yield f"{amount(receipt.without_row, 'clip')} of {receipt.clips:,} that no row names"
+    if receipt.copies:
+        yield f"{amount(receipt.copies, 'copy', 'copies')} of clips, under other paths"
 
 
 def write_receipt(path: Path, receipt: Receipt) -> None:

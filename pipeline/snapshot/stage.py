@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 import pyarrow.compute as pc
@@ -16,7 +15,7 @@ from pipeline.core.terminal import amount
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import describe
 from pipeline.snapshot.join import Join
-from pipeline.snapshot.receipt import Receipt, write_receipt
+from pipeline.snapshot.receipt import Receipt, remarks, write_receipt
 from pipeline.snapshot.sources import open_snapshot
 
 
@@ -59,25 +58,3 @@ def run() -> str:
     tables = amount(len(receipt.usable), "table")
     clips = amount(sum(counts.rows - counts.without_member for counts in receipt.tables.values()), "clip")
     return "\n  ".join([f"{name}: {tables}, {clips}, {size_bytes / 1e6:.0f} MB of audio", *remarks(receipt)])
-
-
-def remarks(receipt: Receipt) -> Iterator[str]:
-    """Yield what does not fit: tables left out, rows without a clip, clips without a row, rows that cannot be read."""
-    for name, counts in receipt.tables.items():
-        if counts.problem is not None:
-            yield f"{name} is left out. {counts.problem}"
-            continue
-        kinds = {
-            "whose clip is not in the snapshot": counts.without_member,
-            "that name no clip": counts.elsewhere,
-            "that repeat an earlier one": counts.repeated,
-            "that cannot be read": counts.bad,
-            "whose clip is a copy of another's": counts.copies,
-            **{f"with an undocumented value of {column}": rows for column, rows in counts.undocumented.items()},
-        }
-        yield from (f"{name}: {amount(rows, 'row')} {kind}" for kind, rows in kinds.items() if rows)
-        yield from (f"  {row}" for row in counts.bad_rows)
-    if receipt.without_row:
-        yield f"{amount(receipt.without_row, 'clip')} of {receipt.clips:,} that no row names"
-    if receipt.copies:
-        yield f"{amount(receipt.copies, 'copy', 'copies')} of clips, under other paths"

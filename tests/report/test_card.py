@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 
 from pipeline.report import card, numbers
-from tests.support.materials import ABOUT, ODD, material, odd_material, with_columns
+from tests.report.materials import ABOUT, ODD, material, odd_material, strata_of, with_columns
 
 STRATA = ("gender", "age")
 # What DVC's own dependency reads Markdown with; tables and strikethrough are GitHub's.
@@ -35,13 +35,14 @@ LIVE = (
 
 @pytest.mark.parametrize("name", ODD)
 def test_card_has_a_head_that_yaml_reads_and_no_html(name: str) -> None:
-    text = card.render(numbers.summarise(odd_material(name), STRATA, "proportional"), ABOUT)
+    text = card.render(numbers.summarise(odd_material(name), strata_of(name), "proportional"), ABOUT)
     _, head, body = text.split("---\n", 2)
     said = YAML(typ="safe").load(head)
     assert said["license"] == "cc0-1.0"
     assert said["pretty_name"].startswith(ABOUT.title)
     assert said["size_categories"] == ["n<1K"]
     assert "<" not in body
+    assert ("sentence" in text) == (said["task_categories"][:1] == ["automatic-speech-recognition"])
     for line in body.splitlines():  # a | in a cell would end it
         assert not line.startswith("|") or len(re.findall(r"(?<!\\)\|", line)) in (3, 4, 5)
 

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.core import schema
 from pipeline.report import numbers, plots
-from tests.support.materials import ODD, material, odd_material, with_columns
+from tests.report.materials import ODD, material, odd_material, strata_of, with_columns
 from tests.support.project import ROOT, Project
 
 
@@ -29,8 +29,8 @@ def test_plots_hold_the_numbers_of_the_report() -> None:
     assert strata["sample_clips"].sum() == report.metrics["accepted"]
     assert strata["exact_clips"].sum() == pytest.approx(report.metrics["accepted"])
     assert strata["deviation_clips"].abs().max() == report.metrics["largest_deviation_clips"]
-    assert levels["level"].str.split(": ").str[0].unique().tolist() == ["gender", "age"]
-    assert levels.filter(like="_percent").sum().tolist() == pytest.approx([200] * 3)  # two columns
+    assert levels["level"].str.split(": ").str[0].unique().tolist() == ["gender", "age", "accent"]
+    assert levels.filter(like="_percent").sum().tolist() == pytest.approx([300] * 3)  # three columns
     np.testing.assert_allclose(
         levels["sample_minus_population"], levels["sample_percent"] - levels["population_percent"], atol=1e-5
     )
@@ -48,7 +48,7 @@ def test_plots_of_distributions_are_quantiles_of_what_was_measured() -> None:
 @pytest.mark.parametrize("name", ODD)
 def test_plots_of_an_odd_sample_have_the_same_columns_and_finite_numbers(name: str) -> None:
     usual = tables(numbers.summarise(material(), ("gender", "age"), "proportional"))
-    odd = tables(numbers.summarise(odd_material(name), ("gender", "age"), "proportional"))
+    odd = tables(numbers.summarise(odd_material(name), strata_of(name), "proportional"))
     for key, table in odd.items():
         assert list(table) == list(usual[key])
         assert len(table) <= 101
