@@ -118,7 +118,7 @@ def test_estimate_counts_formats_that_are_not_decoded_before_any_is_fetched(proj
         path = project / f"data/music/{number:02}.{'m4a' if number % 4 else 'wav'}"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(bytes(88_200))
-    description = {"title": "Music", "license": "CC0-1.0", "citation": "none", "audio": "{name}.*"}
+    description: dict[str, object] = {"title": "Music", "license": "CC0-1.0", "citation": "none", "audio": "{name}.*"}
     description["source"] = {"kind": "directory", "path": "data/music"}
     YAML().dump(description, project / "configs/snapshots/music.yaml")
     params = YAML(typ="safe").load(project / "params.yaml")

@@ -62,7 +62,7 @@ def made(recipe: WaveformRecipe, clips: Path, engine: DaskCluster | LocalProcess
 class Deadly(WaveformRecipe):
     """A recipe that kills its worker in the middle of the third shard: once, or as long as a file is there."""
 
-    flag: Path
+    flag: Path = Path()
     once: bool = True
 
     def rows(self, source: pa.Table) -> pa.Table:
@@ -98,7 +98,7 @@ def test_dask_worker_that_is_killed_in_the_middle_of_a_shard_changes_no_byte(
     clips: Path, flag: Path, dask: DaskCluster
 ) -> None:
     made(WaveformRecipe(16_000, "pcm16"), clips, LocalProcesses(1), "local")
-    made(Deadly(16_000, "pcm16", flag), clips, dask, "remote")
+    made(Deadly(16_000, "pcm16", flag=flag), clips, dask, "remote")
     assert not flag.exists()
     assert contents(clips.with_name("remote")) == contents(clips.with_name("local"))
 
@@ -107,7 +107,7 @@ def test_dask_shard_that_kills_every_worker_is_named_and_the_next_run_goes_on(
     clips: Path, flag: Path, dask: DaskCluster
 ) -> None:
     with pytest.raises(WorkerError, match=r"workers died while they made .*part-00002\.parquet.*, 2 of them") as caught:
-        made(Deadly(16_000, "pcm16", flag, once=False), clips, dask, "remote")
+        made(Deadly(16_000, "pcm16", flag=flag, once=False), clips, dask, "remote")
     assert str(caught.value).endswith("Shards that are done are kept; run it again to go on.")
     done = sum(read_metadata(path).num_rows for path in clips.with_name(".remote").glob("part-*.parquet"))
     assert not clips.with_name("remote").exists()

@@ -11,7 +11,7 @@ from pipeline.core import schema
 from pipeline.core.errors import ParameterError, SnapshotError
 from pipeline.snapshot import stage, tables
 from pipeline.snapshot.clips import read_clips
-from pipeline.snapshot.receipt import ArchiveIdentity, Receipt, TableCounts, read_receipt
+from pipeline.snapshot.receipt import ArchiveIdentity, Receipt, TableCounts, read_receipt, remarks
 from tests.snapshot.test_archive import patched, zipped
 from tests.support.project import Project
 
@@ -86,7 +86,7 @@ def test_remarks_say_what_was_counted() -> None:
     counts = TableCounts({}, 100, 1, 2, 3, 1, ["t.csv, line 5: no"], 4, {"age": 5})
     receipt = Receipt("mine", {}, ArchiveIdentity(1, 1, "0" * 64), 9, 8, 7, 6, "0" * 64)
     receipt.tables.update({"t": counts, "u": TableCounts(problem="u.csv: is empty")})
-    assert list(stage.remarks(receipt)) == [
+    assert list(remarks(receipt)) == [
         "t: 1 row whose clip is not in the snapshot",
         "t: 2 rows that name no clip",
         "t: 3 rows that repeat an earlier one",
