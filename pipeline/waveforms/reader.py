@@ -80,7 +80,7 @@ class Clip:
 
     def __getattr__(self, name: str) -> Value | None:
         """Return the value of a declared column."""
-        if name.startswith("__") or name not in self.columns:  # copy and pickle ask before there are any
+        if name not in self.columns:
             raise AttributeError(f"a clip has no {name!r}; its declared columns are in clip.columns")
         return self.columns[name]
 

@@ -370,7 +370,7 @@ def test_clips_of_a_killed_run_may_be_replaced_before_all_of_them_are_copied(fol
     expected = contents(folder)
     shutil.rmtree(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.clips.writer._ROW_GROUP_CLIPS", 1)
+        patch.setattr("pipeline.clips.writer._ROW_GROUP_BYTES", 1)
         patch.setattr(ClipShardWriter, "publish", lambda _: None)
         fill(Archive([*MIXED]), 7, 4)
     fill(Archive([*MIXED]), 7, 1)

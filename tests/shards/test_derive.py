@@ -24,7 +24,7 @@ from pipeline.shards.derive import derive, make_shard
 from pipeline.shards.folder import ShardFolder, shard_name
 from pipeline.shards.recipe import DerivedSeal, Recipe, expected_seal, row_digests
 from pipeline.shards.sealed import Seal, Shard
-from tests.support.seals import seal
+from tests.support.seals import seal, write_numbers
 
 SOURCE = pa.schema([("clip_id", pa.string()), ("value", pa.int32()), ("note", pa.string())])
 HERE = LocalProcesses(1)
@@ -215,6 +215,13 @@ def test_derive_from_a_damaged_source_changes_nothing(source: Path, target: Path
     with pytest.raises(ShardError, match=r"part-00001\.parquet: is damaged"):
         derive(Times(5), source, target, HERE)
     assert contents(target) == before
+
+
+def test_derive_from_a_source_without_a_column_names_it(source: Path, target: Path) -> None:
+    with pytest.raises(ShardError, match=r"part-00000\.parquet: has no column clip_id, note, value; .*dvc repro"):
+        write_numbers(source / shard_name(0), [1])
+        derive(Times(), source, target, HERE)
+    assert not target.exists()
 
 
 def test_derive_reuses_shards_finished_before_an_error(tmp_path: Path, target: Path) -> None:

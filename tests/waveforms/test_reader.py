@@ -287,6 +287,15 @@ def test_reader_the_reader_hides_the_encoding(clips: Waveforms, staged: Project,
     pd.testing.assert_frame_equal(others.metadata(), clips.metadata())
 
 
+class EarlierRecipe(WaveformRecipe):
+    """Waveforms as an earlier version wrote them."""
+
+    @property
+    def columns(self) -> pa.Schema:
+        columns = super().columns
+        return columns.remove(columns.get_field_index("source_format"))
+
+
 def test_reader_missing_damaged_and_foreign_shards_are_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ShardError, match="dvc pull"):
         open_waveforms(tmp_path)
@@ -306,9 +315,11 @@ def test_reader_missing_damaged_and_foreign_shards_are_named(folder: Path, tmp_p
     pd.DataFrame({"clip_id": ["a"]}).to_parquet(copy / "part-00001.parquet")
     with pytest.raises(ShardError, match="was not written by this version"):
         open_waveforms(copy)
-    recipe = WaveformRecipe(8_000, "pcm16")
-    clips = folder.with_name("clips") / "part-00001.parquet"
-    make_shard(recipe, clips, copy / "part-00001.parquet", tmp_path / "nothing.parquet")
+    clips, older = folder.with_name("clips") / "part-00001.parquet", tmp_path / "older/part-00000.parquet"
+    make_shard(EarlierRecipe(8_000, "pcm16"), clips, older, tmp_path / "nothing.parquet")
+    with pytest.raises(ShardError, match=r"part-00000\.parquet: was written by another version"):
+        open_waveforms(older.parent)
+    make_shard(WaveformRecipe(8_000, "pcm16"), clips, copy / "part-00001.parquet", tmp_path / "nothing.parquet")
     with pytest.raises(ShardError, match=r"part-00001\.parquet: was made in another way than .*part-00000"):
         open_waveforms(copy)
 
