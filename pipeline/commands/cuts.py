@@ -24,7 +24,7 @@ def manifest(
     Parameters
     ----------
     clips
-        The metadata of each clip, by the names of the columns of waveforms; a missing value is left out.
+        The metadata of each clip, by the names of the columns of waveforms; what is None is left out.
     files
         The audio of each.
     columns
@@ -43,13 +43,13 @@ def manifest(
             "duration": span["duration"],
             "channel_ids": [0],
         }
-        spoken = {"text": clip[text]} if text and isinstance(clip[text], str) else {}
+        spoken = {"text": clip[text]} if text and clip[text] is not None else {}
         cut = {
             "id": clip["clip_id"],
             **span,
             "supervisions": [{"id": clip["clip_id"], "recording_id": clip["clip_id"], **span, **spoken}],
             "recording": recording,
-            "custom": {name: clip[name] for name in custom if clip[name] == clip[name] and clip[name] is not None},
+            "custom": {name: clip[name] for name in custom if clip[name] is not None},
             "type": "MonoCut",
         }
         yield json.dumps(cut, ensure_ascii=False, separators=(",", ":")) + "\n"

@@ -119,7 +119,7 @@ def export(
         raise FolderUnusable(folder, error) from None
     if present and not force:
         raise FolderInUse(folder, present)
-    metadata = chosen.metadata()
+    metadata = _metadata(chosen)
     names = [column.name for column in chosen.declared]
     table = metadata[["clip_id", *names, *_FACTS]]
     if file_format in ("original", "mp3"):
@@ -140,7 +140,8 @@ def export(
             with atomic.replacing(folder / f"sample-{number}.png") as temporary:
                 temporary.write_bytes(views.png(picture))
     if file_format == "lhotse":
-        cut_lines = cuts.manifest(metadata.to_dict("records"), files, names, chosen.text)
+        records = metadata.astype(object).where(metadata.notna(), None).to_dict("records")
+        cut_lines = cuts.manifest(records, files, names, chosen.text)
         atomic.write_text(folder / cuts.MANIFEST, "".join(cut_lines))
     table.insert(0, "file", files)
     atomic.write_text(folder / TABLE, table.map(_as_text).to_csv(index=False, lineterminator="\n"))
@@ -152,9 +153,14 @@ def _as_text(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
+def _metadata(clips: Waveforms) -> pd.DataFrame:
+    """Return all columns but the audio, with whole numbers whole where some are missing."""
+    return clips.metadata().astype({column.name: "Int32" for column in clips.declared if column.type == "integer"})
+
+
 def select(clips: Waveforms, where: Sequence[str]) -> Waveforms:
     """Return a view of the clips for which all conditions hold, each a value of the column's type."""
-    frame = clips.metadata()
+    frame = _metadata(clips)
     problems = []
     for condition in where:
         column, _, text = condition.partition("=")

@@ -149,3 +149,19 @@ def test_export_writes_no_cell_that_is_a_formula(tmp_path: Path, monkeypatch: py
 def test_export_of_no_clips_or_an_unknown_format_is_wrong_usage(wrong: list[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["export", "--to", str(tmp_path), *wrong])
+
+
+@pytest.mark.parametrize("staged_once", ["labelled"], indirect=True)
+def test_export_names_each_file_by_its_own_format_and_writes_whole_numbers_whole(tmp_path: Path) -> None:
+    frame = open_waveforms().metadata()
+    extensions = [f".{kind.partition('/')[0].lower()}" for kind in frame["source_format"][:9]]
+    assert set(extensions) == {".wav", ".flac"}
+    export.export(9, tmp_path / "files")
+    assert [Path(file).suffix for file in read(tmp_path / "files")["file"]] == extensions
+    export.export(1, tmp_path / "number", where=["gain=-12", "fold=2"])
+    assert read(tmp_path / "number")["gain"].astype(str).tolist() == ["-12"]
+    export.export(9, tmp_path / "cuts", file_format="lhotse")
+    cuts = [json.loads(line)["custom"] for line in (tmp_path / "cuts/cuts.jsonl").read_text().splitlines()]
+    assert [cut.get("gain") for cut in cuts] == [None if np.isnan(gain) else gain for gain in frame["gain"][:9]]
+    with pytest.raises(ParameterError, match=r"values of gain are -12, 0, \?"):
+        export.export(1, tmp_path / "none", where=["gain=-11"])
