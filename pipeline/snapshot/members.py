@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.errors import SnapshotError
-from pipeline.snapshot.patterns import Pattern, Reading, without_extension
+from pipeline.snapshot.patterns import Pattern, Reading, with_lower_extension, without_extension
 
 _LEFT_BEHIND = r"(^|/)(__MACOSX/|\._[^/]*$|(\.DS_Store|Thumbs\.db|desktop\.ini)$)"
 _UTF8 = 1 << 11  # of a zip's flags (APPNOTE.TXT 4.4.4)
@@ -98,7 +98,8 @@ class Members:
             if count > _MOST_PARTS:
                 continue
             ends, groups = self._by_end(count, any_extension)
-            here = pc.index_in(pc.if_else(pc.equal(parts, count), paths, None), ends, skip_nulls=True)
+            wanted = pc.if_else(pc.equal(parts, count), with_lower_extension(paths), None)
+            here = pc.index_in(wanted, ends, skip_nulls=True)
             found = pc.coalesce(found, here)
             self.claim(np.where(np.isin(groups, groups[here.drop_null().to_numpy()]), groups, -1))
         return found
@@ -153,8 +154,11 @@ class Members:
         key = parts, any_extension
         if key not in self._ends:
             end = pc.extract_regex(self.clip_paths, f"(?:^|/)(?P<end>(?:[^/]*/){{{parts - 1}}}[^/]*)$").flatten()[0]
-            if any_extension:
-                end = pc.binary_join_element_wise(without_extension(end), ".*", "")
+            end = (
+                pc.binary_join_element_wise(without_extension(end), ".*", "")
+                if any_extension
+                else with_lower_extension(end)
+            )
             self._ends[key] = end, pc.fill_null(end.dictionary_encode().indices, -1).to_numpy().astype(np.int64)
         return self._ends[key]
 

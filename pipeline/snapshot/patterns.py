@@ -23,6 +23,7 @@ AUDIO_EXTENSIONS = (
 )
 _EXTENSION = rf"\.(?i:{'|'.join(AUDIO_EXTENSIONS)})"
 _ANY_EXTENSION = ".*"
+_END = re.compile(rf"(?:{_EXTENSION}|\.\*)$")
 _NO_FIELD = "_"
 _KINDS = {"": "[^/]+?", "a": r"\p{L}+?", "d": "[0-9]+?"}
 _INNER = re.compile(r"([^:/|]+)(?::(a|d|[1-9][0-9]{0,2}))?")  # RE2 counts to 1000
@@ -80,7 +81,7 @@ class Pattern:
 
     ``{f}`` is one or more characters but /, ``{f:d}`` digits, ``{f:a}`` letters, ``{f:3}`` three characters, ``{_}`` no
     field; each as short as possible, from the left. A field that stands twice reads the same in both places. ``.*`` at
-    the end is any extension that names audio.
+    the end is any extension that names audio; one that does so matches in any case.
 
     Raises
     ------
@@ -120,7 +121,7 @@ class Pattern:
 
     @cached_property
     def _parts(self) -> list[list[str | _Field]]:
-        text = _normalised(self.text).removesuffix(_ANY_EXTENSION)
+        text = _END.sub("", _normalised(self.text))
         if "*" in text:
             raise ValueError(f"{self.text!r}: * stands at the end only, as .*; any characters are {{_}}")
         parts: list[list[str | _Field]] = [[] for _ in text.removeprefix("/").split("/")]
@@ -155,7 +156,8 @@ class Pattern:
                     names.append(token.name)
                     regex = re.escape(values[token.name]) if token.name in values else token.regex
                     written.append(f"(?P<f{len(names)}>{regex})")
-        extension = _EXTENSION if self.text.endswith(_ANY_EXTENSION) else ""
+        end = _END.search(self.text)
+        extension = _EXTENSION if end and end[0] == _ANY_EXTENSION else f"(?i:{re.escape(end[0])})" if end else ""
         start = "^/?" if is_whole else "(?:^|/)"
         matched, *captured = pc.extract_regex(paths, f"{start}(?P<f0>{''.join(written[1:])}{extension})$").flatten()
         reading = Reading(matched, dict(zip(reversed(names), reversed(captured), strict=True)))
@@ -267,6 +269,14 @@ def _filtered(values: pa.StringArray, filters: list[str]) -> pa.StringArray:
 
 def _normalised(text: str) -> str:
     return unicodedata.normalize("NFC", text).replace("\\", "/")
+
+
+def with_lower_extension(paths: pa.StringArray) -> pa.StringArray:
+    """Return `paths` with an extension that names audio in lower case."""
+    if not pc.any(pc.match_substring_regex(paths, r"\.[^./]*[A-Z][^./]*$")).as_py():
+        return paths  # nearly always; the rest takes ten times as long
+    end = pc.utf8_lower(pc.extract_regex(paths, f"(?P<end>{_EXTENSION})$").field("end"))
+    return pc.coalesce(pc.binary_join_element_wise(without_extension(paths), end, ""), paths)
 
 
 def without_extension(paths: pa.StringArray) -> pa.StringArray:

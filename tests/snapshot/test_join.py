@@ -173,6 +173,13 @@ def test_names_are_compared_without_regard_to_their_form(cell: str, form: Any) -
     assert found.column("path") == [member]
 
 
+@pytest.mark.parametrize(("cell", "member"), [("A.mp3", "A.MP3"), ("A.MP3", "A.mp3"), ("A.mp3", "a.mp3")])
+def test_names_are_compared_without_regard_to_the_case_of_their_extension(cell: str, member: str) -> None:
+    keys = {"audio": "{name}.mp3", "tables": "t.csv", "clip": "{file}"}
+    found = Snapshot({member: "1", "b.mp3": "2", "t.csv": f"file\n{cell}\nb.mp3\n"}, keys)
+    assert found.rows("clip_id", "path") == [("A", member if member[0] == "A" else None), ("b", "b.mp3")]
+
+
 def test_name_in_utf8_that_a_zip_does_not_call_so_is_found() -> None:
     member = "é.wav".encode().decode("cp437")
     keys = {"audio": "{name}.wav", "tables": "t.csv", "clip": "{file}"}

@@ -50,6 +50,9 @@ def read(pattern: str, path: str, last: int | None = None) -> dict[str, str] | N
         ("{x}.*", "a.WAV", {"x": "a"}),
         ("{x}.*", "a.WAV.wav", {"x": "a.WAV"}),
         ("{x}.*", "a.txt", None),
+        ("{x}.mp3", "a.MP3", {"x": "a"}),  # an extension that names audio, in any case
+        ("{x}.Mp3", "a.mp3", {"x": "a"}),
+        ("{x}.csv", "a.CSV", None),
         ("a+b (c)/{x}.wav", "a+b (c)/1.wav", {"x": "1"}),  # all else is literal
         ("a.b/{x}.wav", "aXb/1.wav", None),
         ("e\u0301/{x}.wav", "\u00e9/1.wav", {"x": "1"}),
