@@ -146,6 +146,7 @@ while PAGES[-1].end < len(OGG):
         (OGG[: PAGES[0].end] * 2 + OGG[PAGES[0].end :], Reason.UNSUPPORTED, "multiplexed Ogg"),
         (OGG[:100] + b"\1" + OGG[101:], Reason.DAMAGED, "check sum"),
     ],
+    ids=["no end", "cut", "a page gone", "chained", "multiplexed", "flipped"],
 )
 def test_ogg_pages_are_consecutive_and_of_one_stream(data: bytes, reason: Reason, detail: str) -> None:
     assert refused(data).reason is reason
