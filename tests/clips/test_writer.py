@@ -373,6 +373,8 @@ def test_clips_of_a_killed_run_may_be_replaced_before_all_of_them_are_copied(fol
         patch.setattr("pipeline.clips.writer._ROW_GROUP_BYTES", 1)
         patch.setattr(ClipShardWriter, "publish", lambda _: None)
         fill(Archive([*MIXED]), 7, 4)
+    waiting = folder.with_name(f".{folder.name}") / "part-00000.parquet"
+    assert pq.read_metadata(waiting).num_row_groups == 4
     fill(Archive([*MIXED]), 7, 1)
     assert contents(folder) == expected
 

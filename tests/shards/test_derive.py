@@ -218,8 +218,8 @@ def test_derive_from_a_damaged_source_changes_nothing(source: Path, target: Path
 
 
 def test_derive_from_a_source_without_a_column_names_it(source: Path, target: Path) -> None:
+    write_numbers(source / shard_name(0), [1])
     with pytest.raises(ShardError, match=r"part-00000\.parquet: has no column clip_id, note, value; .*dvc repro"):
-        write_numbers(source / shard_name(0), [1])
         derive(Times(), source, target, HERE)
     assert not target.exists()
 
