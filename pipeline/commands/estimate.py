@@ -24,7 +24,7 @@ from pipeline.shards.sealed import Shard
 from pipeline.snapshot.clips import read_clips
 from pipeline.snapshot.description import ArchiveSource, describe
 from pipeline.snapshot.receipt import Receipt, read_receipt
-from pipeline.waveforms.encodings import ENCODINGS
+from pipeline.waveforms.encodings import encoding_named
 
 _UNSUPPORTED = frozenset({".m4a", ".mp4", ".aac", ".webm", ".wma", ".amr", ".3gp"})  # libsndfile decodes none of them
 
@@ -135,7 +135,7 @@ def _seals() -> dict[Any, ClipsSeal]:
 def _lines(params: Params, found: Estimate, *, remote: bool) -> Iterable[tuple[str, str]]:
     encoding, rate = params.waveforms.encoding, params.waveforms.sample_rate
     seconds = found.goal.nanoseconds_so_far / 1e9
-    waveform_bytes = seconds * ENCODINGS[encoding].BYTES_PER_SECOND * rate / 16_000
+    waveform_bytes = seconds * encoding_named(encoding).BYTES_PER_SECOND * rate / 16_000
     eligible, accepted = sum(found.sizes.values()), found.accepted.total()
     yield "eligible", f"{eligible:,} of {found.rows:,} clips, in {len(found.sizes)} strata"
     guess = ", by the sizes of the files: their durations are not known beforehand" if found.guessed else ""
