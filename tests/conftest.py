@@ -33,8 +33,12 @@ def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C arrive: a background job ignores it."""
+    """Let Ctrl-C arrive, which a background job ignores, and point the Kaggle client away from the real Kaggle.
+
+    The client reads the variable once, when a process imports it.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ["KAGGLE_API_ENVIRONMENT"] = "LOCALHOST"
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups

@@ -136,7 +136,12 @@ class FakeKaggle:
         own = {"KAGGLE_CONFIG_DIR": str(home / "kaggle"), "HOME": str(home)}
         proxy = f"http://127.0.0.1:{self.port}"
         if self.certificate:
-            return {**own, "https_proxy": proxy, "REQUESTS_CA_BUNDLE": str(self.certificate)}
+            return {
+                **own,
+                "KAGGLE_API_ENVIRONMENT": "PROD",
+                "https_proxy": proxy,
+                "REQUESTS_CA_BUNDLE": str(self.certificate),
+            }
         return {**own, "KAGGLE_API_ENVIRONMENT": "LOCALHOST", "http_proxy": proxy}
 
     @property
