@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
-from pathlib import PurePosixPath
+from posixpath import splitext
 from typing import Any
 
 import pyarrow as pa
@@ -62,7 +62,7 @@ class Candidate:
     @property
     def file_name(self) -> str:
         """The clip's id with the extension of its file."""
-        return self.clip_id + PurePosixPath(self.member.name if self.member else "").suffix
+        return self.clip_id + (splitext(self.member.name)[1] if self.member else "")
 
     def place(self) -> list[Any]:
         """Return where the clip is in the archive; empty where it is not there."""
@@ -87,7 +87,7 @@ class Candidate:
         """Return how long the clip probably lasts: by the snapshot's tables, or else by its size."""
         if self.seconds is not None or self.member is None:
             return round((self.seconds or 0) * 1e9)
-        extension = PurePosixPath(self.member.name).suffix.lower()
+        extension = splitext(self.member.name)[1].lower()
         bytes_per_second = _BYTES_PER_SECOND.get(extension, _UNCOMPRESSED_BYTES_PER_SECOND)
         return self.member.size_bytes * 1_000_000_000 // bytes_per_second
 

@@ -69,7 +69,7 @@ def read_clips(
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != receipt.clips_sha256:
         raise damaged(path)
-    clips = pq.read_table(pa.BufferReader(data), columns=None if columns is None else list(columns))
+    clips = pq.ParquetFile(pa.BufferReader(data)).read(None if columns is None else list(columns))
     rows = [receipt.tables[name].rows for name in receipt.usable]
     starts = dict(zip(receipt.usable, np.cumsum([0, *rows]).tolist(), strict=False))
     wanted = [clips.slice(starts[name], receipt.tables[name].rows) for name in receipt.usable if name in tables]
