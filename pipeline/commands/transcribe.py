@@ -73,7 +73,7 @@ def transcribe(engine: str, model: str | None = None) -> str:
     _say_how_long(clips, found, min(runtime.processes, len(shard_paths(schema.WAVEFORMS))))
     made = derive(recipe, schema.WAVEFORMS, schema.TRANSCRIPTS, engine_for(runtime, worker_facts))
     table = read_transcripts(schema.TRANSCRIPTS)
-    said = clips.metadata()[["clip_id", clips.text]].set_axis(["clip_id", "text"], axis=1)
+    said = clips.metadata()[["clip_id", clips.text]].set_axis(["clip_id", "said"], axis=1)
     return "\n".join([f"{made.rows} clips, {made.computed} recognised now", *summary(said, table)])
 
 
@@ -85,16 +85,24 @@ def read_transcripts(folder: Path) -> pd.DataFrame:
 
 
 def summary(clips: pd.DataFrame, transcripts: pd.DataFrame) -> list[str]:
-    """Return lines that say the word error rate, and which clips differ most from their text, of both by `clip_id`."""
-    both = clips.merge(transcripts, on="clip_id", suffixes=("", "_heard"), validate="one_to_one")
-    rate = word_error_rate(both["text"].tolist(), both["text_heard"].tolist())
+    """Return lines that say the word error rate, and which clips differ most from their text. Pure.
+
+    Parameters
+    ----------
+    clips
+        `clip_id` and `said`, the words that are said.
+    transcripts
+        `clip_id`, `text`, as recognised, and `wer`.
+    """
+    both = clips.merge(transcripts.rename(columns={"text": "heard"}), on="clip_id", validate="one_to_one")
+    rate = word_error_rate(both["said"].tolist(), both["heard"].tolist())
     if rate is None:
         return ["no text has words to compare with"]
     worst = both[both["wer"] > 0].sort_values("wer", ascending=False, kind="stable").head(_WORST)
     return [
         f"word error rate {rate:.3f}",
         *(["clips that differ most from their text:"] if len(worst) else []),
-        *(f"  {row.wer:5.2f}  {row.clip_id}  {row.text!r}, heard {row.text_heard!r}" for row in worst.itertuples()),
+        *(f"  {row.wer:5.2f}  {row.clip_id}  {row.said!r}, heard {row.heard!r}" for row in worst.itertuples()),
     ]
 
 

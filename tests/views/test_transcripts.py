@@ -94,7 +94,7 @@ def test_transcripts_are_compared_with_the_sentences(whisper: Path, tmp_path: Pa
     assert set(zip(table["engine"], table["model"], strict=True)) == {("whisper", "my-tiny")}
     again = derive(recipe, tmp_path / "waveforms", tmp_path / "transcripts", LocalProcesses(1))
     assert again.computed == 0
-    said = transcribe.summary(pd.DataFrame({"clip_id": table["clip_id"], "text": SENTENCES}), table)
+    said = transcribe.summary(pd.DataFrame({"clip_id": table["clip_id"], "said": SENTENCES}), table)
     assert said[0] == "word error rate 0.778"  # of 9 words 2 are right
     assert said[2] == "   1.00  valid-test/sample-000001  'a b c d', heard 'Yes, no.'"
     assert len(said) == 5
