@@ -290,7 +290,7 @@ def run_apart(**variables: str) -> tuple[int, str]:
         PYTHONPATH=os.pathsep.join([str(ROOT), *sys.path]), PIPELINE_READ_TIMEOUT_SECONDS="30", **variables
     )
     done = subprocess.run([sys.executable, "-c", code], env=variables, text=True, capture_output=True, check=False)
-    return done.stdout.count("\n"), done.stderr
+    return sum(not line.startswith(" ") for line in done.stdout.splitlines()), done.stderr
 
 
 @pytest.mark.more
