@@ -25,6 +25,17 @@ _STORED, _DEFLATED = 0, 8  # 4.4.5
 _STREAMED, _UTF8 = 1 << 3, 1 << 11  # 4.4.4
 _IN_EXTRA_FIELD = 0xFFFFFFFF  # 4.4.8: the size is a ZIP64 one, in the extra field
 
+# Which bytes archives have at which offset, and the extension by which we read them, if we do.
+_KINDS = {
+    "zip": (0, b"PK\3\4", ".zip"),
+    "gzip": (0, b"\x1f\x8b", ".tar.gz"),
+    "tar": (257, b"ustar", ".tar"),
+    "xz": (0, b"\xfd7zXZ\0", None),
+    "bzip2": (0, b"BZh91AY&SY", None),
+    "7z": (0, b"7z\xbc\xaf\x27\x1c", None),
+    "RAR": (0, b"Rar!\x1a\7", None),
+}
+
 
 class HeaderMismatch(Rejected):
     """The local header at a member's offset is missing, or differs from the index."""
@@ -143,6 +154,15 @@ def read_member(source: RandomAccess, member: Member) -> bytes:
     if (crc := zlib.crc32(data)) != member.crc32:
         raise Rejected(Reason.CHECKSUM, f"{member.name}: expected CRC-32 {member.crc32:08x}, got {crc:08x}")
     return data
+
+
+def require_kind(source: RandomAccess, *kinds: str) -> None:
+    """Raise `SnapshotError` where a file's first bytes are those of an archive of another kind."""
+    head = source.read(0, min(512, source.size_bytes))
+    for kind, (at, magic, extension) in _KINDS.items():
+        if kind not in kinds and head[at:].startswith(magic):
+            remedy = f"Give it a name that ends in {extension}." if extension else "Unpack it, and set kind: directory."
+            raise SnapshotError(f"{source.name}: is a {kind} file by its first bytes. {remedy}")
 
 
 def require_inside(archive: str, name: str) -> None:

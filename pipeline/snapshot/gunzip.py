@@ -53,7 +53,12 @@ def inflated(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
             while data:
                 if stream.eof:
                     data = data.lstrip(b"\0")  # padding, which gzip reads over
-                    if data:  # the next member (2.2), or something else
+                    if data and not MAGIC.startswith(data[:2]):
+                        raise SnapshotError(
+                            f"{path}: bytes that are no gzip follow the end of its gzip stream. "
+                            "gzip -dc passes over them: unpack it with that, and give the path of the tar."
+                        )
+                    if data:  # the next member (2.2)
                         stream = library.decompressobj(_GZIP)
                     continue
                 try:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pipeline.core.errors import SnapshotError
 from pipeline.snapshot.patterns import Pattern, Reading, with_lower_extension, without_extension
 
-_LEFT_BEHIND = r"(^|/)(__MACOSX/|\._[^/]*$|(\.DS_Store|Thumbs\.db|desktop\.ini)$)"
+LEFT_BEHIND = r"(^|/)((__MACOSX|lost\+found)/|\._[^/]*$|(\.DS_Store|Thumbs\.db|desktop\.ini)$)"
 _UTF8 = 1 << 11  # of a zip's flags (APPNOTE.TXT 4.4.4)
 _MOST_PARTS = 500  # of a path; RE2 counts to 1000
 _COMPARED = 2000  # names that are looked through for the nearest one
@@ -63,7 +63,7 @@ class Members:
     def __init__(self, index: pa.Table, audio: Sequence[Pattern], read: Read) -> None:
         paths = comparable(_array(index["name"]), _array(index["flags"]))
         order = pc.array_sort_indices(paths)
-        order = order.filter(pc.invert(pc.match_substring_regex(paths, _LEFT_BEHIND)).take(order))
+        order = order.filter(pc.invert(pc.match_substring_regex(paths, LEFT_BEHIND)).take(order))
         reading = first_match(audio, paths)
         is_clip = reading.matched.is_valid().take(order)
         clips, others = order.filter(is_clip), order.filter(pc.invert(is_clip))

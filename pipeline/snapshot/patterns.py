@@ -21,6 +21,7 @@ AUDIO_EXTENSIONS = (
     *("wav", "mp3", "flac", "ogg", "oga", "opus", "aif", "aiff", "aifc", "au", "snd", "sph", "nist", "caf", "w64"),
     *("rf64", "m4a", "mp4", "aac", "webm", "wma", "amr", "3gp"),
 )
+DATA_EXTENSIONS = tuple(f".{each}" for each in (*AUDIO_EXTENSIONS, "csv", "tsv"))  # a link of such a name is needed
 _EXTENSION = rf"\.(?i:{'|'.join(AUDIO_EXTENSIONS)})"
 _ANY_EXTENSION = ".*"
 _END = re.compile(rf"(?:{_EXTENSION}|\.\*)$")

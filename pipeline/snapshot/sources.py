@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,6 +32,8 @@ from pipeline.snapshot.description import (
     is_tar,
     shown,
 )
+from pipeline.snapshot.members import LEFT_BEHIND
+from pipeline.snapshot.patterns import DATA_EXTENSIONS
 from pipeline.snapshot.receipt import ArchiveIdentity, FolderIdentity, Identity, Receipt, TarIdentity
 from pipeline.snapshot.tar_snapshot import TarSnapshot, index_path, read_tar, verify_tar
 from pipeline.snapshot.zip_index import TAIL_BYTES, read_index
@@ -267,7 +270,10 @@ def _listing(members: pa.Table) -> FolderIdentity:
 
 
 def _walk(root: Path) -> Iterator[tuple[str, int]]:
-    """Yield the path below `root`, with / between folders, and the size of every file."""
+    """Yield the path below `root`, with / between folders, and the size of every file.
+
+    Passed over is what systems leave behind, and what is no file unless its name is that of a clip or a table.
+    """
     folders, seen = [root], set[tuple[int, int]]()
     while folders:
         folder = folders.pop()
@@ -277,14 +283,17 @@ def _walk(root: Path) -> Iterator[tuple[str, int]]:
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(folder) as entries:
             for entry in entries:
-                path = Path(entry.path)
+                path, is_folder = Path(entry.path), entry.is_dir()
+                name = path.relative_to(root).as_posix()
+                if re.search(LEFT_BEHIND, f"{name}/" if is_folder else name):
+                    continue
                 if not _is_utf8(entry.name):
                     raise SnapshotError(f"{folder}: a file's name is not UTF-8: {os.fsencode(entry.name)!r}")
-                if entry.is_dir():
+                if is_folder:
                     folders.append(path)
                 elif entry.is_file():
-                    yield path.relative_to(root).as_posix(), entry.stat().st_size
-                else:
+                    yield name, entry.stat().st_size
+                elif name.lower().endswith(DATA_EXTENSIONS):
                     raise SnapshotError(f"{path}: is no regular file")
 
 

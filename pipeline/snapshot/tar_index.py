@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotError
 from pipeline.snapshot.archive import duplicate_member, require_inside
+from pipeline.snapshot.patterns import DATA_EXTENSIONS
 
-_NEEDED = (".mp3", ".csv", ".tsv")  # clips and tables; a link of such a name is not passed over
 _ROWS = 1 << 14
 
 
@@ -96,7 +96,7 @@ def list_members(name: str, source: Iterator[bytes]) -> tuple[pa.Table, str]:
 
     for info in _entries(name, stream):
         if not info.isreg() or info.issparse():
-            if info.name.endswith(_NEEDED) and not info.isdir():
+            if info.name.lower().endswith(DATA_EXTENSIONS) and not info.isdir():
                 raise SnapshotError(
                     f"{name}: {info.name!r} is a link, a device or a sparse file in it. "
                     "Unpack the archive, and set kind: directory."

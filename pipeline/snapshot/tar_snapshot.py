@@ -30,7 +30,7 @@ from pipeline.core import atomic, schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.core.params import archive_folder
 from pipeline.core.progress import progress
-from pipeline.snapshot.archive import LocalFile, Member
+from pipeline.snapshot.archive import LocalFile, Member, require_kind
 from pipeline.snapshot.gunzip import MAGIC, SeekableGzip, SeekPoints, inflated
 from pipeline.snapshot.receipt import TarIdentity
 from pipeline.snapshot.tar_index import Stream, list_members
@@ -186,6 +186,7 @@ class _Prefetched:
 def _scan(file: LocalFile, size_bytes: int, sample: str) -> TarIndex:
     if size_bytes == 0:
         raise SnapshotError(f"{file.name}: is empty; expected a tar archive")
+    require_kind(file, "gzip", "tar")
     points = SeekPoints(file.path) if _is_gzip(file) else None
     with progress("index", size_bytes, "B") as bar, points.making() if points else nullcontext():
         source = inflated(file.path, bar.update) if points else _pieces(file.path, bar.update)

@@ -17,7 +17,13 @@ import pyarrow.compute as pc
 
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotError
-from pipeline.snapshot.archive import LARGEST_DIRECTORY_BYTES, RandomAccess, duplicate_member, require_inside
+from pipeline.snapshot.archive import (
+    LARGEST_DIRECTORY_BYTES,
+    RandomAccess,
+    duplicate_member,
+    require_inside,
+    require_kind,
+)
 from pipeline.snapshot.receipt import ArchiveIdentity
 
 TAIL_BYTES = 1 << 15  # read first, from the end: the end records, and all of the index where it is small
@@ -86,6 +92,7 @@ def read_index(source: RandomAccess, tail_bytes: int = TAIL_BYTES) -> Index:
         begins = found.offset - start
         members = _members(memoryview(tail)[begins : begins + found.size], found.shift)
     except (ValueError, struct.error, pa.ArrowException, IndexError, OverflowError) as error:
+        require_kind(source, "zip")
         problem = f"is no whole zip archive ({error}). It may be truncated; get it again."
         raise SnapshotError(f"{source.name}: {problem}") from None
     _require_fit(source.name, members, found.offset)

@@ -176,6 +176,23 @@ def test_folder_with_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         opened(directory(tmp_path))
 
 
+def test_folder_passes_over_what_is_neither_table_nor_clip(tmp_path: Path) -> None:
+    (tmp_path / "a.mp3").write_bytes(b"x")
+    (tmp_path / "._a.mp3").write_bytes(b"x")
+    for name in ("lost+found", "__MACOSX", "empty"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "lost+found" / "b.mp3").symlink_to("gone")
+    (tmp_path / "latest").symlink_to("gone")
+    os.mkfifo(tmp_path / "queue")
+    identity = opened(directory(tmp_path)).identity
+    assert str(identity).startswith("1 files")
+    (tmp_path / ".DS_Store").write_bytes(b"x")
+    reopened(directory(tmp_path), identity)
+    (tmp_path / "b.MP3").symlink_to("gone")
+    with pytest.raises(SnapshotError, match=r"b\.MP3: is no regular file"):
+        opened(directory(tmp_path))
+
+
 def test_folder_that_holds_itself_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "again").symlink_to(tmp_path)
     with pytest.raises(SnapshotError, match="was listed already"):

@@ -139,9 +139,7 @@ def test_tar_that_ends_between_two_members_is_refused() -> None:
             indexed(packed(whole[:end], "a.tar"))
 
 
-@pytest.mark.parametrize(
-    "junk", [b"", b"\0", b"\x1f", b"\x1f\x8b", b"\x1f\x8b\x08", b"<html></html>" * 100, b"PK\3\4" * 600]
-)
+@pytest.mark.parametrize("junk", [b"", b"\0", b"\x1f", b"\x1f\x8b", b"\x1f\x8b\x08", b"<html></html>" * 100])
 @pytest.mark.parametrize("kind", KINDS[:2])
 def test_tar_that_is_no_archive_is_refused(junk: bytes, kind: str) -> None:
     Path(kind).write_bytes(junk)
@@ -163,8 +161,16 @@ def test_tar_with_a_flipped_bit_is_found_by_the_checksum_of_gzip(at: int, said: 
 def test_tar_with_something_behind_its_end_is_refused(inside: bool) -> None:
     whole = tarred(plain({"a": b"data"}))
     Path("a.tar.gz").write_bytes(gzip.compress(whole * 2) if inside else gzip.compress(whole) + b"more")
-    with pytest.raises(SnapshotError, match="something follows its end" if inside else "no whole gzip"):
+    with pytest.raises(SnapshotError, match="something follows its end" if inside else "follow the end of its gzip"):
         indexed(LocalFile(Path("a.tar.gz")))
+
+
+@pytest.mark.parametrize(
+    ("magic", "said"), [(b"PK\3\4", r"zip file.* ends in \.zip"), (b"\xfd7zXZ\0", "xz file.*kind: directory")]
+)
+def test_tar_that_is_another_archive_is_told_by_its_first_bytes(magic: bytes, said: str) -> None:
+    with pytest.raises(SnapshotError, match=said):
+        indexed(packed(magic + bytes(2000), "a.tar"))
 
 
 @pytest.mark.parametrize("name", ["../up", "/etc/passwd", "..\\up", "."])
@@ -185,7 +191,7 @@ def test_tar_with_a_duplicate_name_is_refused() -> None:
         indexed(packed(tarred(members), "a.tar.gz"))
 
 
-@pytest.mark.parametrize("name", ["clips/a.mp3", "validated.tsv", "cv-valid-dev.csv"])
+@pytest.mark.parametrize("name", ["clips/a.mp3", "validated.tsv", "a.WAV"])
 def test_tar_with_a_clip_or_table_that_is_a_link_is_refused(name: str) -> None:
     info = tarfile.TarInfo(name)
     info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import struct
 import zipfile
@@ -83,6 +85,20 @@ def test_index_has_the_numbers_of_zip64_records(extra: bytes, tail_bytes: int) -
     whole = as_zip64(zipped({"a": b"data"}), extra)
     assert read_index(Memory(whole), tail_bytes).members.to_pylist() == oracle(whole)
     assert read_index(Memory(whole)).members["size_bytes"].to_pylist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (gzip.compress(b"x"), r"is a gzip file .* ends in \.tar\.gz"),
+        (bytes(257) + b"ustar" + bytes(300), r"is a tar file .* ends in \.tar\."),
+        (bz2.compress(b"x"), "is a bzip2 file .*kind: directory"),
+        (b"PK\3\4", r"may be truncated; get it again"),
+    ],
+)
+def test_index_of_another_archive_is_told_by_its_first_bytes(data: bytes, said: str) -> None:
+    with pytest.raises(SnapshotError, match=said):
+        read_index(Memory(data))
 
 
 @settings(max_examples=60, derandomize=True, deadline=None)
