@@ -6,9 +6,7 @@ It is written and read here only. A file that is damaged, or is not there, is on
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,23 +19,36 @@ from pipeline.core.errors import SnapshotError
 from pipeline.core.files import require_file
 from pipeline.core.terminal import amount
 
-_LARGEST_RECEIPT_BYTES = 1 << 24
 _REMEDY = "Make it with: dvc repro, or where DVC takes it for unchanged: dvc repro --force --downstream download"
+_BY_SERVER = frozenset({"etag", "md5", "last_modified"})
+_OF_OTHER_ENTRIES = frozenset({"directory_sha256", "sample_sha256", "members_sha256"})
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
-class Identity(ABC):
+class Identity:
     """What recognises an archive or a folder when it is opened again: no path, no clock, no host."""
 
-    @abstractmethod
     def content(self) -> dict[str, Any]:
-        """Return what is true of its bytes, wherever they lie."""
+        """Return what is true of its bytes, wherever they lie: nothing that a server says."""
+        return {name: value for name, value in sorted(vars(self).items()) if name not in _BY_SERVER}
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in self.content().items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileIdentity(Identity):
+    """The identity of a file, with what a server says of it, where there is one and it does."""
+
+    etag: str | None = None
+    md5: str | None = None
+    last_modified: str | None = None
 
 
 @dataclass(frozen=True)
-class ArchiveIdentity(Identity):
+class ArchiveIdentity(FileIdentity):
     """The identity of a zip archive.
 
     Attributes
@@ -46,28 +57,15 @@ class ArchiveIdentity(Identity):
         Its length, and where its central directory begins.
     directory_sha256
         SHA-256 of everything from there to the end, which has the CRC-32 of every member.
-    etag, md5, last_modified
-        What the server says of it, where there is one and it does.
     """
 
     size_bytes: Count
     directory_offset: Count
     directory_sha256: Sha256
-    etag: str | None = None
-    md5: str | None = None
-    last_modified: str | None = None
-
-    def content(self) -> dict[str, Any]:
-        """Return what is true of its bytes, wherever they lie."""
-        names = ("directory_offset", "directory_sha256", "size_bytes")
-        return {name: getattr(self, name) for name in names}
-
-    def __str__(self) -> str:
-        return f"{self.size_bytes} bytes, central directory SHA-256 {self.directory_sha256}"
 
 
 @dataclass(frozen=True)
-class TarIdentity(Identity):
+class TarIdentity(FileIdentity):
     """The identity of a tar archive, gzipped or not.
 
     Attributes
@@ -76,28 +74,15 @@ class TarIdentity(Identity):
         Its length, as it lies on the disk.
     sample_sha256
         SHA-256 of 64 pieces of it, the first and the last bytes among them. The last ones of a gzip file have the
-        CRC-32 and the length of what it holds. In a bare tar, a change between two pieces that keeps the length is
+        CRC-32 and the length of its content. In a bare tar, a change between two pieces that keeps the length is
         not seen; a clip that it hits is found by its own CRC-32.
     members_sha256
         SHA-256 of a list of its members: place, length, CRC-32 and name of each.
-    etag, md5, last_modified
-        What the server says of it, where there is one and it does.
     """
 
     size_bytes: Count
     sample_sha256: Sha256
     members_sha256: Sha256
-    etag: str | None = None
-    md5: str | None = None
-    last_modified: str | None = None
-
-    def content(self) -> dict[str, Any]:
-        """Return what is true of its bytes, wherever they lie."""
-        names = ("members_sha256", "sample_sha256", "size_bytes")
-        return {name: getattr(self, name) for name in names}
-
-    def __str__(self) -> str:
-        return f"{self.size_bytes} bytes, list of members SHA-256 {self.members_sha256}"
 
 
 @dataclass(frozen=True)
@@ -106,13 +91,6 @@ class FolderIdentity(Identity):
 
     files: Count
     listing_sha256: Sha256
-
-    def content(self) -> dict[str, Any]:
-        """Return what is true of its files, wherever they lie."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        return f"{self.files} files, list of names and sizes SHA-256 {self.listing_sha256}"
 
 
 @dataclass
@@ -151,9 +129,6 @@ class TableCounts:
     copies: int = 0
     undocumented: dict[str, int] = field(default_factory=dict)
     problem: str | None = None
-
-
-_OF_OTHER_ENTRIES = frozenset({"directory_sha256", "sample_sha256", "members_sha256"})
 
 
 @dataclass(frozen=True)
@@ -240,7 +215,7 @@ def read_receipt(path: Path = schema.RECEIPT) -> Receipt:
     """
     require_file(path, SnapshotError)
     try:
-        data = path.read_bytes() if path.stat().st_size <= _LARGEST_RECEIPT_BYTES else b""
+        data = path.read_bytes()
         receipt = msgspec.json.decode(data, type=Receipt, dec_hook=_identity)
     except (ValueError, RecursionError, OSError):
         raise damaged(path) from None
@@ -256,9 +231,9 @@ def _written(receipt: Receipt) -> bytes:
 
 
 def _identity(_: type[Identity], facts: Any) -> Identity:
-    """Return the identity of that kind which has these facts; ValidationError where none has."""
-    for kind in (ArchiveIdentity, TarIdentity):
-        with suppress(msgspec.ValidationError):
+    """Return the identity of the kind that has these facts."""
+    for kind, key in ((ArchiveIdentity, "directory_sha256"), (TarIdentity, "sample_sha256")):
+        if key in facts:
             return msgspec.convert(facts, kind)
     return msgspec.convert(facts, FolderIdentity)
 

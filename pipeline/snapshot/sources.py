@@ -34,7 +34,7 @@ from pipeline.snapshot.description import (
 )
 from pipeline.snapshot.members import LEFT_BEHIND
 from pipeline.snapshot.patterns import DATA_EXTENSIONS
-from pipeline.snapshot.receipt import ArchiveIdentity, FolderIdentity, Identity, Receipt, TarIdentity
+from pipeline.snapshot.receipt import ArchiveIdentity, FileIdentity, FolderIdentity, Identity, Receipt, TarIdentity
 from pipeline.snapshot.tar_snapshot import TarSnapshot, index_path, read_tar, verify_tar
 from pipeline.snapshot.zip_index import TAIL_BYTES, read_index
 
@@ -109,7 +109,7 @@ def open_snapshot(description: Description, runtime: Runtime) -> OpenedSnapshot:
             remote = _open_remote(source, runtime)
             if isinstance(remote, _LocalCopy):
                 opened = _open_file(remote.file, source.sha256 if isinstance(source, ArchiveSource) else None)
-                assert isinstance(opened.identity, ArchiveIdentity | TarIdentity)
+                assert isinstance(opened.identity, FileIdentity)
                 return replace(opened, identity=remote.headers.within(opened.identity))
             index = remote.client.retry(lambda: read_index(remote))
             return OpenedSnapshot(RemoteSnapshot(remote), index.members, remote.identity.within(index.identity))

@@ -185,7 +185,7 @@ def test_folder_passes_over_what_is_neither_table_nor_clip(tmp_path: Path) -> No
     (tmp_path / "latest").symlink_to("gone")
     os.mkfifo(tmp_path / "queue")
     identity = opened(directory(tmp_path)).identity
-    assert str(identity).startswith("1 files")
+    assert str(identity).startswith("files 1,")
     (tmp_path / ".DS_Store").write_bytes(b"x")
     reopened(directory(tmp_path), identity)
     (tmp_path / "b.MP3").symlink_to("gone")

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
 
-from pipeline.snapshot.receipt import ArchiveIdentity, TarIdentity
+from pipeline.snapshot.receipt import ArchiveIdentity, FileIdentity
 
-OfArchive = TypeVar("OfArchive", bound=ArchiveIdentity | TarIdentity)
+OfFile = TypeVar("OfFile", bound=FileIdentity)
 
 _GOOGLE_MD5 = re.compile(r"md5=([A-Za-z0-9+/]{22}==)")
 _LONGEST = 256  # of a header's value that is kept
@@ -37,7 +37,7 @@ class ServerIdentity:
         """Return the headers' part of an archive's identity."""
         return cls(identity.size_bytes, identity.etag, identity.md5, identity.last_modified)
 
-    def within(self, identity: OfArchive) -> OfArchive:
+    def within(self, identity: OfFile) -> OfFile:
         """Return an archive's identity with this added."""
         return replace(identity, etag=self.etag, md5=self.md5, last_modified=self.last_modified)
 
