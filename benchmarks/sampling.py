@@ -60,7 +60,7 @@ def read(folder: Path) -> pd.DataFrame:
     """Return all tables of a folder as one."""
     frames = []
     for path in sorted(folder.glob("cv-*.csv")):
-        cells = read_rows(path.name, path.read_bytes(), Dialect()).columns
+        cells = read_rows(path.name, path.read_bytes(), Dialect(), {}).columns
         frame = pd.DataFrame({name: cells[name].to_pandas() for name in ("filename", "text", *STRATA)})
         frame["clip_id"] = frame.pop("filename").str.removeprefix("cv-").str.removesuffix(".mp3")
         frames.append(frame.assign(table=path.stem.removeprefix("cv-")))

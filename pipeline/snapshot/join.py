@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import PurePosixPath
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,12 +16,20 @@ from pipeline.core.terminal import amount
 from pipeline.snapshot.clips import PLACE, are_copies, clips_schema
 from pipeline.snapshot.description import Description
 from pipeline.snapshot.layout import ColumnSource, Dialect, Lookup
-from pipeline.snapshot.lookups import Cells, LookupTable, require_column
-from pipeline.snapshot.members import Members, Read, comparable
+from pipeline.snapshot.lookups import LookupTable
+from pipeline.snapshot.members import Members, Read, TableFile, comparable, first_match
 from pipeline.snapshot.patterns import Pattern, Reading, Template
 from pipeline.snapshot.receipt import TableCounts
-from pipeline.snapshot.table_files import TableFile, find_files
-from pipeline.snapshot.tables import NAMED, Rows, error_at, read_rows, typed
+from pipeline.snapshot.tables import (
+    NAMED,
+    Cells,
+    Rows,
+    first_of_each,
+    read_rows,
+    require_column,
+    require_one_value,
+    typed,
+)
 
 NO_TABLES = "all"  # the table of clips whose paths name none, where there are no tables
 _PATHS = "the clips' paths"  # in messages, in the place of a table's file name
@@ -93,9 +99,9 @@ class Join:
 
     def _tables_of_files(self) -> dict[str, Callable[[str, TableCounts], pa.Table]]:
         files: dict[str, list[TableFile]] = {}
-        for file in find_files(self.members, "tables", self._description.tables, self._description.tables_file):
+        for file in self.members.table_files("tables", self._description.tables, self._description.tables_file):
             if file.path not in self.lookup_files:
-                files.setdefault(file.fields.get("table") or PurePosixPath(file.path).stem, []).append(file)
+                files.setdefault(file.fields.get("table") or file.name.rpartition(".")[0] or file.name, []).append(file)
         return {name: partial(self._join_files, parts) for name, parts in files.items()}
 
     def _tables_of_paths(self) -> dict[str, Callable[[str, TableCounts], pa.Table]]:
@@ -113,77 +119,61 @@ class Join:
             counts.files[file.path] = digest
             if is_copy:
                 continue
-            rows = read_rows(file.name, data, self._description.dialect)
-            kept, table = self._join_rows(rows, {"table": name, **file.fields}, counts)
+            rows = read_rows(file.name, data, self._description.dialect, {**file.fields, "table": name})
+            kept, table = self._join_rows(rows, name, counts)
             counts.bad += len(kept.bad)
             counts.bad_rows = [*counts.bad_rows, *kept.bad_rows()][:NAMED]
             parts.append(replace(kept, columns={}))
             tables.append(table)
         table = pa.concat_tables(tables).combine_chunks()
-        first = _first_of_each(table["clip_id"])
-        again = np.flatnonzero(first != np.arange(len(first)))
-        if len(again):
-            rest, before = table.take(pa.array(again)), table.take(pa.array(first[again]))
-            for column in table.column_names:
-                differs = np.flatnonzero(~_same(rest[column], before[column]))
-                if len(differs):
-                    clip_id = rest["clip_id"][differs[0]].as_py()
-                    problem = f"{clip_id!r} is there before, with another {column}"
-                    raise error_at(parts, int(again[differs[0]]), problem)
-            counts.repeated = len(again)
-            table = table.filter(pa.array(first == np.arange(len(first))))
-        return table.select(self.schema.names)
+        ids = table["clip_id"].combine_chunks()
+        first = require_one_value(parts, ids, {column: table[column].combine_chunks() for column in table.column_names})
+        is_first = first == np.arange(len(first))
+        counts.repeated = int((~is_first).sum())
+        return table.filter(pa.array(is_first))
 
-    def _join_rows(self, rows: Rows, fields: dict[str, str], counts: TableCounts) -> tuple[Rows, pa.Table]:
-        """Join the rows of one file; `fields` are those of its path."""
+    def _join_rows(self, rows: Rows, name: str, counts: TableCounts) -> tuple[Rows, pa.Table]:
+        """Join the rows of one file."""
         assert self._description.clip is not None
         clip = Template(self._description.clip)
-        any_extension = clip.text.endswith(".*")
-        count = len(rows.records)
-        given = {name: pa.repeat(pa.scalar(value), count) for name, value in fields.items()}
-        for name in clip.names:
-            require_column(rows, "clip", (name,), given | rows.columns)
-        made = comparable(pc.replace_substring_regex(clip.fill(given | rows.columns), r"^(\.?[/\\])+", ""))
+        for column in clip.names:
+            require_column(rows, "clip", (column,), rows.columns)
+        made = comparable(pc.replace_substring_regex(clip.fill(rows.columns), r"^(\.?[/\\])+", ""))
         rows.call_bad(made.is_null(), f"expected a value for each of {clip.text}", made)
-        read = self._read_made(made, any_extension)
+        read = self._read_made(made)
         is_clip = read.matched.is_valid()
         elsewhere = np.flatnonzero(pc.and_(made.is_valid(), pc.invert(is_clip)))
         counts.elsewhere += len(elsewhere)
-        if count and len(elsewhere) == count:
+        if len(made) and len(elsewhere) == len(made):
             wanted = " or ".join(self._description.audio)
             raise rows.error(0, f"no row names a clip: this one makes {made[0]}, and audio is {wanted}")
         rows, made, read = rows.where(is_clip), made.filter(is_clip), read.filter(is_clip)
-        given = {name: values.filter(is_clip) for name, values in given.items()} | rows.columns
-        index = self.members.find(made, any_extension=any_extension)
+        index = self.members.find(made, any_extension=clip.text.endswith(".*"))
         if self._missing is None and index.null_count:
             self._missing = made.filter(index.is_null())[0].as_py()
-        ids = self._ids(rows, {**read.fields, **given}, pc.replace_substring_regex(made, r"\.[^./]+$", ""))
-        cells = {name: values.take(index) for name, values in self.members.reading.fields.items()}
-        cells |= {name: pc.coalesce(values, cells.get(name, values)) for name, values in read.fields.items()}
-        return self._typed_rows(rows, fields["table"], {**cells, **given}, ids=ids, index=index, made=made)
+        ids = self._ids(rows, {**read.fields, **rows.columns}, pc.replace_substring_regex(made, r"\.[^./]+$", ""))
+        cells = {field: values.take(index) for field, values in self.members.reading.fields.items()}
+        cells |= {field: pc.coalesce(values, cells.get(field, values)) for field, values in read.fields.items()}
+        return self._typed_rows(rows, name, {**cells, **rows.columns}, ids, index)
 
     def _join_paths(self, mask: pa.BooleanArray, name: str, counts: TableCounts) -> pa.Table:
         """Return the rows of clips that have no tables: what their paths say."""
         reading = self.members.reading.filter(mask)
         numbers = np.flatnonzero(mask)
         rows = Rows(_PATHS, reading.fields, numbers + 1, [], b"", Dialect())
-        whole = pc.replace_substring_regex(reading.matched, r"\.[^./]+$", "")
-        ids = self._ids(rows, reading.fields, whole)
-        first = _first_of_each(ids)
+        ids = self._ids(rows, reading.fields, pc.replace_substring_regex(reading.matched, r"\.[^./]+$", ""))
+        first = first_of_each(ids)
         groups = np.full(self.members.clips.num_rows, -1)
         groups[numbers] = first
         self.members.claim(groups)
         is_first = pa.array(first == np.arange(len(first)))
-        rows = rows.where(is_first)
-        index = pa.array(numbers, pa.int32()).filter(is_first)
-        _, table = self._typed_rows(
-            rows, name, rows.columns, ids=ids.filter(is_first), index=index, made=whole.filter(is_first)
-        )
+        rows, ids, index = rows.where(is_first), ids.filter(is_first), pa.array(numbers, pa.int32()).filter(is_first)
+        _, table = self._typed_rows(rows, name, rows.columns, ids, index)
         counts.bad, counts.bad_rows = len(rows.bad), rows.bad_rows()
-        return table.select(self.schema.names)
+        return table
 
     def _typed_rows(
-        self, rows: Rows, name: str, cells: Cells, *, ids: pa.StringArray, index: pa.Array, made: pa.StringArray
+        self, rows: Rows, name: str, cells: Cells, ids: pa.StringArray, index: pa.Array
     ) -> tuple[Rows, pa.Table]:
         """Return the rows that can be read, and their columns.
 
@@ -193,8 +183,6 @@ class Join:
             All that is known of each row: its columns, and the fields of paths.
         index
             Which clip of the members each is.
-        made
-            The path that each makes.
         """
         found: dict[str, tuple[ColumnSource, Cells]] = {}
         for columns, lookup in self._lookups:
@@ -204,23 +192,21 @@ class Join:
                 cells = {**theirs, **cells}
         sources = {column: (source, cells) for column, source in self._description.columns.items()} | found
         bad = pa.repeat(pa.scalar(False), len(ids))
-        columns_made: dict[str, pa.Array] = {"clip_id": ids, "table": pa.repeat(pa.scalar(name), len(ids))}
+        made: dict[str, pa.Array] = {"clip_id": ids, "table": pa.repeat(name, len(ids))}
         for column, (source, known) in sources.items():
             their = known[require_column(rows, f"columns.{column}", source.names or (column,), known)]
             try:
-                columns_made[column], unfit = typed(source, their)
+                made[column], unfit = typed(source, their)
             except ValueError as error:
                 raise TableError(rows.name, None, f"columns.{column}: {error}") from None
             rows.call_bad(pc.and_not(unfit, bad), f"{column}: expected a value of the type {source.type}", their)
             bad = pc.or_(bad, unfit)
-        seconds, unfit = self._seconds(rows, cells, bad)
-        bad = pc.or_(pc.or_(bad, unfit), ids.is_null())
-        place = self.members.clips.take(index)
-        columns_made |= {column: place["name" if column == "path" else column] for column in PLACE.names[:-1]}
-        table = pa.table([columns_made[each] for each in self.schema.names[:-1]] + [seconds], schema=self.schema)
-        kept = pc.invert(bad)
+        made["seconds"], unfit = self._seconds(rows, cells, bad)
         rows.require_few_bad()
-        table = table.append_column("made", made)
+        place = self.members.clips.take(index)
+        made |= {column: place["name" if column == "path" else column] for column in PLACE.names if column != "seconds"}
+        kept = pc.invert(pc.or_(pc.or_(bad, unfit), ids.is_null()))
+        table = pa.table([made[column] for column in self.schema.names], schema=self.schema)
         return rows.where(kept), table if pc.all(kept).as_py() else table.filter(kept)
 
     def _ids(self, rows: Rows, cells: Cells, paths: pa.StringArray) -> pa.StringArray:
@@ -246,17 +232,14 @@ class Join:
         rows.call_bad(pc.and_not(unfit, bad), "seconds: expected a duration", cells[name])
         return pc.divide(values, {"s": 1.0, "ms": 1000.0}[wanted.unit]), unfit
 
-    def _read_made(self, made: pa.StringArray, any_extension: bool) -> Reading:
+    def _read_made(self, made: pa.StringArray) -> Reading:
         """Read the fields of `audio`, as far as the paths that rows make have its parts."""
         reading = Reading(pa.nulls(len(made), pa.string()), {})
-        parts = pc.add(pc.count_substring(made, "/"), 1)
-        for count in parts.drop_null().unique().to_pylist():
-            for pattern in self.members.audio:
-                left = pc.and_(pc.fill_null(pc.equal(parts, count), False), reading.matched.is_null())
-                paths = made.filter(left)
-                if any_extension:
-                    paths = pc.replace_substring_regex(paths, r"\.\*$", pattern.extension)
-                reading = reading.filled(left, pattern.read(paths, min(count, pattern.parts)))
+        parts = pc.fill_null(pc.add(pc.count_substring(made, "/"), 1), 0)
+        for count in parts.unique().to_pylist():
+            here = pc.equal(parts, count)
+            if count:
+                reading = reading.filled(here, first_match(self.members.audio, made.filter(here), count))
         return reading
 
     def _count(self, table: pa.Table, counts: TableCounts) -> None:
@@ -285,7 +268,7 @@ class Join:
     def _load(self, lookup: Lookup) -> LookupTable | None:
         """Read a lookup; None where one that declares no column is not there."""
         try:
-            files = find_files(self.members, "lookups: tables", lookup.tables, lookup.tables_file)
+            files = self.members.table_files("lookups: tables", lookup.tables, lookup.tables_file)
         except SnapshotError:
             if lookup.columns:
                 raise
@@ -293,25 +276,9 @@ class Join:
         tables = []
         for file in files:
             data, self.lookup_files[file.path] = file.read(self._read)
-            rows = read_rows(file.name, data, lookup.dialect)
-            rows.require_few_bad()
-            given = {name: pa.repeat(pa.scalar(value), len(rows.records)) for name, value in file.fields.items()}
-            tables.append(replace(rows, columns=given | rows.columns))
+            tables.append(read_rows(file.name, data, lookup.dialect, file.fields))
+            tables[-1].require_few_bad()
         description = self._description
         wanted = {name for column, source in description.columns.items() for name in source.names or (column,)}
         wanted |= set(description.seconds.names) if description.seconds else set()
         return LookupTable(lookup, tables, wanted)
-
-
-def _first_of_each(ids: pa.ChunkedArray | pa.StringArray) -> npt.NDArray[np.int64]:
-    """Return for each id the first row that has it; a row without one is the first of its own."""
-    ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
-    rows = pa.array(np.arange(len(ids)), pa.int32())
-    first: npt.NDArray[np.int64] = pc.coalesce(pc.index_in(ids, ids, skip_nulls=True), rows).to_numpy().astype(np.int64)
-    return first
-
-
-def _same(one: pa.ChunkedArray, other: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-    both_null = pc.and_(one.is_null(), other.is_null())
-    same: npt.NDArray[np.bool_] = pc.or_(pc.fill_null(pc.equal(one, other), False), both_null).to_numpy()
-    return same

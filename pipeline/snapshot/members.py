@@ -6,8 +6,11 @@ Names are compared in Unicode NFC, with / between folders. Files that systems le
 from __future__ import annotations
 
 import difflib
+import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -15,9 +18,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.errors import SnapshotError
+from pipeline.core.errors import Rejected, SnapshotError, TableError
 from pipeline.snapshot.patterns import Pattern, Reading, with_lower_extension, without_extension
 
+LARGEST_TABLE_BYTES = 1 << 30  # Kaggle's seven have 40 MB together, later releases some 500 MB at most
 LEFT_BEHIND = r"(^|/)((__MACOSX|lost\+found)/|\._[^/]*$|(\.DS_Store|Thumbs\.db|desktop\.ini)$)"
 _UTF8 = 1 << 11  # of a zip's flags (APPNOTE.TXT 4.4.4)
 _MOST_PARTS = 500  # of a path; RE2 counts to 1000
@@ -49,6 +53,49 @@ def comparable(names: pa.StringArray, flags: pa.Array | None = None) -> pa.Strin
     return pc.utf8_normalize(names, form="NFC")
 
 
+@dataclass(frozen=True)
+class TableFile:
+    """A file of a table.
+
+    Attributes
+    ----------
+    path
+        Of a member, as it is compared; or of a file of the repository.
+    member
+        A row of `schema.MEMBERS`; None for a file of the repository.
+    fields
+        What the pattern read in its path.
+    """
+
+    path: str
+    member: dict[str, Any] | None
+    fields: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """Its file name."""
+        return PurePosixPath(self.path).name
+
+    def read(self, read: Read) -> tuple[bytes, str]:
+        """Return its bytes, and their SHA-256.
+
+        Raises
+        ------
+        TableError
+            It is damaged, is not there, or has more bytes than any table.
+        """
+        if self.member is not None and self.member["size_bytes"] > LARGEST_TABLE_BYTES:
+            problem = f"has {self.member['size_bytes']} bytes; at most {LARGEST_TABLE_BYTES >> 30} GiB are read"
+            raise TableError(self.name, None, problem)
+        try:
+            data = Path(self.path).read_bytes() if self.member is None else read(self.member)
+        except Rejected as rejected:
+            raise TableError(self.name, None, f"is damaged: {rejected.detail}. Get the archive again.") from None
+        except OSError as error:
+            raise TableError(self.path, None, f"tables_file: {error.strerror}") from None
+        return data, hashlib.sha256(data).hexdigest()
+
+
 class Members:
     """The members of a snapshot, sorted by name, and those that patterns call clips.
 
@@ -77,6 +124,25 @@ class Members:
         self._ends: dict[tuple[int, bool], tuple[pa.StringArray, Numbers]] = {}
         if not self.clips.num_rows:
             raise self.unmatched("audio", [pattern.text for pattern in audio])
+
+    def table_files(self, key: str, patterns: Sequence[str] | None, file: str | None) -> list[TableFile]:
+        """Return the files that patterns match, sorted by path; or the file of the repository.
+
+        Raises
+        ------
+        SnapshotError
+            No member matches; `key` is what the description calls the patterns.
+        """
+        if file is not None:
+            return [TableFile(file, None, {})]
+        reading = first_match([Pattern(text) for text in patterns or ()], self.other_paths)
+        matched = reading.matched.is_valid()
+        if not pc.any(matched).as_py():
+            raise self.unmatched(key, patterns or ())
+        paths, members = self.other_paths.filter(matched).to_pylist(), self.others.filter(matched).to_pylist()
+        read = pa.table(reading.filter(matched).fields).to_pylist() if reading.fields else [{}] * len(paths)
+        fields = [{name: value for name, value in each.items() if value is not None} for each in read]
+        return list(map(TableFile, paths, members, fields))
 
     def unmatched(self, key: str, patterns: Sequence[str]) -> SnapshotError:
         """Return the error for patterns that match no member; `key` is what the description calls them."""

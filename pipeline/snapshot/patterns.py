@@ -105,20 +105,19 @@ class Pattern:
         names = [token.name for part in self._parts for token in part if isinstance(token, _Field)]
         return tuple(name for name in dict.fromkeys(names) if name != _NO_FIELD)
 
-    @property
-    def extension(self) -> str:
-        """An extension that it matches."""
-        found = re.search(r"\.[^./{}*]+$", self.text)
-        return found[0] if found else f".{AUDIO_EXTENSIONS[0]}"
-
-    @property
-    def parts(self) -> int:
-        """How many parts of a path it is compared with."""
-        return len(self._parts)
-
     def read(self, paths: pa.StringArray, last: int | None = None) -> Reading:
-        """Read the fields in `paths`; where `last` is given, those of that many last parts of the pattern."""
-        return self._read(paths, self._parts[-(last or 0) :], last is None and self.text[0] in "/\\", {})
+        """Read the fields in `paths`.
+
+        Parameters
+        ----------
+        last
+            Of that many last parts of the pattern; then ``.*`` in a path stands for any extension as well.
+        """
+        end = _END.search(self.text)
+        extension = _EXTENSION if end and end[0] == _ANY_EXTENSION else f"(?i:{re.escape(end[0])})" if end else ""
+        if last is not None:
+            return self._read(paths, self._parts[-last:], "(?:^|/)", rf"(?:{extension}|\.\*)", {})
+        return self._read(paths, self._parts, "^/?" if self.text[0] in "/\\" else "(?:^|/)", extension, {})
 
     @cached_property
     def _parts(self) -> list[list[str | _Field]]:
@@ -141,7 +140,7 @@ class Pattern:
         return parts
 
     def _read(
-        self, paths: pa.StringArray, parts: list[list[str | _Field]], is_whole: bool, values: Mapping[str, str]
+        self, paths: pa.StringArray, parts: list[list[str | _Field]], start: str, end: str, values: Mapping[str, str]
     ) -> Reading:
         """Read `paths`; the fields of `values` have these values."""
         names: list[str] = []
@@ -157,10 +156,7 @@ class Pattern:
                     names.append(token.name)
                     regex = re.escape(values[token.name]) if token.name in values else token.regex
                     written.append(f"(?P<f{len(names)}>{regex})")
-        end = _END.search(self.text)
-        extension = _EXTENSION if end and end[0] == _ANY_EXTENSION else f"(?i:{re.escape(end[0])})" if end else ""
-        start = "^/?" if is_whole else "(?:^|/)"
-        matched, *captured = pc.extract_regex(paths, f"{start}(?P<f0>{''.join(written[1:])}{extension})$").flatten()
+        matched, *captured = pc.extract_regex(paths, f"{start}(?P<f0>{''.join(written[1:])}{end})$").flatten()
         reading = Reading(matched, dict(zip(reversed(names), reversed(captured), strict=True)))
         is_sure = matched.is_valid()
         for name, here in zip(names, captured, strict=True):
@@ -174,7 +170,7 @@ class Pattern:
             for place in (first, here):
                 left = pc.and_(differs, reading.matched.is_null())
                 again = [
-                    (rows, self._read(paths.take(rows), parts, is_whole, {**values, name: value}))
+                    (rows, self._read(paths.take(rows), parts, start, end, {**values, name: value}))
                     for value, rows in _rows_by_value(place, left)
                 ]
                 if again:

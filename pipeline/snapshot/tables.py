@@ -10,7 +10,7 @@ import csv
 import io
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -26,13 +26,15 @@ from pipeline.core.errors import TableError
 from pipeline.core.terminal import amount, listed
 from pipeline.snapshot.layout import ColumnSource, Dialect
 
-LARGEST_TABLE_BYTES = 1 << 30  # Kaggle's seven have 40 MB together, later releases some 500 MB at most
 _MOST_BAD = 0.01  # share of the rows; a single one is never too many
 NAMED = 5  # bad rows of a table, in messages
 _SHOWN = 80  # characters of a row or a cell, in messages
 _NOT_CLOSED = "is never closed"
 _SWALLOWED = "is closed some rows later: a row lies within one cell"
 _LINE_END = re.compile(r"\r\n|\r|\n")
+BETWEEN = "\x1f"  # the columns of a key
+
+Cells = Mapping[str, pa.StringArray]
 
 
 @dataclass
@@ -100,23 +102,59 @@ class Rows:
         return [lines[record - 1] for record in records]
 
 
-def error_at(tables: Sequence[Rows], row: int, problem: str) -> TableError:
-    """Return the error for a row of several tables, one after the other."""
-    ends = np.cumsum([len(rows.records) for rows in tables]).tolist()
-    at = bisect_right(ends, row)
-    return tables[at].error(row - (ends[at - 1] if at else 0), problem)
+def first_of_each(keys: pa.StringArray) -> npt.NDArray[np.int64]:
+    """Return for each key the first row that has it; a row without one is the first of its own."""
+    rows = pa.array(np.arange(len(keys)), pa.int32())
+    first: npt.NDArray[np.int64] = (
+        pc.coalesce(pc.index_in(keys, keys, skip_nulls=True), rows).to_numpy().astype(np.int64)
+    )
+    return first
 
 
-def read_rows(name: str, data: bytes, dialect: Dialect) -> Rows:
+def require_one_value(tables: Sequence[Rows], keys: pa.StringArray, columns: Cells) -> npt.NDArray[np.int64]:
+    """Return the first row of each key, over tables one after the other, where all rows of a key are equal.
+
+    Raises
+    ------
+    TableError
+        Two rows of one key differ in one of the columns: file and line.
+    """
+    first = first_of_each(keys)
+    again = np.flatnonzero(first != np.arange(len(first)))
+    for name, column in columns.items():
+        one, other = column.take(pa.array(again)), column.take(pa.array(first[again]))
+        same = pc.or_(pc.fill_null(pc.equal(one, other), False), pc.and_(one.is_null(), other.is_null()))
+        for at in np.flatnonzero(pc.invert(same))[:1].tolist():
+            key = keys[again[at]].as_py().replace(BETWEEN, ", ")
+            problem = f"{name} of {key!r} is {other[at].as_py()!r} before, and now {one[at].as_py()!r}"
+            ends = np.cumsum([len(rows.records) for rows in tables]).tolist()
+            table = bisect_right(ends, again[at])
+            raise tables[table].error(int(again[at]) - (ends[table - 1] if table else 0), problem)
+    return first
+
+
+def require_column(rows: Rows, key: str, names: Sequence[str], cells: Cells) -> str:
+    """Return the first of `names` that is there; or raise `TableError` with those that are."""
+    for name in names:
+        if name in cells:
+            return name
+    there = listed(filter(None, dict.fromkeys([*rows.columns, *cells])), most=40)
+    raise TableError(rows.name, None, f"has no column {' or '.join(names)} ({key}); there are: {there}")
+
+
+def read_rows(name: str, data: bytes, dialect: Dialect, fields: Mapping[str, str]) -> Rows:
     """Read a table.
+
+    Parameters
+    ----------
+    fields
+        Of its path: columns of one value, where the table has none of that name.
 
     Raises
     ------
     TableError
         It is empty or of another encoding, or a quote is not closed where it should be: file and line.
     """
-    if len(data) > LARGEST_TABLE_BYTES:
-        raise TableError(name, None, f"has {len(data)} bytes; at most {LARGEST_TABLE_BYTES >> 30} GiB are read")
     text = _prepared(name, data, dialect)
     _, first = next(_records(text, dialect), (1, []))
     header = list(dialect.header or first)
@@ -159,6 +197,8 @@ def read_rows(name: str, data: bytes, dialect: Dialect) -> Rows:
         columns = [pc.if_else(pc.equal(column, ""), None, column) for column in trimmed]
     for cell, column in zip(header, columns, strict=True):
         rows.columns.setdefault(cell, column)  # of two of one name the first
+    for field, value in fields.items():
+        rows.columns.setdefault(field, pa.repeat(value, len(rows.records)))
     return rows
 
 

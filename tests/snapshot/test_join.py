@@ -155,7 +155,7 @@ def test_field_of_a_folder_that_the_clip_does_not_name_is_read_in_the_member() -
         ("a", "yes", "data/yes/a.wav"),
         ("b", None, None),
     ]
-    with pytest.raises(SnapshotError, match=r"has no column word \(id\); there are: file, name, table"):
+    with pytest.raises(SnapshotError, match=r"has no column word \(id\); there are: file, table, name"):
         Snapshot(files, COMMANDS | {"id": "{word}-{name}"})
 
 
@@ -237,7 +237,7 @@ def test_rows_equal_in_what_is_used_count_once_and_others_of_one_id_are_an_error
     found = Snapshot(files, LIST)
     assert found.rows("clip_id", "a") == [("1", "x"), ("2", None)]
     assert found.counts.repeated == 2
-    with pytest.raises(SnapshotError, match=re.escape("t.csv, line 5: '2' is there before, with another a")):
+    with pytest.raises(SnapshotError, match=re.escape("t.csv, line 5: a of '2' is None before, and now 'y'")):
         Snapshot(files | {"t.csv": "n,a\n1,x\n2,\n1,x\n2,y\n"}, LIST)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError, SnapshotError
-from pipeline.snapshot import stage, tables
+from pipeline.snapshot import members, stage
 from pipeline.snapshot.clips import read_clips
 from pipeline.snapshot.receipt import ArchiveIdentity, Receipt, TableCounts, read_receipt, remarks
 from tests.snapshot.test_archive import patched, zipped
@@ -25,7 +25,7 @@ def described(project: Project, data: bytes) -> None:
 
 def test_a_table_that_says_it_is_absurdly_long_is_not_fetched(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def long(entry: bytearray) -> None:
-        struct.pack_into("<I", entry, 24, tables.LARGEST_TABLE_BYTES + 1)
+        struct.pack_into("<I", entry, 24, members.LARGEST_TABLE_BYTES + 1)
 
     monkeypatch.chdir(fresh.root)
     described(fresh, patched(zipped({"cv-valid-dev.csv": HEADER.encode(), "cv-valid-dev/a.mp3": b""}), long))

@@ -21,7 +21,6 @@ from pipeline.snapshot import gunzip
 from pipeline.snapshot.archive import LocalFile, Member
 from pipeline.snapshot.members import Members
 from pipeline.snapshot.patterns import Pattern
-from pipeline.snapshot.table_files import find_files
 from pipeline.snapshot.tar_snapshot import TarIndex, TarSnapshot, index_path, read_tar, verify_tar
 from tests.support.tarballs import demo_files, pack, plain, tarred
 
@@ -111,7 +110,7 @@ def test_tar_tables_of_a_release_are_found_wherever_they_lie() -> None:
     files = {f"{root}/clips/common_voice_en_1.mp3": b"mp3", f"{root}/validated.tsv": b"client_id\tpath\n"}
     members = indexed(packed(tarred(plain(files)), "a.tar.gz")).members
     found = Members(members, [Pattern("clips/{name}.mp3")], lambda _: b"")
-    assert [file.path for file in find_files(found, "tables", ["{table}.tsv"], None)] == [f"{root}/validated.tsv"]
+    assert [file.path for file in found.table_files("tables", ["{table}.tsv"], None)] == [f"{root}/validated.tsv"]
     assert found.reading.fields["name"].to_pylist() == ["common_voice_en_1"]
 
 
