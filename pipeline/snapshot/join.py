@@ -234,6 +234,8 @@ class Join:
 
     def _read_made(self, made: pa.StringArray) -> Reading:
         """Read the fields of `audio`, as far as the paths that rows make have its parts."""
+        if not len(made):  # no path says which parts there are
+            return first_match(self.members.audio, made)
         reading = Reading(pa.nulls(len(made), pa.string()), {})
         parts = pc.fill_null(pc.add(pc.count_substring(made, "/"), 1), 0)
         for count in parts.unique().to_pylist():

@@ -403,3 +403,13 @@ def test_join_is_the_same_in_whatever_order_the_archive_has_its_members() -> Non
     columns = [name for name in forward.tables["sounds"].column_names if name != "offset"]
     assert forward.rows(*columns) == backward.rows(*columns)
     assert np.array_equal(forward.column("clip_id"), backward.column("clip_id"))
+
+
+def test_join_of_a_table_without_rows_is_a_table_without_rows() -> None:
+    files: Files = {"a.csv": "file\n", "b.csv": "file\nx.wav\n", "clips/x.wav": "1"}
+    keys = {"audio": "clips/{name}.wav", "tables": "{table}.csv", "clip": "clips/{file}", "id": "{table}/{name}"}
+    join = Snapshot(files, {**keys, "columns": {"name": None}}).join
+    assert {name: (counts.rows, counts.problem) for name, counts in join.counts.items()} == {
+        "a": (0, None),
+        "b": (1, None),
+    }
