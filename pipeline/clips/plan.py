@@ -21,7 +21,7 @@ from pipeline.snapshot.clips import PLACE
 CLIP_COLUMNS = ("clip_id", *PLACE.names)
 _CHUNK = 256  # rows of the ranking taken at a time
 
-# Of a clip whose duration nobody knows yet: speech in MP3 and Opus, Vorbis at its usual quality, FLAC at half of WAV.
+# Of clips of unknown duration: speech in MP3 and Opus, Vorbis at its usual quality, FLAC at half the size of WAV.
 _BYTES_PER_SECOND = {".mp3": 8_000, ".opus": 4_000, ".ogg": 12_000, ".oga": 12_000, ".flac": 44_100}
 _UNCOMPRESSED_BYTES_PER_SECOND = 88_200  # 44.1 kHz, 16 bits, mono
 
@@ -121,7 +121,7 @@ class Candidates:
         rows = pc.index_in(ranking["clip_id"], value_set=clips["clip_id"].combine_chunks())
         if rows.null_count:
             raise SnapshotError(
-                f"{schema.RANKING} has clips that {schema.CLIP_TABLE} has not; make it again with: dvc repro stratify"
+                f"{schema.RANKING} lists clips that {schema.CLIP_TABLE} lacks; make it again with: dvc repro stratify"
             )
         self._places = clips.select(PLACE.names).take(rows)
         self._exclude = frozenset(exclude)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
@@ -49,7 +49,7 @@ def read_originals(wanted: Iterable[tuple[str, str]], folder: Path = schema.CLIP
         data, path = (files[clip_id][name].as_py() for name in ("bytes", "path"))
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ShardError(f"{folder}: the file of {clip_id} is not the one that its waveform is of; run: dvc repro")
-        yield Original(data, PurePosixPath(path).suffix)
+        yield Original(data, path.removeprefix(clip_id))
 
 
 def audio_bytes(path: Path) -> int:

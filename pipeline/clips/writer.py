@@ -32,7 +32,7 @@ from pipeline.snapshot.description import Description
 from pipeline.snapshot.sources import Snapshot
 
 _ROW_GROUP_CLIPS = 64
-_ROW_GROUP_BYTES = 1 << 25  # or as few clips as have so many
+_ROW_GROUP_BYTES = 1 << 25  # a row group ends at whichever is reached first
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ class Encoding(ABC):
     Attributes
     ----------
     FIELD
-        The Parquet column. Encodings whose columns have one type are unpacked alike.
+        The Parquet column. Encodings with columns of the same type unpack alike.
     PARQUET
         Options of `pyarrow.parquet.ParquetWriter` for that column.
     BYTES_PER_SECOND

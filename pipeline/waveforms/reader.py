@@ -50,7 +50,7 @@ class Clip:
     columns
         The values of the declared columns, as in the tables; None where missing.
     label, text
-        The values of the columns with these roles; None where no column has the role.
+        The values of the columns with these roles; None where missing, or where no column has the role.
     rank
         Its place in the ranking, counted from 0.
     source_format, source_sample_rate, source_channels

@@ -33,8 +33,8 @@ class WaveformRecipe(Recipe):
     encoding
         A key of `pipeline.waveforms.encodings.ENCODINGS`.
     declared
-        The fields of the declared columns, as the clips have them (`pipeline.core.columns.fields`). They are no
-        setting: a shard of clips whose declaration changed is another one, and its waveforms are copied.
+        The fields of the declared columns, as the clips have them (`pipeline.core.columns.fields`). Not a setting:
+        where only the declaration changes, a shard is written again, and its waveforms are copied.
     """
 
     sample_rate: int

@@ -64,7 +64,7 @@ def test_waveforms_are_made_of_files_of_any_format(birds: Project) -> None:
             np.testing.assert_array_equal(clip.waveform * 32768, samples)
 
 
-def test_waveforms_of_an_encoding_that_there_is_not_are_an_error(birds: Project) -> None:
+def test_waveforms_stage_refuses_an_unknown_encoding(birds: Project) -> None:
     birds.set(waveforms__encoding="mp3")
     with pytest.raises(ParameterError, match="one of pcm16, float32, flac; got"):
         birds.stage("waveforms")
