@@ -24,7 +24,7 @@ _QUOTED = str.maketrans({reserved: quote(reserved) for reserved in "%,=?"})
 
 
 def strata_of(clips: pa.Table, strata: Sequence[str]) -> npt.NDArray[np.object_]:
-    """Return the name of each clip's stratum, such as ``gender=female, age=?`` where the age is missing.
+    """Return the name of each clip's stratum, such as ``label=rain, fold=?`` where the fold is missing.
 
     Different values always give different names: the characters ``% , = ?`` of a value are percent-encoded. Without
     columns every clip is in the stratum ``all``.

@@ -42,18 +42,20 @@ def failing(project: Project, *stages: str, status: int, capsys: pytest.CaptureF
     [
         ({"snapshot": "dem"}, ["download"], 2, "'dem' is not known; there are: demo"),
         ({"stratify__tables": ["valid-tset"]}, ["stratify"], 2, "has no valid-tset; there are: invalid, valid-dev"),
-        ({"stratify__strata": ["sex"]}, ["stratify"], 2, "sex: no metadata column; there are gender, age"),
+        ({"stratify__strata": ["sex"]}, ["stratify"], 2, "declares no column sex; there are table, text, age, gender"),
         ({"waveforms__encoding": "ogg", "shards__clips": -1}, ["waveforms"], 2, "shards.clips: .*-1"),
         ({"subsample__clips": 214}, ["subsample"], 1, "only 213 clips are eligible"),
         (
             {"subsample__clips": 207},
             ["subsample"],
             1,
-            "213 clips are eligible, of which 206 are good; rejected: checksum 1, empty 1.*All strata together",
+            "213 clips are eligible, of which 206 are good; rejected: checksum 1, damaged 1.*All strata together",
         ),
         ({"subsample__max_rejected": 0.0}, ["subsample"], 1, "max_rejected = 0 allows"),
         ({"subsample__seconds": [2, 20]}, ["subsample"], 1, "too_short [0-9]+.*The last one was valid-"),
-        ({"stratify__min_up_votes": 99}, ["stratify"], 1, "no clip of valid-train.*min_up_votes"),
+        ({"stratify__where": {"up_votes": {"min": 99}}}, ["stratify"], 1, "no clip of valid-train.*up_votes"),
+        ({"stratify__min_up_votes": 3}, ["stratify"], 2, r"up_votes: \{min: 3\}"),
+        ({"waveforms__encoding": "ogg"}, ["waveforms"], 2, "should be one of pcm16, float32, flac"),
     ],
 )
 def test_main_explains_an_impossible_request_in_one_message(
@@ -116,9 +118,9 @@ def test_main_refuses_a_name_that_leads_out_of_the_archive(fresh: Project, capsy
     assert "leads out of the archive" in failing(fresh, "download", status=1, capsys=capsys)
 
 
-def test_main_names_a_damaged_table_by_file_and_line(fresh: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_names_a_table_that_cannot_be_used(fresh: Project, capsys: pytest.CaptureFixture[str]) -> None:
     rezip(fresh, lambda name, data: (name, data.replace(b",", b";", 30) if "valid-dev.csv" in name else data))
-    assert "cv-valid-dev.csv, line 1" in failing(fresh, "download", "stratify", status=1, capsys=capsys)
+    assert "cv-valid-dev.csv: has no column filename" in failing(fresh, "download", "stratify", status=1, capsys=capsys)
 
 
 def test_main_never_mixes_an_archive_with_one_that_it_opened_before(
@@ -141,6 +143,8 @@ def test_stratify_warns_of_a_column_with_a_thousand_levels(fresh: Project, caplo
     header, row = "filename,text,up_votes,down_votes,age,gender,accent,duration\n", "cv-many/{0}.mp3,text {0},1,0,,,,\n"
     folder = fresh.root / "many"
     folder.mkdir()
+    (folder / "cv-many").mkdir()
+    (folder / "cv-many/0.mp3").touch()
     (folder / "cv-many.csv").write_text(header + "".join(map(row.format, range(1200))))
     description = (fresh.root / SOURCE).read_text().replace("kind: archive", "kind: directory")
     (fresh.root / SOURCE).write_text(description.replace("data/demo/common-voice-demo.zip", "many"))

@@ -49,7 +49,7 @@ def grown_in_steps(project: Project) -> None:
     shutil.rmtree(project.root / "data/clips")
     shutil.rmtree(project.root / "data/waveforms")
     for clips in (1, 31, 32, 33, 100):
-        again(project, subsample__clips=clips)
+        again(project, subsample__clips=clips, subsample__max_rejected=0.5)
 
 
 def shrunk(project: Project) -> None:

@@ -134,7 +134,7 @@ def test_package_names_no_column_of_common_voice() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Subscript) or not isinstance(node.slice, ast.Constant):
                 continue
-            if node.slice.value == "text" and "transcripts" not in path.parts:
+            if node.slice.value == "text" and not {"transcripts", "transcribe.py"} & set(path.parts):
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}: text as a fixed name")
     assert not found, "\n".join(found)
 

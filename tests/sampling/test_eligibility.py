@@ -105,7 +105,7 @@ def test_columns_that_are_not_declared_are_named_with_those_that_are() -> None:
 
 def test_stratify_and_estimate_draw_from_the_same_rows(staged: Project, capsys: pytest.CaptureFixture[str]) -> None:
     staged.set(stratify__where={"accent": ["us", None], "gender": ["female"], "up_votes": {"min": 2}})
-    staged.set(subsample__clips=5)
+    staged.set(subsample__clips=5, subsample__max_rejected=1)
     staged.stage("stratify")
     ranking = pd.read_parquet(staged.root / "data/ranking.parquet")
     assert set(ranking["gender"]) == {"female"}
