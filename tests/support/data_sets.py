@@ -106,4 +106,8 @@ def use(project: Project, name: str, place: str = "snapshot.zip", files: Mapping
     pack(data_set.files() if files is None else files, path)
     source = {"kind": "directory" if path.is_dir() else "archive", "path": place}
     YAML().dump({**data_set.description, "source": source}, project.root / f"configs/snapshots/{name}.yaml")
-    project.set(snapshot=name, **{f"stratify__{key}": value for key, value in data_set.stratify.items()})
+    project.set(
+        snapshot=name,
+        subsample__max_rejected=0.5,
+        **{f"stratify__{key}": value for key, value in data_set.stratify.items()},
+    )
