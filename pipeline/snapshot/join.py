@@ -15,7 +15,7 @@ from pipeline.core.errors import SnapshotError, TableError
 from pipeline.core.terminal import amount
 from pipeline.snapshot.clips import PLACE, are_copies, clips_schema
 from pipeline.snapshot.description import Description
-from pipeline.snapshot.layout import ColumnSource, Dialect, Lookup
+from pipeline.snapshot.layout import ColumnSource, Lookup
 from pipeline.snapshot.lookups import LookupTable
 from pipeline.snapshot.members import Members, Read, TableFile, comparable, first_match
 from pipeline.snapshot.patterns import Pattern, Reading, Template
@@ -146,7 +146,9 @@ class Join:
         counts.elsewhere += len(elsewhere)
         if len(made) and len(elsewhere) == len(made):
             wanted = " or ".join(self._description.audio)
-            raise rows.error(0, f"no row names a clip: this one makes {made[0]}, and audio is {wanted}")
+            raise rows.error(
+                int(rows.lines[0]), f"no row names a clip: this one makes {made[0]}, and audio is {wanted}"
+            )
         rows, made, read = rows.where(is_clip), made.filter(is_clip), read.filter(is_clip)
         index = self.members.find(made, any_extension=clip.text.endswith(".*"))
         if self._missing is None and index.null_count:
@@ -160,7 +162,7 @@ class Join:
         """Return the rows of clips that have no tables: what their paths say."""
         reading = self.members.reading.filter(mask)
         numbers = np.flatnonzero(mask)
-        rows = Rows(_PATHS, reading.fields, numbers + 1, [], b"", Dialect())
+        rows = Rows(_PATHS, reading.fields, -1 - numbers, [])
         ids = self._ids(rows, reading.fields, pc.replace_substring_regex(reading.matched, r"\.[^./]+$", ""))
         first = first_of_each(ids)
         groups = np.full(self.members.clips.num_rows, -1)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 
 from pipeline.core.columns import TYPES
 from pipeline.core.errors import TableError
@@ -32,6 +31,7 @@ _SHOWN = 80  # characters of a row or a cell, in messages
 _NOT_CLOSED = "is never closed"
 _SWALLOWED = "is closed some rows later: a row lies within one cell"
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_ROWS = 1 << 12  # that are Python's objects at a time
 BETWEEN = "\x1f"  # the columns of a key
 
 Cells = Mapping[str, pa.StringArray]
@@ -47,59 +47,43 @@ class Rows:
         The table's file name.
     columns
         The cells of each column, by its name in the table; null where one is empty.
-    records
-        The place of each row among the records of the file, counted from 1.
-    text, dialect
-        What is read once more for the line of a row; no text where the rows are those of no file.
+    lines
+        The line in which each row begins, counted from 1; negative numbers where the rows are those of no file.
     bad
-        Records that cannot be read, each with what is wrong.
+        Rows that cannot be read, each by its line and with what is wrong.
     """
 
     name: str
     columns: dict[str, pa.StringArray]
-    records: npt.NDArray[np.int64]
+    lines: npt.NDArray[np.int64]
     bad: list[tuple[int, str]]
-    text: bytes
-    dialect: Dialect
 
     def where(self, mask: pa.BooleanArray) -> Rows:
         """Return the rows of a mask; those that are called bad are counted here as well."""
         if pc.all(mask).as_py():
             return self
         columns = {name: column.filter(mask) for name, column in self.columns.items()}
-        return replace(self, columns=columns, records=self.records[mask.to_numpy(zero_copy_only=False)])
+        return replace(self, columns=columns, lines=self.lines[mask.to_numpy(zero_copy_only=False)])
 
-    def error(self, row: int, problem: str) -> TableError:
-        """Return the error for a row."""
-        [line] = self.lines([int(self.records[row])])
-        return TableError(self.name, line, problem)
+    def error(self, line: int, problem: str) -> TableError:
+        """Return the error for the row in a line."""
+        return TableError(self.name, line if line > 0 else None, problem)
 
     def call_bad(self, mask: pa.BooleanArray, expected: str, cells: pa.StringArray) -> None:
         """Count the rows of a mask, one of whose `cells` is not what was expected, as ones that cannot be read."""
-        rows = np.flatnonzero(pc.fill_null(mask, False).to_numpy(zero_copy_only=False))
-        self.bad += [
-            (int(self.records[row]), f"{expected}, got {_shown(cells[row].as_py() or '')}") for row in rows.tolist()
-        ]
+        for row in np.flatnonzero(pc.fill_null(mask, False).to_numpy(zero_copy_only=False)).tolist():
+            self.bad.append((int(self.lines[row]), f"{expected}, got {_shown(cells[row].as_py() or '')}"))
 
     def bad_rows(self) -> list[str]:
         """Name the first rows that cannot be read: file, line and problem."""
-        first = sorted(self.bad)[:NAMED]
-        lines = self.lines([record for record, _ in first])
-        return [str(TableError(self.name, line, problem)) for line, (_, problem) in zip(lines, first, strict=True)]
+        return [str(self.error(line, problem)) for line, problem in sorted(self.bad)[:NAMED]]
 
     def require_few_bad(self) -> None:
         """Raise `TableError` if more than 1 % of the rows, and more than one, cannot be read."""
-        total = len({*self.records.tolist(), *(record for record, _ in self.bad)}) if self.bad else 0
+        total = len({*self.lines.tolist(), *(line for line, _ in self.bad)}) if self.bad else 0
         if len(self.bad) > max(1, _MOST_BAD * total):
             named = "\n  ".join(["", *self.bad_rows()])
             raise TableError(self.name, None, f"{len(self.bad)} of {total} rows cannot be read, such as{named}")
-
-    def lines(self, records: list[int]) -> list[int | None]:
-        """Return the lines in which records begin. It reads the text once more, and slowly: for messages."""
-        if not records or not self.text:
-            return [None] * len(records)
-        lines = [line for line, _ in islice(_records(self.text, self.dialect), max(records))]
-        return [lines[record - 1] for record in records]
 
 
 def first_of_each(keys: pa.StringArray) -> npt.NDArray[np.int64]:
@@ -127,9 +111,9 @@ def require_one_value(tables: Sequence[Rows], keys: pa.StringArray, columns: Cel
         for at in np.flatnonzero(pc.invert(same))[:1].tolist():
             key = keys[again[at]].as_py().replace(BETWEEN, ", ")
             problem = f"{name} of {key!r} is {other[at].as_py()!r} before, and now {one[at].as_py()!r}"
-            ends = np.cumsum([len(rows.records) for rows in tables]).tolist()
-            table = bisect_right(ends, again[at])
-            raise tables[table].error(int(again[at]) - (ends[table - 1] if table else 0), problem)
+            line = np.concatenate([rows.lines for rows in tables])[again[at]]
+            table = np.repeat(np.arange(len(tables)), [len(rows.lines) for rows in tables])[again[at]]
+            raise tables[table].error(int(line), problem)
     return first
 
 
@@ -155,50 +139,29 @@ def read_rows(name: str, data: bytes, dialect: Dialect, fields: Mapping[str, str
     TableError
         It is empty or of another encoding, or a quote is not closed where it should be: file and line.
     """
-    text = _prepared(name, data, dialect)
-    _, first = next(_records(text, dialect), (1, []))
-    header = list(dialect.header or first)
-    if not first:
-        raise TableError(name, 1, "is empty, or its first line has no end")
-    bad: list[tuple[int, str]] = []
-    with_line_ends: list[tuple[int, str]] = []
-
-    def skip(row: pyarrow.csv.InvalidRow) -> str:
-        bad.append((row.number, f"expected {len(header)} fields, got {row.actual_columns}: {_shown(row.text)}"))
-        if _LINE_END.search(row.text):
-            with_line_ends.append((row.number, row.text))
-        return "skip"
-
-    numbers = list(map(str, range(len(header))))  # names may stand twice
-    cells = pyarrow.csv.read_csv(
-        pa.BufferReader(text),
-        pyarrow.csv.ReadOptions(use_threads=False, block_size=len(text), column_names=numbers),
-        pyarrow.csv.ParseOptions(
-            delimiter=dialect.separator,
-            quote_char=dialect.quote or False,
-            newlines_in_values=True,
-            invalid_row_handler=skip,
-        ),
-        pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(numbers, pa.string()), null_values=[""], strings_can_be_null=True
-        ),
-    )
-    records = np.setdiff1d(np.arange(1, 1 + cells.num_rows + len(bad)), [record for record, _ in bad])
-    columns = [column.combine_chunks() for column in cells.columns]
-    rows = Rows(name, {}, records, bad, text, dialect)
-    if dialect.quote is not None and dialect.quote.encode() in text:
-        _require_closed(rows, columns, with_line_ends)
-    if dialect.header is None:
-        rows.records = records[1:]
-        columns = [column.slice(1) for column in columns]
-    if dialect.trim:
-        header = [cell.strip() for cell in header]
-        trimmed = [pc.utf8_trim_whitespace(column) for column in columns]
-        columns = [pc.if_else(pc.equal(column, ""), None, column) for column in trimmed]
-    for cell, column in zip(header, columns, strict=True):
-        rows.columns.setdefault(cell, column)  # of two of one name the first
-    for field, value in fields.items():
-        rows.columns.setdefault(field, pa.repeat(value, len(rows.records)))
+    records = _records(name, _prepared(name, data, dialect), dialect)
+    header = list(dialect.header or next(records, (1, []))[1])
+    if not header:
+        raise TableError(name, 1, "is empty")
+    rows, lines = Rows(name, {}, np.zeros(0, np.int64), []), list[int]()
+    parts = [[pa.nulls(0, pa.string())] * len(header)]
+    while some := list(islice(records, _ROWS)):
+        good = [(line, record) for line, record in some if len(record) == len(header)]
+        lines += [line for line, _ in good]
+        if good:
+            parts.append([pa.array(cells, pa.string()) for cells in zip(*(record for _, record in good), strict=True)])
+        for line, record in some:
+            if len(record) != len(header):
+                text = _shown(dialect.separator.join(record))
+                rows.bad.append((line, f"expected {len(header)} fields, got {len(record)}: {text}"))
+    rows.lines = np.array(lines, np.int64)
+    for column, chunks in zip(header, zip(*parts, strict=True), strict=True):
+        cells = pa.concat_arrays(chunks)
+        trimmed = pc.utf8_trim_whitespace(cells) if dialect.trim else cells
+        name = column.strip() if dialect.trim else column
+        rows.columns.setdefault(name, pc.if_else(pc.equal(trimmed, ""), None, trimmed))  # of two of one name the first
+    for column, value in fields.items():
+        rows.columns.setdefault(column, pa.repeat(value, len(lines)))
     return rows
 
 
@@ -243,8 +206,8 @@ def _mapped(codes: dict[str, str | int | float | None], cells: pa.StringArray) -
     return pc.if_else(unknown, None if other is None else str(other), texts.take(index))
 
 
-def _prepared(name: str, data: bytes, dialect: Dialect) -> bytes:
-    """Return a table in UTF-8, without what its dialect passes over; each line stays the line that it was."""
+def _prepared(name: str, data: bytes, dialect: Dialect) -> str:
+    """Return the text of a table without what its dialect passes over; each line stays the line that it was."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
         text = data.decode(dialect.encoding)
@@ -261,64 +224,36 @@ def _prepared(name: str, data: bytes, dialect: Dialect) -> bytes:
         text = re.sub(rf"(?m)^{re.escape(dialect.comment)}[^\r\n]*", "", text)
     if dialect.separator == " ":
         text = re.sub(r"(?m)^ | (?=\r?$)", "", re.sub(r"[ \t]+", " ", text))
-    return f"{text}\n".encode()  # a cell whose quote is never closed now ends with a line end
+    return f"{text}\n"  # a cell whose quote is never closed now ends with a line end
 
 
-def _records(text: bytes, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
-    """Yield the records of a table, each with the line in which it begins, up to one that is longer than csv takes."""
-    reader = csv.reader(io.StringIO(text.decode(), newline=""), **_as_csv(dialect))
-    line = 1
-    try:
-        for record in reader:
-            if record:
-                yield line, record
-            line = reader.line_num + 1
-    except csv.Error:
-        yield line, []
+def _records(name: str, text: str, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
+    """Yield the records of a table, each with the line in which it begins.
 
-
-def _as_csv(dialect: Dialect) -> dict[str, Any]:
-    quoting = {"quoting": csv.QUOTE_NONE} if dialect.quote is None else {"quotechar": dialect.quote}
-    return {"delimiter": dialect.separator, **quoting}
-
-
-def _require_closed(rows: Rows, columns: list[pa.StringArray], bad: list[tuple[int, str]]) -> None:
-    """Raise `TableError` where a quote is never closed, or a cell has a line in it that is a row by itself.
-
-    Parameters
-    ----------
-    columns
-        The cells of all rows, the header's among them.
-    bad
-        Records with line ends that have not as many cells: of the first, pyarrow makes one of the rest of the file.
+    Raises
+    ------
+    TableError
+        A quote is never closed, or a cell has a line in it that is a row by itself: file, and the line where it opens.
     """
-    quote = re.escape(rows.dialect.quote or "")
-    cell = re.compile(rf"(?:^|{re.escape(rows.dialect.separator)}){quote}((?:[^{quote}]+|{quote}{quote})*+)({quote}?)")
-
-    def has_swallowed(text: str) -> bool:
-        lines = _LINE_END.split(text)[1:-1]
-        return len(columns) > 1 and any(len(row) == len(columns) for row in csv.reader(lines, **_as_csv(rows.dialect)))
-
-    def error(record: int, line_ends: int, problem: str) -> TableError:
-        return TableError(rows.name, (rows.lines([record])[0] or 1) + line_ends, f"the quote that opens here {problem}")
-
-    for record, text in bad:
-        for found in cell.finditer(text):
-            if not found[2] or has_swallowed(found[1]):
-                line_ends = len(_LINE_END.findall(text, 0, found.start(1)))
-                raise error(record, line_ends, _SWALLOWED if found[2] else _NOT_CLOSED)
-    for at, column in enumerate(columns):
-        for row in np.flatnonzero(pc.match_substring_regex(column, r"[\r\n]").fill_null(False)).tolist():
-            text = column[row].as_py()
-            is_open = row == len(column) - 1 and text.endswith("\n") and not _ends_with_quote(rows)
-            if is_open or has_swallowed(text):
-                before = [each[row].as_py() or "" for each in columns[:at]]
-                line_ends = sum(len(_LINE_END.findall(each)) for each in before)
-                raise error(int(rows.records[row]), line_ends, _NOT_CLOSED if is_open else _SWALLOWED)
-
-
-def _ends_with_quote(rows: Rows) -> bool:
-    return rows.text.rstrip(b"\r\n").endswith((rows.dialect.quote or "").encode())
+    quoting: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if dialect.quote is None else {"quotechar": dialect.quote}
+    read = partial(csv.reader, delimiter=dialect.separator, **quoting)
+    last_line = text.count("\n") + text.count("\r") - text.count("\r\n")
+    csv.field_size_limit(len(text))
+    reader = read(io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline=""))
+    width, line = len(dialect.header or ()), 1
+    for record in reader:
+        width = width or len(record)
+        # Only a cell with a line end makes a record of several lines.
+        for at, cell in enumerate(record if reader.line_num > line else ()):
+            is_open = at == len(record) - 1 and reader.line_num == last_line and cell.endswith("\n")
+            is_open = is_open and not text.rstrip("\r\n").endswith(dialect.quote or "")
+            swallowed = read(_LINE_END.split(cell)[1:-1])
+            if is_open or (width > 1 and any(len(row) == width for row in swallowed)):
+                opened = line + sum(len(_LINE_END.findall(each)) for each in record[:at])
+                raise TableError(name, opened, f"the quote that opens here {_NOT_CLOSED if is_open else _SWALLOWED}")
+        if record:
+            yield line, record
+        line = reader.line_num + 1
 
 
 def _shown(text: str) -> str:

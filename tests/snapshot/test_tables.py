@@ -79,7 +79,7 @@ def test_reader_counts_every_row_or_refuses_the_table(odd: bytes, at: int) -> No
             rows = read(whole[:at] + odd + whole[at:], dialect)
         except TableError:
             continue
-        assert {len(column) for column in rows.columns.values()} == {len(rows.records)}
+        assert {len(column) for column in rows.columns.values()} == {len(rows.lines)}
         rows.bad_rows()
 
 
@@ -90,7 +90,7 @@ def test_row_that_cannot_be_read_is_named_by_its_line_and_the_others_are_read() 
         "t.csv, line 5: expected 2 fields, got 1: '4'",
         "t.csv, line 7: expected 2 fields, got 3: '7,8,9'",
     ]
-    assert str(rows.error(1, "no")) == "t.csv, line 6: no"
+    assert str(rows.error(6, "no")) == "t.csv, line 6: no"
 
 
 @pytest.mark.parametrize(("good", "bad", "is_broken"), [(29, 1, False), (198, 2, False), (197, 2, True), (0, 2, True)])
