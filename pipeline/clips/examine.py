@@ -12,7 +12,7 @@ from pipeline.audio.check import check
 from pipeline.clips.plan import Candidate, Goal, Seconds
 from pipeline.core.errors import Rejected
 from pipeline.core.schema import Reason
-from pipeline.snapshot.sources import Snapshot
+from pipeline.snapshot.archive import Snapshot
 
 _MOST_IN_FLIGHT = 64
 

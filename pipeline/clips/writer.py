@@ -27,9 +27,8 @@ from pipeline.core.schema import Reason
 from pipeline.shards import sealed
 from pipeline.shards.folder import ShardFolder, existing_shards, open_shards, whole_shards
 from pipeline.shards.sealed import Seal, Shard
-from pipeline.snapshot.archive import Member
+from pipeline.snapshot.archive import Member, Snapshot
 from pipeline.snapshot.description import Description
-from pipeline.snapshot.sources import Snapshot
 
 _ROW_GROUP_CLIPS = 64
 _ROW_GROUP_BYTES = 1 << 25  # a row group ends at whichever is reached first

@@ -10,6 +10,7 @@ import hashlib
 import stat
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -70,6 +71,28 @@ class Member:
     compressed_bytes: int | None
     size_bytes: int
     crc32: int | None
+
+
+class Snapshot:
+    """An open snapshot, which many threads may read."""
+
+    def read(self, member: Member) -> bytes:
+        """Return a member's bytes, whose length and CRC-32 are as listed.
+
+        Raises
+        ------
+        Rejected
+            With `Reason.CHECKSUM`: the archive itself is damaged there.
+        SnapshotError
+            It cannot be read.
+        """
+        raise NotImplementedError
+
+    def prefetch(self, members: Iterable[Member]) -> None:
+        """Hint which members will probably be read; sequential sources prefetch them."""
+
+    def close(self) -> None:
+        """Give up all that is in flight."""
 
 
 @dataclass(frozen=True)

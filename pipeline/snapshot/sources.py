@@ -10,11 +10,11 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -22,7 +22,7 @@ import pyarrow as pa
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.core.params import Runtime, archive_folder, in_checkout
-from pipeline.snapshot.archive import LocalFile, Member, read_member, verify_unchanged
+from pipeline.snapshot.archive import LocalFile, Member, Snapshot, read_member, verify_unchanged
 from pipeline.snapshot.description import (
     STORES,
     ArchiveSource,
@@ -44,27 +44,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-
-class Snapshot(Protocol):
-    """An open snapshot, which many threads may read."""
-
-    def read(self, member: Member) -> bytes:
-        """Return a member's bytes, whose length and CRC-32 are as listed.
-
-        Raises
-        ------
-        Rejected
-            With `Reason.CHECKSUM`: the archive itself is damaged there.
-        SnapshotError
-            It cannot be read.
-        """
-
-    def prefetch(self, members: Iterable[Member]) -> None:
-        """Hint which members will probably be read; sequential sources prefetch them."""
-
-    def close(self) -> None:
-        """Give up all that is in flight."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +126,7 @@ def reopen_snapshot(description: Description, runtime: Runtime, receipt: Receipt
             return RemoteSnapshot(remote)
 
 
-class ArchiveSnapshot:
+class ArchiveSnapshot(Snapshot):
     """A snapshot in a zip archive on disk."""
 
     def __init__(self, file: LocalFile) -> None:
@@ -157,14 +136,8 @@ class ArchiveSnapshot:
         """Return a member's bytes, whose length and CRC-32 are as listed."""
         return read_member(self._file, member)
 
-    def prefetch(self, members: Iterable[Member]) -> None:
-        """Do nothing: each member is read at its place."""
 
-    def close(self) -> None:
-        """Do nothing: nothing is in flight."""
-
-
-class FolderSnapshot:
+class FolderSnapshot(Snapshot):
     """A snapshot in a folder, whose clips lie as deep as the tables say, or a folder deeper."""
 
     def __init__(self, root: Path) -> None:
@@ -194,12 +167,6 @@ class FolderSnapshot:
         if len(data) != member.size_bytes:
             raise SnapshotChanged(str(path), f"{member.size_bytes} bytes", f"{len(data)} bytes")
         return data
-
-    def prefetch(self, members: Iterable[Member]) -> None:
-        """Do nothing: each member is a file."""
-
-    def close(self) -> None:
-        """Do nothing: nothing is in flight."""
 
 
 @dataclass(frozen=True)
@@ -287,19 +254,14 @@ def _walk(root: Path) -> Iterator[tuple[str, int]]:
                 name = path.relative_to(root).as_posix()
                 if re.search(LEFT_BEHIND, f"{name}/" if is_folder else name):
                     continue
-                if not _is_utf8(entry.name):
-                    raise SnapshotError(f"{folder}: a file's name is not UTF-8: {os.fsencode(entry.name)!r}")
+                try:
+                    name.encode()
+                except UnicodeEncodeError:
+                    problem = f"a file's name is not UTF-8: {os.fsencode(entry.name)!r}"
+                    raise SnapshotError(f"{folder}: {problem}") from None
                 if is_folder:
                     folders.append(path)
                 elif entry.is_file():
                     yield name, entry.stat().st_size
                 elif name.lower().endswith(DATA_EXTENSIONS):
                     raise SnapshotError(f"{path}: is no regular file")
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -30,7 +30,7 @@ from pipeline.core import atomic, schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.core.params import archive_folder
 from pipeline.core.progress import progress
-from pipeline.snapshot.archive import LocalFile, Member, require_kind
+from pipeline.snapshot.archive import LocalFile, Member, Snapshot, require_kind
 from pipeline.snapshot.gunzip import MAGIC, SeekableGzip, SeekPoints, inflated
 from pipeline.snapshot.receipt import TarIdentity
 from pipeline.snapshot.tar_index import Stream, list_members
@@ -92,7 +92,7 @@ def verify_tar(file: LocalFile, identity: TarIdentity) -> None:
         raise SnapshotChanged(file.name, f"pieces with SHA-256 {identity.sample_sha256}", sample)
 
 
-class TarSnapshot:
+class TarSnapshot(Snapshot):
     """A snapshot in a tar archive on disk.
 
     Parameters

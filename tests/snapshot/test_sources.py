@@ -15,11 +15,11 @@ import pytest
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError, SnapshotChanged, SnapshotError
 from pipeline.core.params import Runtime
-from pipeline.snapshot.archive import Member
+from pipeline.snapshot.archive import Member, Snapshot
 from pipeline.snapshot.description import ArchiveSource, Description, DirectorySource, describe
 from pipeline.snapshot.join import Join
 from pipeline.snapshot.receipt import ArchiveIdentity, Identity, Receipt, TableCounts
-from pipeline.snapshot.sources import OpenedSnapshot, Snapshot, open_snapshot, reopen_snapshot
+from pipeline.snapshot.sources import OpenedSnapshot, open_snapshot, reopen_snapshot
 from tests.support.project import DEMO, ROOT
 
 Source = ArchiveSource | DirectorySource

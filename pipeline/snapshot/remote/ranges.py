@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.core.errors import Rejected, SnapshotChanged
-from pipeline.snapshot.archive import HeaderMismatch, Member, read_member, verify_unchanged
+from pipeline.snapshot.archive import HeaderMismatch, Member, Snapshot, read_member, verify_unchanged
+from pipeline.snapshot.patterns import AUDIO_EXTENSIONS
 from pipeline.snapshot.receipt import ArchiveIdentity
 from pipeline.snapshot.remote.client import Client, Refused, content_range
 from pipeline.snapshot.remote.identity import ServerIdentity
@@ -114,7 +114,7 @@ def verify_remote(file: RemoteFile, identity: ArchiveIdentity) -> None:
         file.client.retry(lambda: verify_unchanged(file, identity))
 
 
-class RemoteSnapshot:
+class RemoteSnapshot(Snapshot):
     """A snapshot in a zip archive behind a URL."""
 
     def __init__(self, file: RemoteFile) -> None:
@@ -135,7 +135,7 @@ class RemoteSnapshot:
         """
         problems: set[str] = set()
         remedy = "Run it again to go on."
-        if member.name.endswith(".mp3"):
+        if member.name.lower().endswith(AUDIO_EXTENSIONS):
             remedy += " If this clip alone stays like that, name it in subsample.exclude (params.yaml) to leave it out."
 
         def attempt() -> bytes:
@@ -148,9 +148,6 @@ class RemoteSnapshot:
                 raise Transient(rejected.detail, remedy=remedy) from None
 
         return self._file.client.retry(attempt, member.name)
-
-    def prefetch(self, members: Iterable[Member]) -> None:
-        """Do nothing: each member is one request."""
 
     def close(self) -> None:
         """Give up all waiting."""
