@@ -92,7 +92,7 @@ def summarise(material: Material, strata: Sequence[str], allocation: shares.Allo
         strata=shares_of_strata,
         measurements=measured,
         histograms=histograms(material, measured),
-        voices=voices.summarise(measured, labels, has_words=text is not None),
+        voices=voices.summarise(measured, labels),
         apart=apart,
         splits=tuple((name, len(each), float(each.sum()) / 3600) for name, each in splits.items()),
         rejections=tuple(Rejections(reason, tuple(clips)) for reason, clips in rejected.items() if clips),

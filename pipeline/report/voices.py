@@ -67,7 +67,7 @@ class Voices:
     pitch
         A histogram for each of `groups`, all with the same edges.
     histograms
-        Speaking rate, where words are counted, and share of speech of the whole sample.
+        Speaking rate and share of speech of the whole sample, each where anything was measured.
     outliers
         At most one of each of six kinds; empty where all clips are alike.
     """
@@ -93,15 +93,13 @@ def metrics(measured: Measurements, labels: Names, population: Counter[str]) -> 
     }
 
 
-def summarise(measured: Measurements, labels: Names, *, has_words: bool) -> Voices:
+def summarise(measured: Measurements, labels: Names) -> Voices:
     """Count what the section on voices shows.
 
     Parameters
     ----------
     measured, labels
         Of each clip of the sample; a missing label is `MISSING`.
-    has_words
-        Whether a column has the words that are said.
     """
     groups = []
     pitch = []
@@ -119,16 +117,20 @@ def summarise(measured: Measurements, labels: Names, *, has_words: bool) -> Voic
                 rounded(median(measured.speech_share[mask])),
             )
         )
-        widths, together = (5, 10, 20, 25, 50, 100), measured.f0_median_hz
-        pitch.append(histogram(f"Pitch, {name}", "Hz", {"sample": f0_hz}, widths, "without a voice", together=together))
-    rate, share = {"sample": measured.words_per_second}, {"sample": 100 * measured.speech_share}
-    rate_unit, rate_widths = "words per second of speech", (0.1, 0.2, 0.25, 0.5, 1, 2, 5)
-    shares = histogram("Share of speech", "% of the clip", share, (1, 2, 5, 10), "without speech")
-    rates = histogram("Speaking rate", rate_unit, rate, rate_widths, "without speech or a count of words")
+        each, widths, together = {"sample": f0_hz}, (5, 10, 20, 25, 50, 100), measured.f0_median_hz
+        pitch.append(histogram(f"Pitch, {name}", "Hz", each, widths, "without a voice", together=together))
+    histograms = []
+    if len(finite(measured.words_per_second)):
+        unit, rate_widths = "words per second of speech", (0.1, 0.2, 0.25, 0.5, 1, 2, 5)
+        rate = {"sample": measured.words_per_second}
+        histograms.append(histogram("Speaking rate", unit, rate, rate_widths, "without speech or a count of words"))
+    if len(finite(measured.speech_share)):
+        share = {"sample": 100 * measured.speech_share}
+        histograms.append(histogram("Share of speech", "% of the clip", share, (1, 2, 5, 10), "without speech"))
     return Voices(
         groups=tuple(groups),
         pitch=tuple(pitch),
-        histograms=(rates, shares) if has_words else (shares,),
+        histograms=tuple(histograms),
         outliers=_outliers(measured, labels),
     )
 

@@ -42,7 +42,7 @@ def summarise(made: Material) -> voices.Voices:
     labels = np.full(len(made.sample), voices.ALL, dtype=object)
     if "gender" in made.sample.column_names:
         labels = comparison.level_names(made.sample["gender"]).to_numpy()
-    return voices.summarise(measurements(made), labels, has_words=True)
+    return voices.summarise(measurements(made), labels)
 
 
 def with_features(made: Material, **columns: Any) -> Material:
@@ -117,7 +117,8 @@ def test_groups_are_the_nine_largest_and_the_rest_with_the_missing_one_last(
 def test_voices_of_silence_have_no_numbers() -> None:
     made = summarise(odd_material("digital silence"))
     assert {(group.voiced, group.f0_quartiles_hz, group.speech_share) for group in made.groups} == {(0, None, None)}
-    assert all(each.not_shown.endswith("not shown") for each in (*made.pitch, *made.histograms))
+    assert all(each.not_shown.endswith("not shown") for each in made.pitch)
+    assert made.histograms == ()
     assert [outlier.kind for outlier in made.outliers] == ["No voice found"]
 
 
