@@ -67,7 +67,7 @@ def length(row: int) -> float:
     return 0.5 + row % 7 / 20
 
 
-def labelled_files(*, with_copy: bool = True) -> dict[str, bytes]:
+def labelled_files(*, with_copy: bool = True, with_faults: bool = True) -> dict[str, bytes]:
     """Return its files; the copy is known as one by its CRC-32, which a folder does not have."""
     files, lines = {}, ["file,fold,class,recording,salience,gain,recorder,length"]
     for row, recording in enumerate(RECORDINGS.tolist()):
@@ -77,7 +77,7 @@ def labelled_files(*, with_copy: bool = True) -> dict[str, bytes]:
         line = f"{name},{fold},{kind},r{recording:02},{row % 2 + 1},{gain},{recorder},{length(row):g}"
         lines += [line] * (2 if row == TWICE else 1)
         data = sound(COPY - 2 if with_copy and row == COPY else row)
-        match FAULTS.get(f"{fold}/{name.partition('.')[0]}"):
+        match FAULTS.get(f"{fold}/{name.partition('.')[0]}") if with_faults else None:
             case "missing":
                 continue
             case "truncated":
