@@ -17,7 +17,7 @@ from typing import Protocol
 
 from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError
 from pipeline.core.schema import Reason
-from pipeline.snapshot.receipt import ArchiveIdentity
+from pipeline.snapshot.receipt import ArchiveIdentity, Identity
 
 LARGEST_DIRECTORY_BYTES = 1 << 30  # ten million members; Kaggle's 380,377 take 35 MB
 _LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")  # 4.3.7
@@ -138,8 +138,10 @@ class LocalFile:
         return data
 
 
-def verify_unchanged(source: RandomAccess, identity: ArchiveIdentity) -> None:
+def verify_unchanged(source: RandomAccess, identity: Identity) -> None:
     """Raise `SnapshotChanged` unless `source` has the length and the central directory of `identity`."""
+    if not isinstance(identity, ArchiveIdentity):
+        raise SnapshotChanged(source.name, str(identity), "an archive")
     size_bytes = source.size_bytes
     if size_bytes != identity.size_bytes:
         raise SnapshotChanged(source.name, f"{identity.size_bytes} bytes", f"{size_bytes} bytes")

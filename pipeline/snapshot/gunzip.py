@@ -6,6 +6,7 @@ deflate block for a whole one, and ignores what follows the last gzip member. Th
 
 from __future__ import annotations
 
+import importlib
 import io
 import threading
 import zlib
@@ -45,7 +46,7 @@ def inflated(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
     SnapshotError
         It is truncated or damaged, or something follows its end.
     """
-    library = _isal(path)
+    library = _module(path, "isal.isal_zlib")
     stream = library.decompressobj(_GZIP)
     with path.open("rb") as file:
         while data := file.read(_PIECE_BYTES):
@@ -77,7 +78,7 @@ class SeekPoints:
     def __init__(self, path: Path) -> None:
         self._path = path
         spacing = max(_LEAST_SPACING, path.stat().st_size // _POINTS)
-        self._file = _indexed_gzip(path).IndexedGzipFile(
+        self._file = _module(path, "indexed_gzip").IndexedGzipFile(
             str(path), spacing=spacing, readbuf_size=_BUFFER_BYTES, drop_handles=False, skip_crc_check=True
         )
         self._given_up = threading.Event()
@@ -130,7 +131,9 @@ class SeekableGzip:
     def __init__(self, path: Path, points: bytes) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._file: Any = _indexed_gzip(path).IndexedGzipFile(str(path), readbuf_size=_BUFFER_BYTES, drop_handles=False)
+        self._file: Any = _module(path, "indexed_gzip").IndexedGzipFile(
+            str(path), readbuf_size=_BUFFER_BYTES, drop_handles=False
+        )
         self._file.import_index(fileobj=io.BytesIO(points))
         self._raw: Any = self._file.raw  # without a buffer, each filling of which would begin at a seek point
         self._starts = np.array([point for point, _ in self._file.seek_points()], dtype=np.int64)
@@ -164,23 +167,10 @@ class SeekableGzip:
             self._file.close()
 
 
-def _indexed_gzip(path: Path) -> ModuleType:
-    """Import what makes seek points, which only a gzipped archive needs."""
-    with _installed(path):
-        import indexed_gzip  # noqa: PLC0415
-    return indexed_gzip  # type: ignore[no-any-return]
-
-
-def _isal(path: Path) -> ModuleType:
-    with _installed(path):
-        from isal import isal_zlib  # noqa: PLC0415
-    return isal_zlib
-
-
-@contextmanager
-def _installed(path: Path) -> Iterator[None]:
+def _module(path: Path, name: str) -> ModuleType:
+    """Import what only a gzipped archive needs."""
     try:
-        yield
+        return importlib.import_module(name)
     except ImportError:
         raise SnapshotError(
             f"{path}: reading clips from a gzip file takes two packages that are not installed, the extra tar: "

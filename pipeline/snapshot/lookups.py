@@ -15,16 +15,7 @@ from pipeline.snapshot.tables import BETWEEN, Cells, Rows, require_column, requi
 
 
 class LookupTable:
-    """The rows of a lookup, by key.
-
-    Parameters
-    ----------
-    lookup
-        What the description says of it.
-    tables
-        Its files.
-    wanted
-        Columns that are asked for beside its own, if it has them.
+    """The rows of a lookup, by key; with the `wanted` columns beside its own, as far as it has them.
 
     Raises
     ------

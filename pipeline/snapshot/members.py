@@ -55,21 +55,11 @@ def comparable(names: pa.StringArray, flags: pa.Array | None = None) -> pa.Strin
 
 @dataclass(frozen=True)
 class TableFile:
-    """A file of a table.
+    """A file of a table."""
 
-    Attributes
-    ----------
-    path
-        Of a member, as it is compared; or of a file of the repository.
-    member
-        A row of `schema.MEMBERS`; None for a file of the repository.
-    fields
-        What the pattern read in its path.
-    """
-
-    path: str
-    member: dict[str, Any] | None
-    fields: dict[str, str]
+    path: str  # of a member, as it is compared; or of a file of the repository
+    member: dict[str, Any] | None  # a row of schema.MEMBERS; None for a file of the repository
+    fields: dict[str, str]  # what the pattern read in its path
 
     @property
     def name(self) -> str:

@@ -34,7 +34,7 @@ from pipeline.snapshot.description import (
 )
 from pipeline.snapshot.members import LEFT_BEHIND
 from pipeline.snapshot.patterns import DATA_EXTENSIONS
-from pipeline.snapshot.receipt import ArchiveIdentity, FileIdentity, FolderIdentity, Identity, Receipt, TarIdentity
+from pipeline.snapshot.receipt import FileIdentity, FolderIdentity, Identity, Receipt, TarIdentity
 from pipeline.snapshot.tar_snapshot import TarSnapshot, index_path, read_tar, verify_tar
 from pipeline.snapshot.zip_index import TAIL_BYTES, read_index
 
@@ -48,21 +48,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class OpenedSnapshot:
-    """A snapshot that was opened for the first time.
-
-    Attributes
-    ----------
-    snapshot
-        Reads its members.
-    members
-        Its index (`schema.MEMBERS`).
-    identity
-        Recognises it when it is opened again.
-    """
+    """A snapshot that was opened for the first time."""
 
     snapshot: Snapshot
-    members: pa.Table
-    identity: Identity
+    members: pa.Table  # schema.MEMBERS
+    identity: Identity  # recognises it when it is opened again
 
 
 def open_snapshot(description: Description, runtime: Runtime) -> OpenedSnapshot:
@@ -122,7 +112,7 @@ def reopen_snapshot(description: Description, runtime: Runtime, receipt: Receipt
             remote = _open_remote(source, runtime, tail_bytes=1)
             if isinstance(remote, _LocalCopy):
                 return _reopen_file(remote.file, identity)
-            verify_remote(remote, _of_archive(identity, remote.name))
+            verify_remote(remote, identity)
             return RemoteSnapshot(remote)
 
 
@@ -192,7 +182,7 @@ def _reopen_file(file: LocalFile, identity: Identity) -> Snapshot:
     if isinstance(identity, TarIdentity):
         verify_tar(file, identity)
         return TarSnapshot(file, identity)
-    verify_unchanged(file, _of_archive(identity, file.name))
+    verify_unchanged(file, identity)
     return ArchiveSnapshot(file)
 
 
@@ -221,12 +211,6 @@ def _open_remote(
     if runtime.transfer == "whole" or sha256 is not None or is_tar(name) or full_download.is_downloaded(copy):
         return _LocalCopy(*full_download.download_whole(client, copy, sha256))
     return ranges.open_remote(client, tail_bytes)
-
-
-def _of_archive(identity: Identity, name: str) -> ArchiveIdentity:
-    if not isinstance(identity, ArchiveIdentity):
-        raise SnapshotChanged(name, str(identity), "an archive")
-    return identity
 
 
 def _listing(members: pa.Table) -> FolderIdentity:

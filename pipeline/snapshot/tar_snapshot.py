@@ -44,21 +44,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TarIndex:
-    """The index of an archive, made by one pass over it.
+    """The index of an archive, made by one pass over it."""
 
-    Attributes
-    ----------
-    members
-        `schema.MEMBERS`, in the order of the archive.
-    identity
-        By which it is recognised.
-    points
-        The seek points of a gzip file; empty for a bare tar, which needs none.
-    """
-
-    members: pa.Table
+    members: pa.Table  # schema.MEMBERS, in the order of the archive
     identity: TarIdentity
-    points: bytes
+    points: bytes  # the seek points of a gzip file; a bare tar needs none
 
 
 def index_path(path: Path) -> Path:

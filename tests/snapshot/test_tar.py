@@ -268,7 +268,7 @@ def test_tar_index_that_is_not_right_is_made_again(fault: str, monkeypatch: pyte
     assert (again.identity, again.points) == (before.identity, before.points)
 
 
-@pytest.mark.parametrize("package", ["indexed_gzip", "isal"])
+@pytest.mark.parametrize("package", ["indexed_gzip", "isal.isal_zlib"])
 def test_tar_package_that_is_missing_is_named_and_a_bare_tar_needs_none(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pipeline.core.errors import Rejected, SnapshotChanged
 from pipeline.snapshot.archive import HeaderMismatch, Member, Snapshot, read_member, verify_unchanged
 from pipeline.snapshot.patterns import AUDIO_EXTENSIONS
-from pipeline.snapshot.receipt import ArchiveIdentity
+from pipeline.snapshot.receipt import ArchiveIdentity, Identity
 from pipeline.snapshot.remote.client import Client, Refused, content_range
 from pipeline.snapshot.remote.identity import ServerIdentity
 from pipeline.snapshot.remote.retries import Transient
@@ -105,12 +105,12 @@ def open_remote(client: Client, tail_bytes: int = TAIL_BYTES) -> RemoteFile:
     return client.retry(lambda: tail(f"bytes={max(0, size - tail_bytes)}-{size - 1}"))
 
 
-def verify_remote(file: RemoteFile, identity: ArchiveIdentity) -> None:
+def verify_remote(file: RemoteFile, identity: Identity) -> None:
     """Raise `SnapshotChanged` unless a remote file is the archive that was opened before.
 
     Its headers are enough where they identify it; otherwise its central directory is read.
     """
-    if not ServerIdentity.recorded(identity).is_of(file.identity):
+    if not isinstance(identity, ArchiveIdentity) or not ServerIdentity.recorded(identity).is_of(file.identity):
         file.client.retry(lambda: verify_unchanged(file, identity))
 
 
