@@ -117,11 +117,11 @@ class LocalFile:
             raise SnapshotError(f"{self.path}: is no regular file. The snapshot's archive should be there.")
         return status.st_size
 
-    def sha256(self) -> str:
+    def digest(self, algorithm: str) -> str:
         """Return the digest of the whole file."""
         try:
             with self.path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+                return hashlib.file_digest(file, algorithm).hexdigest()
         except OSError as error:
             raise SnapshotError(f"{self.path}: {error.strerror}") from None
 

@@ -76,10 +76,11 @@ def open_snapshot(description: Description, runtime: Runtime) -> OpenedSnapshot:
             if isinstance(source, ArchiveSource) and source.path.startswith("http:"):
                 log.warning("%s: nothing guards its index on its way; use https:// if you can", shown(source.path))
             remote = _open_remote(source, runtime)
-            if isinstance(remote, _LocalCopy):
-                opened = _open_file(remote.file, source.sha256 if isinstance(source, ArchiveSource) else None)
+            if isinstance(remote, tuple):
+                file, headers = remote
+                opened = _open_file(file, source.sha256 if isinstance(source, ArchiveSource) else None)
                 assert isinstance(opened.identity, FileIdentity)
-                return replace(opened, identity=remote.headers.within(opened.identity))
+                return replace(opened, identity=headers.within(opened.identity))
             index = remote.client.retry(lambda: read_index(remote))
             return OpenedSnapshot(RemoteSnapshot(remote), index.members, remote.identity.within(index.identity))
 
@@ -110,8 +111,8 @@ def reopen_snapshot(description: Description, runtime: Runtime, receipt: Receipt
             from pipeline.snapshot.remote.ranges import RemoteSnapshot, verify_remote  # noqa: PLC0415
 
             remote = _open_remote(source, runtime, tail_bytes=1)
-            if isinstance(remote, _LocalCopy):
-                return _reopen_file(remote.file, identity)
+            if isinstance(remote, tuple):
+                return _reopen_file(remote[0], identity)
             verify_remote(remote, identity)
             return RemoteSnapshot(remote)
 
@@ -159,17 +160,9 @@ class FolderSnapshot(Snapshot):
         return data
 
 
-@dataclass(frozen=True)
-class _LocalCopy:
-    """A remote archive that was downloaded whole, and the server's headers."""
-
-    file: LocalFile
-    headers: ServerIdentity
-
-
 def _open_file(file: LocalFile, sha256: str | None) -> OpenedSnapshot:
     # Its size first, which a pipe has not; it would be waited for without end.
-    if file.size_bytes and sha256 is not None and (got := file.sha256()) != sha256:
+    if file.size_bytes and sha256 is not None and (got := file.digest("sha256")) != sha256:
         raise SnapshotChanged(file.name, f"the pinned SHA-256 {sha256}", got)
     if is_tar(file.name):
         tar = read_tar(file, index_path(file.path))
@@ -188,8 +181,8 @@ def _reopen_file(file: LocalFile, identity: Identity) -> Snapshot:
 
 def _open_remote(
     source: KaggleSource | ArchiveSource, runtime: Runtime, tail_bytes: int = TAIL_BYTES
-) -> RemoteFile | _LocalCopy:
-    """Open a remote archive; as a whole copy if there is one, or `transfer` or a pinned SHA-256 asks for it."""
+) -> RemoteFile | tuple[LocalFile, ServerIdentity]:
+    """Open a remote archive; a whole copy and its headers where there is one, `transfer` or a pin asks for it."""
     from pipeline.snapshot.remote import full_download, kaggle, ranges, store  # noqa: PLC0415
     from pipeline.snapshot.remote.client import Client  # noqa: PLC0415
     from pipeline.snapshot.remote.retries import RetryPolicy  # noqa: PLC0415
@@ -209,7 +202,7 @@ def _open_remote(
         name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{source.identity()['file'] or 'archive.zip'}"
     copy = archive_folder() / PurePath(name).name
     if runtime.transfer == "whole" or sha256 is not None or is_tar(name) or full_download.is_downloaded(copy):
-        return _LocalCopy(*full_download.download_whole(client, copy, sha256))
+        return full_download.download_whole(client, copy, sha256)
     return ranges.open_remote(client, tail_bytes)
 
 

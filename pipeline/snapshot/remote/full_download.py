@@ -6,7 +6,6 @@ beside it, so that the receipt does not depend on how the archive is read.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -67,7 +66,7 @@ def _download(client: Client, path: Path, sha256: str | None) -> None:
     problem: str | None = None
     for attempt in (1, 2):
         _receive(client, path)
-        digest = None if sha256 is None else _digest(part, "sha256")
+        digest = None if sha256 is None else LocalFile(part).digest("sha256")
         before = problem
         try:
             problem = _damaged_members(part, path) if sha256 is None or digest != sha256 else None
@@ -165,7 +164,7 @@ def _damaged_members(part: Path, path: Path) -> str | None:
     """
     headers = _saved_headers(path)
     if headers is not None and headers.md5 is not None:
-        if (md5 := _digest(part, "md5")) != headers.md5:
+        if (md5 := LocalFile(part).digest("md5")) != headers.md5:
             raise SnapshotError(f"expected MD5 {headers.md5}, got {md5}")
         return None
     file = LocalFile(part)
@@ -204,8 +203,3 @@ def _saved_headers(path: Path) -> ServerIdentity | None:
 def _discard(path: Path) -> None:
     _part(path).unlink(missing_ok=True)
     path.with_name(f"{path.name}.json").unlink(missing_ok=True)
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
