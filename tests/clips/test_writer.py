@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import shutil
 import zlib
-from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from pipeline.core.columns import Column
 from pipeline.core.errors import Rejected, SampleError, SnapshotError
 from pipeline.core.schema import Reason
 from pipeline.shards import sealed
-from pipeline.snapshot.archive import Member
+from pipeline.snapshot.archive import Member, Snapshot
 from pipeline.snapshot.clips import PLACE
 from tests.support import seals
 
@@ -54,7 +53,7 @@ BAD = {
 }
 
 
-class Archive:
+class Archive(Snapshot):
     """Clips by their ids, a table of them, and a snapshot that lists which were fetched."""
 
     def __init__(self, clips: list[bytes | None], *, checksums: bool = True, bird: Column = BIRD) -> None:
@@ -87,12 +86,6 @@ class Archive:
         data = self.clips[clip_id]
         assert data is not None
         return data
-
-    def prefetch(self, members: Iterable[Member]) -> None:
-        """Each is in memory."""
-
-    def close(self) -> None:
-        """Nothing is in flight."""
 
 
 class Here(ThreadPoolExecutor):
