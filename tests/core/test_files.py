@@ -56,3 +56,12 @@ def test_explain_names_what_lies_in_the_place_of_an_output(tmp_path: Path) -> No
         message, status = explain(caught.value)
         assert (message or "").startswith(f"{str(path).removesuffix('/file')}: something else lies in the place")
         assert status == 1
+
+
+@pytest.mark.parametrize("link", ["hardlink_to", "symlink_to"])
+def test_replacing_a_link_never_writes_to_what_it_links_to(link: str, tmp_path: Path) -> None:
+    """As into DVC's cache."""
+    (tmp_path / "cached").write_text("old")
+    getattr(tmp_path / "output", link)(tmp_path / "cached")
+    atomic.write_text(tmp_path / "output", "new")
+    assert [(tmp_path / name).read_text() for name in ("cached", "output")] == ["old", "new"]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,10 +18,10 @@ from pipeline.core.progress import Progress
 from pipeline.engines.dask import DaskCluster
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards import sealed
-from pipeline.shards.derive import derive, make_shard
+from pipeline.shards.derive import derive
 from pipeline.shards.folder import ShardFolder, shard_name
 from pipeline.shards.recipe import DerivedSeal, Recipe, expected_seal, row_digests
-from pipeline.shards.sealed import Seal, Shard
+from pipeline.shards.sealed import Shard
 from tests.support.seals import seal, write_numbers
 
 SOURCE = pa.schema([("clip_id", pa.string()), ("value", pa.int32()), ("note", pa.string())])
@@ -234,35 +232,6 @@ def test_derive_reuses_shards_finished_before_an_error(tmp_path: Path, target: P
     assert products(target) == [[1, 2], [3]]
 
 
-@dataclass(frozen=True)
-class Backwards:
-    """An engine that makes the last shard first."""
-
-    @contextmanager
-    def start(self, function: Callable[..., Any], tasks: int) -> Any:  # noqa: ARG002
-        with _Late() as executor:
-            yield executor, tasks
-
-
-class _Late(Executor):
-    def __init__(self) -> None:
-        self._calls: list[tuple[Future[Any], Any, Any]] = []
-
-    def submit(self, function: Callable[..., Any], /, *arguments: Any, **_: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        self._calls.append((future, function, arguments))
-        if len(self._calls) == 2:
-            for waiting, call, its in reversed(self._calls):
-                waiting.set_result(call(*its))
-        return future
-
-
-def test_derive_gives_the_same_bytes_by_any_executor(source: Path, target: Path) -> None:
-    derive(Times(), source, target, Backwards())
-    derive(Times(), source, target.with_name("here"), HERE)
-    assert contents(target) == contents(target.with_name("here"))
-
-
 def test_expected_seal_has_a_fingerprint_of_all_inputs() -> None:
     source = seal("a")
     sources = [
@@ -292,11 +261,3 @@ def test_row_digests_differ_for_different_rows_of_any_type() -> None:
     assert digests[0] == digests[1]
     assert len(set(digests)) == 4
     assert row_digests(rows.slice(3)) == digests[3:]
-
-
-def test_make_shard_returns_how_many_rows_it_computed(source: Path, tmp_path: Path) -> None:
-    made, again = tmp_path / "made.parquet", tmp_path / "again.parquet"
-    assert make_shard(Times(), source / shard_name(0), made, tmp_path / "nothing.parquet") == 10
-    assert make_shard(Times(), source / shard_name(0), again, made) == 0
-    assert made.read_bytes() == again.read_bytes()
-    assert isinstance(Shard(made, Seal).seal, Seal)
