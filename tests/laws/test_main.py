@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import subprocess
 import sys
-import zipfile
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from pipeline.__main__ import main
 from tests.support.project import STAGES, Project, environment
-
-SOURCE = "configs/snapshots/demo.yaml"
 
 
 def failing(project: Project, *stages: str, status: int, capsys: pytest.CaptureFixture[str]) -> str:
@@ -75,70 +69,6 @@ def test_main_of_a_stage_without_inputs_names_what_makes_them(
 ) -> None:
     for stage in STAGES[1:]:
         assert "data/" in failing(fresh, stage, status=1, capsys=capsys)
-
-
-def rezip(project: Project, change: Callable[[str, bytes], tuple[str, bytes] | None]) -> None:
-    """Write the demo archive again, with every member changed, renamed or left out."""
-    path = project.root / "data/demo/common-voice-demo.zip"
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(buffer, "w") as new:
-        for info in old.infolist():
-            data = old.open(info).read() if info.file_size and info.filename.endswith(".csv") else b"x"
-            changed = change(info.filename, data)
-            if changed is not None:
-                new.writestr(zipfile.ZipInfo(changed[0]), changed[1])
-    path.write_bytes(buffer.getvalue())
-
-
-def cut(data: bytes) -> bytes:
-    return data[: len(data) // 2]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        (lambda path: path.unlink(), "No such file"),
-        (lambda path: path.write_bytes(b""), "is empty"),
-        (lambda path: path.write_bytes(cut(path.read_bytes())), "is no whole zip archive"),
-        (lambda path: path.write_bytes(b"<!doctype html>" * 9), "is no whole zip archive"),
-    ],
-)
-def test_main_names_a_bad_archive_and_loses_nothing(
-    staged: Project, spoil: Callable[[Path], object], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    spoil(staged.root / "data/demo/common-voice-demo.zip")
-    for stage in ("download", "subsample"):
-        message = failing(staged, stage, status=1, capsys=capsys)
-        assert "common-voice-demo.zip" in message
-    assert said in failing(staged, "download", status=1, capsys=capsys)
-
-
-def test_main_refuses_a_name_that_leads_out_of_the_archive(fresh: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    rezip(fresh, lambda name, data: (f"../{name}" if name.endswith("000001.mp3") else name, data))
-    assert "leads out of the archive" in failing(fresh, "download", status=1, capsys=capsys)
-
-
-def test_main_names_a_damaged_table_and_the_columns_that_it_has(
-    fresh: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rezip(fresh, lambda name, data: (name, data.replace(b",", b";", 30) if "valid-dev.csv" in name else data))
-    assert "cv-valid-dev.csv: has no column filename" in failing(fresh, "download", "stratify", status=1, capsys=capsys)
-
-
-def test_main_never_mixes_an_archive_with_one_that_it_opened_before(
-    staged: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rezip(staged, lambda name, data: (name, data + b" "))
-    staged.set(subsample__clips=130)
-    message = failing(staged, "subsample", status=1, capsys=capsys)
-    assert "changed since it was opened" in message
-    assert "dvc repro" in message
-
-
-def test_main_compares_an_archive_with_its_pinned_checksum(fresh: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    document = (fresh.root / SOURCE).read_text().replace("kind: archive", f"kind: archive\n  sha256: {'f' * 64}")
-    (fresh.root / SOURCE).write_text(document)
-    assert "SHA-256" in failing(fresh, "download", status=1, capsys=capsys)
 
 
 def test_main_exits_with_2_on_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +13,7 @@ from pipeline.snapshot import gunzip, tar_snapshot
 from pipeline.snapshot.archive import Member
 from tests.support import data_sets
 from tests.support.labelled import labelled_files
-from tests.support.project import Project, copy_of_this_project, environment
+from tests.support.project import Project, copy_of_this_project
 
 pytestmark = pytest.mark.more
 
@@ -105,34 +102,3 @@ def clip_of(member: str) -> str:
     """Return the id of a clip, whose folder is doubled in the archive."""
     _, folder, file = member.split("/")
     return f"{folder.removeprefix('cv-')}/{file.removesuffix('.mp3')}"
-
-
-@pytest.mark.parametrize("source", TARS)
-def test_tar_index_is_not_left_half_written_by_a_kill(source: str, fresh: Project) -> None:
-    of(fresh, source)
-    killed = (
-        "import os\n"
-        "from pipeline.snapshot import stage, tar_snapshot\n"
-        "def die(archive, *rest):\n"
-        "    archive.fp.write(b'half'), archive.fp.flush(), os.kill(os.getpid(), 9)\n"
-        "tar_snapshot.zipfile.ZipFile.writestr = die\n"
-        "stage.run()\n"
-    )
-    done = subprocess.run([sys.executable, "-c", killed], cwd=fresh.root, env=environment(), check=False)
-    assert done.returncode == -signal.SIGKILL
-    left = sorted(path.name for path in (fresh.root / schema.ARCHIVE).iterdir())
-    assert left == [f".{source}.index.tmp", f"{source}.index.lock"]
-    assert not (fresh.root / schema.SNAPSHOT).exists()
-    fresh.stage("download")
-    names = sorted(path.name for path in (fresh.root / schema.ARCHIVE).iterdir())
-    assert names == [f"{source}.index", f"{source}.index.lock"]
-
-
-def test_tar_index_is_made_again_in_a_clone_without_it(fresh: Project) -> None:
-    of(fresh, "demo.tar.gz").set(subsample__clips=60)
-    fresh.stage(*MADE)
-    for path in (fresh.root / schema.ARCHIVE).iterdir():
-        path.unlink()
-    fresh.set(subsample__clips=80)
-    fresh.stage("subsample")
-    assert (fresh.root / schema.ARCHIVE / "demo.tar.gz.index").exists()
