@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -124,11 +123,3 @@ def test_pitch_of_a_clip_does_not_depend_on_the_others(data: st.DataObject) -> N
 
 def test_pitches_of_no_clips_are_none() -> None:
     assert pitches([], 16_000, RANGE) == []
-
-
-@pytest.mark.more
-def test_pitch_medians_agree_with_pyin(librosa: Any) -> None:
-    """Mauch and Dixon (2014), in librosa."""
-    for voice in demo_voices(8):
-        hertz, _, _ = librosa.pyin(voice, fmin=65, fmax=500, sr=16_000, frame_length=1024, hop_length=160)
-        assert np.nanmedian(pitch_of(voice).hertz) == pytest.approx(np.nanmedian(hertz), rel=0.05)

@@ -16,7 +16,6 @@ import pytest
 import soundfile
 
 from pipeline.audio import decode
-from pipeline.audio.walk import walk
 from pipeline.core import schema
 from pipeline.core.columns import Column, declared, fields
 from pipeline.core.errors import ShardError
@@ -183,10 +182,3 @@ def test_waveforms_a_clip_that_does_not_decode_as_declared_is_named_and_nothing_
     with pytest.raises(ShardError, match=r"clip 1 .*(?s:.*)exclude: \[clip 1\]"):
         made(clips, tmp_path, "pcm16")
     assert list(tmp_path.iterdir()) == [clips]
-
-
-def test_waveforms_a_length_other_than_declared_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clips = write_clips(tmp_path / "part-00000.parquet", [speech(1, 16000)])
-    monkeypatch.setattr(decode, "walk", lambda data: replace(walk(data), frames=10**6))
-    with pytest.raises(ShardError, match=r"decodes to \d+ samples .* declares 1000000"):
-        made(clips, tmp_path, "pcm16")
