@@ -127,7 +127,7 @@ class Join:
             tables.append(table)
         table = pa.concat_tables(tables).combine_chunks()
         ids = table["clip_id"].combine_chunks()
-        first = require_one_value(parts, ids, {column: table[column].combine_chunks() for column in table.column_names})
+        first = require_one_value(parts, ids, dict(zip(table.column_names, table.columns, strict=True)))
         is_first = first == np.arange(len(first))
         counts.repeated = int((~is_first).sum())
         return table.filter(pa.array(is_first))

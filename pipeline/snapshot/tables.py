@@ -31,7 +31,7 @@ _SHOWN = 80  # characters of a row or a cell, in messages
 _NOT_CLOSED = "is never closed"
 _SWALLOWED = "is closed some rows later: a row lies within one cell"
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_ROWS = 1 << 12  # that are Python's objects at a time
+_ROWS = 1 << 10  # that are objects of Python at a time: with more, its garbage collector takes as long again
 BETWEEN = "\x1f"  # the columns of a key
 
 Cells = Mapping[str, pa.StringArray]
