@@ -12,7 +12,7 @@ import pytest
 
 from pipeline import open_waveforms
 from tests.support import object_store
-from tests.support.object_store import BUCKET, SECRET, ObjectStore
+from tests.support.object_store import BUCKET, ObjectStore
 from tests.support.project import Project
 
 pytestmark = pytest.mark.more
@@ -77,22 +77,6 @@ def test_s3_remote_serves_all_or_only_waveforms_and_growth_pushes_what_is_new(
     everything.run("dvc", "pull")
     assert everything.outputs() == shared.outputs()
     assert "Running stage" not in everything.run("dvc", "repro")
-
-
-def test_s3_remote_completes_an_interrupted_push(shared: Project, store: ObjectStore, tmp_path: Path) -> None:
-    store.goes_away_after(4)
-    failed = shared.try_run("dvc", "push", AWS_MAX_ATTEMPTS="1")
-    assert failed.returncode != 0
-    assert SECRET not in failed.stdout + failed.stderr
-    store.comes_back()
-    first = blobs(store)
-    store.requests.clear()
-    shared.run("dvc", "push")
-    assert first
-    assert not first & blobs(store)  # what arrived is not sent again
-    pulled = clone(shared, tmp_path / "pulled")
-    pulled.run("dvc", "pull")
-    assert pulled.outputs() == shared.outputs()
 
 
 def test_s3_remote_is_imported_and_read_without_a_clone(

@@ -1,9 +1,8 @@
-"""A real S3 server on loopback that notes what it is asked, and can be taken away in the middle of something."""
+"""A real S3 server on loopback that notes what it is asked."""
 
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,7 +33,6 @@ class ObjectStore:
     server: ThreadedMotoServer
     port: int
     requests: list[Request] = field(default_factory=list)
-    puts_left: int | None = None
 
     @property
     def url(self) -> str:
@@ -57,10 +55,6 @@ class ObjectStore:
         for path in folder.iterdir():
             s3.put_object(Bucket=BUCKET, Key=f"{name}/{path.name}", Body=path.read_bytes())
 
-    def goes_away_after(self, puts: int) -> None:
-        """Stop serving after a number of further objects."""
-        self.puts_left = puts
-
     def comes_back(self) -> None:
         """Serve again, at the same place, with what was stored."""
         self.server = _started(self.port)
@@ -74,11 +68,6 @@ class ObjectStore:
         found = re.fullmatch(r"bytes=(?:(\d+)-)?-?(\d+)", handler.headers.get("Range") or "")
         size = (int(found[2]) - int(found[1]) + 1 if found[1] else int(found[2])) if found else None
         self.requests.append(Request(handler.command, handler.path, size))
-        if self.puts_left is not None and handler.command == "PUT":
-            self.puts_left -= 1
-            if self.puts_left == 0:
-                self.puts_left = None
-                threading.Thread(target=self.server.stop).start()
 
 
 # What they import takes a while, and most processes of a test run need none of it.
