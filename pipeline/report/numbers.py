@@ -23,14 +23,6 @@ from pipeline.sampling import shares
 
 
 @dataclass(frozen=True)
-class Rejections:
-    """Clips rejected for one reason: their ids, each with its detail, in the order of the ranking."""
-
-    reason: str
-    clips: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
 class Report:
     """All that the report shows besides single clips."""
 
@@ -42,7 +34,7 @@ class Report:
     voices: Voices
     apart: tuple[Apart, ...]
     splits: tuple[tuple[str, int, float], ...]  # name, clips, hours
-    rejections: tuple[Rejections, ...]
+    rejections: tuple[tuple[str, list[tuple[str, str]]], ...]  # reason; id and detail of each clip, in rank order
     disk_usage: tuple[tuple[str, int], ...]  # what, bytes
     formats: tuple[tuple[str, int], ...]  # of the files as published: name, clips
     label: str | None
@@ -95,7 +87,7 @@ def summarise(material: Material, strata: Sequence[str], allocation: shares.Allo
         voices=voices.summarise(measured, labels),
         apart=apart,
         splits=tuple((name, len(each), float(each.sum()) / 3600) for name, each in splits.items()),
-        rejections=tuple(Rejections(reason, tuple(clips)) for reason, clips in rejected.items() if clips),
+        rejections=tuple((reason, clips) for reason, clips in rejected.items() if clips),
         disk_usage=(
             ("Waveforms as stored", material.bytes_waveforms),
             ("The same samples as float32", metrics["bytes_float32"]),

@@ -18,7 +18,7 @@ def reported_once(staged_once: Project, once: Once) -> Project:
         project.stage("report")
         return project
 
-    return once("reported", make)
+    return once(f"reported-{staged_once.root.parent.name}", make)
 
 
 @pytest.fixture
