@@ -84,13 +84,10 @@ def test_main_exits_with_2_on_wrong_usage(capsys: pytest.CaptureFixture[str]) ->
 def test_main_does_not_fail_where_its_reader_stops_early(staged: Project, unbuffered: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    for command in ("estimate", "verify"):
-        done = subprocess.run(
-            [sys.executable, "-m", "pipeline", command],
-            cwd=staged.root, env=environment(PYTHONUNBUFFERED=unbuffered), stdout=writing, stderr=subprocess.PIPE,
-            check=False,
-        )  # fmt: skip
-        assert (done.returncode, done.stderr) == (0, b"")
+    command = [sys.executable, "-m", "pipeline", "estimate"]
+    variables = environment(PYTHONUNBUFFERED=unbuffered)
+    done = subprocess.run(command, cwd=staged.root, env=variables, stdout=writing, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
     os.close(writing)
 
 
