@@ -89,8 +89,7 @@ MORE_HISTORIES = [soxr_told_to_use_other_instructions, other_encodings_and_anoth
     [
         *(("demo", each) for each in HISTORIES),
         *(pytest.param("demo", each, marks=more) for each in MORE_HISTORIES),
-        *(("release", each) for each in HISTORIES[:1]),
-        *(("labelled", each) for each in HISTORIES[:2]),
+        ("labelled", grown_in_steps),
     ],
     indirect=["staged_once"],
 )
