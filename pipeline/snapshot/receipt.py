@@ -186,8 +186,8 @@ def remarks(receipt: Receipt) -> Iterator[str]:
             continue
         kinds = {
             "whose clip is not in the snapshot": counts.without_member,
-            "that name no clip": counts.elsewhere,
-            "that repeat an earlier one": counts.repeated,
+            "without the name of a clip": counts.elsewhere,
+            "equal to an earlier one": counts.repeated,
             "that cannot be read": counts.bad,
             "whose clip is a copy of another's": counts.copies,
             **{f"with an undocumented value of {column}": rows for column, rows in counts.undocumented.items()},

@@ -88,8 +88,8 @@ def test_remarks_say_what_was_counted() -> None:
     receipt.tables.update({"t": counts, "u": TableCounts(problem="u.csv: is empty")})
     assert list(remarks(receipt)) == [
         "t: 1 row whose clip is not in the snapshot",
-        "t: 2 rows that name no clip",
-        "t: 3 rows that repeat an earlier one",
+        "t: 2 rows without the name of a clip",
+        "t: 3 rows equal to an earlier one",
         "t: 1 row that cannot be read",
         "t: 4 rows whose clip is a copy of another's",
         "t: 5 rows with an undocumented value of age",
