@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from pipeline.clips.examine import Check
 from pipeline.core import schema
 from pipeline.core.columns import fields
 from pipeline.engines.local import LocalProcesses
+from pipeline.sampling.ranking import rank
+from pipeline.sampling.splits import assign
 from pipeline.shards.derive import derive
 from pipeline.shards.sealed import Seal, Shard
+from pipeline.shards.table import read_table
+from pipeline.snapshot.description import describe
+from pipeline.snapshot.join import Join
 from pipeline.views.features.recipe import FeatureRecipe
 from pipeline.views.transcripts.engines import find_model
 from pipeline.views.transcripts.recipe import TranscriptRecipe
 from pipeline.waveforms.reader import open_waveforms
 from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.golden import assert_golden, golden, is_locked
-from tests.support.project import Project
+from tests.support.project import REAL_TABLES, Project
 from tests.support.waveforms import waveforms_of
 
 CLIPS = {
@@ -49,6 +56,38 @@ TRANSCRIPTS = {
     1: "11762426402e9c2e14490db9fb0c8c6f027b26eda67f6bfcf9e661dea2b5c3ab",
     2: "11762426402e9c2e14490db9fb0c8c6f027b26eda67f6bfcf9e661dea2b5c3ab",  # likewise
 }
+
+
+# Of the values of `data/ranking.parquet`, on any machine: a ranking has no revision, since a sample never changes.
+DEMO_RANKING = "9fa1e942eb925311430891fab7a248ffe48b890854538d5cff984867f7cc5b6c"
+REAL_RANKING = "f2db40e1c094d05a29b8c49eb205ceba3014bfb39618ae20431bdcea553f0b18"
+
+
+def digest_of_rows(ranking: pa.Table) -> str:
+    """Return the SHA-256 of a table as tab-separated lines, empty where a value is missing."""
+    rows = zip(*(column.to_pylist() for column in ranking.columns), strict=True)
+    lines = ("\t".join("" if value is None else str(value) for value in row) for row in rows)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def test_golden_ranking_of_the_demo(staged_once: Project) -> None:
+    assert digest_of_rows(read_table(staged_once.root / schema.RANKING, schema.ranking_schema)) == DEMO_RANKING
+
+
+@pytest.mark.skipif(not REAL_TABLES.exists(), reason="the real tables are not here")
+def test_golden_ranking_of_the_real_tables() -> None:
+    """39,457 rows of five real tables, joined with an index that has a file of its own bytes for each."""
+    tables = {path.name: path.read_bytes() for path in sorted(REAL_TABLES.iterdir())}
+    clips = [line.split(",", 1)[0] for data in tables.values() for line in data.decode().splitlines()[1:]]
+    names, sizes = [*tables, *clips], [*map(len, tables.values()), *[1] * len(clips)]
+    index = pa.table({"name": names, "size_bytes": sizes, "crc32": range(len(names))})
+    index = pa.Table.from_pylist(index.to_pylist(), schema=schema.MEMBERS)
+    join = Join(index, describe("demo"), lambda member: tables[member["name"]])
+    rows = pa.concat_tables(join.tables())
+    split = assign(rows, {"train": 0.8, "dev": 0.1, "test": 0.1}, seed=2017)
+    rows = rows.append_column("split", pa.array(split, pa.string()))
+    ranked = rank(rows, ["gender", "age", "accent"], "proportional", seed=2017)
+    assert digest_of_rows(ranked) == REAL_RANKING
 
 
 @golden
