@@ -230,7 +230,7 @@ def reader(trial: Trial) -> str:
 
 _READERS = {  # which command reads which outputs
     "stratify": ("data/snapshot/",),
-    "subsample": ("data/snapshot/members", "data/snapshot/receipt", "data/ranking"),
+    "subsample": ("data/snapshot/", "data/ranking"),
     "waveforms": ("data/clips",),
     "features": ("data/waveforms",),
     "report": ("data/",),
