@@ -261,10 +261,13 @@ class Join:
         if not usable:
             problems = "\n  ".join(["", *(str(counts.problem) for counts in self.counts.values())])
             raise SnapshotError(f"no table of the snapshot can be used:{problems}")
-        if self._missing is not None and all(counts.rows == counts.without_member for counts in usable):
-            rows = amount(sum(counts.rows for counts in usable), "row")
+        rows, missing = (sum(getattr(each, name) for each in usable) for name in ("rows", "without_member"))
+        if self._missing is not None and missing > rows / 2:
             nearest = self.members.nearest(self._missing, self.members.clip_paths)
-            raise SnapshotError(f"no clip of {rows} is in the snapshot; looked for {self._missing}, {nearest}")
+            raise SnapshotError(
+                f"the clips of {missing:,} of {amount(rows, 'row')} are not in the snapshot; "
+                f"looked for {self._missing}, {nearest}"
+            )
         for _, lookup in self._lookups:
             if lookup is not None:
                 lookup.require_found()

@@ -238,7 +238,7 @@ def _records(name: str, text: str, dialect: Dialect) -> Iterator[tuple[int, list
     quoting: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if dialect.quote is None else {"quotechar": dialect.quote}
     read = partial(csv.reader, delimiter=dialect.separator, **quoting)
     last_line = text.count("\n") + text.count("\r") - text.count("\r\n")
-    csv.field_size_limit(len(text))
+    csv.field_size_limit(max(len(text), csv.field_size_limit()))
     reader = read(io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline=""))
     width, line = len(dialect.header or ()), 1
     for record in reader:

@@ -45,6 +45,7 @@ def repository(fresh: Project) -> Project:
     return fresh
 
 
+@pytest.mark.more
 def test_readme_commands_run_one_after_the_other_and_print_what_it_says(repository: Project, tmp_path: Path) -> None:
     commands = "\n".join(blocks("bash"))
     pack(labelled_files(with_faults=False), tmp_path)
