@@ -132,7 +132,7 @@ def test_dask_worker_with_other_code_is_named_before_any_work(
     shutil.copytree(ROOT / "pipeline", tmp_path / "old/pipeline", ignore=shutil.ignore_patterns("__pycache__"))
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (tmp_path / "old/pyproject.toml").write_text(pyproject.replace('version = "', 'version = "9.', 1))
-    with other_worker(cluster, tmp_path, PYTHONPATH=str(tmp_path / "old")) as address:
+    with other_worker(cluster, tmp_path, tmp_path / "old") as address:
         with pytest.raises(WorkerError, match=rf"(?s)do not fit this run:\n  {address}: pipeline is 9\.[^\n]*\nGive"):
             made(WaveformRecipe(16_000, "pcm16"), clips, dask, "remote")
         with pytest.raises(WorkerError, match=address):
@@ -141,20 +141,21 @@ def test_dask_worker_with_other_code_is_named_before_any_work(
 
 
 @contextlib.contextmanager
-def other_worker(cluster: Cluster, folder: Path, **variables: str) -> Iterator[str]:
-    """Add a worker to the cluster; yield its address."""
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.address, "--no-nanny", "--no-dashboard"]
+def other_worker(cluster: Cluster, folder: Path, code: Path) -> Iterator[str]:
+    """Add a worker to the cluster that finds the package in `code`; yield its address."""
+    start = f"import sys; sys.path.insert(0, {str(code)!r}); from distributed.cli.dask_worker import main; main()"
+    command = [sys.executable, "-c", start, cluster.address, "--no-nanny", "--no-dashboard"]
     command += ["--nthreads", "1", "--local-directory", str(folder), "--host", "127.0.0.1"]
-    with subprocess.Popen(
-        command, cwd=folder, env=environment(**variables), stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        lines = iter(process.stderr.readline, "")
-        address = next(line.split()[-1] for line in lines if "Start worker at" in line)
-        next(line for line in lines if "Registered to" in line)
-        yield address
-        process.terminate()
-        process.stderr.read()
+    with subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            lines = iter(process.stderr.readline, "")
+            address = next(line.split()[-1] for line in lines if "Start worker at" in line)
+            next(line for line in lines if "Registered to" in line)
+            yield address
+        finally:
+            process.terminate()
+            process.communicate()
 
 
 def test_dask_scheduler_that_disappears_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
