@@ -208,6 +208,23 @@ def test_splits_of_one_giant_group_are_cut_along_each_column_and_keep_the_sizes(
 # The real tables.
 
 
+@pytest.mark.parametrize(
+    ("speakers", "sentences", "expected"),
+    [
+        (7, 5, "-a---aa---aa--saa---a----aa---aa----a---aa---aa--saa---a----"),
+        (59, 60, "avsvvaavassavaasvasasavsasaaavvaaasasvasasavsaavassavaavvsva"),
+    ],
+    ids=["one component", "many"],
+)
+def test_splits_of_speakers_and_sentences_stay_what_they_were(speakers: int, sentences: int, expected: str) -> None:
+    """A sample never changes: these are the third letters of the splits, with a dash for none."""
+    rows = [(f"t/{row}", f"speaker {row * row % speakers}", f"sentence {row * 7 % sentences}") for row in range(60)]
+    declared = [Column("speaker", is_apart=True).field, Column("text", roles=("text",), is_apart=True).field]
+    clips = pa.table(list(zip(*rows, strict=True)), schema=pa.schema([("clip_id", pa.string()), *declared]))
+    split = assign(clips, {"train": 0.5, "dev": 0.25, "test": 0.25}, seed=2017)
+    assert "".join("-" if name is None else name[2] for name in split) == expected
+
+
 def test_splits_that_were_shipped_leak_and_ours_do_not() -> None:
     clips = real_clips("valid-dev", "valid-test")
     assert crossing(sentences_of(clips), clips["table"].to_pylist()) == 1197

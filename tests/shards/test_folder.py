@@ -45,24 +45,25 @@ def test_shard_paths_are_in_order(tmp_path: Path) -> None:
 
 
 def test_shard_paths_name_a_missing_shard(tmp_path: Path) -> None:
-    with pytest.raises(ShardError, match="no shards there"):
+    with pytest.raises(ShardError, match="no shards there; make them with"):
         shard_paths(tmp_path)
     for number in (0, 2):
         write_numbers(tmp_path / shard_name(number), [number])
-    with pytest.raises(ShardError, match=r"part-00001\.parquet is missing"):
+    with pytest.raises(ShardError, match=r"part-00001\.parquet is missing; get it again"):
         shard_paths(tmp_path)
 
 
 def test_remote_shard_paths_are_like_local_ones(tmp_path: Path) -> None:
     local = pyarrow.fs.LocalFileSystem()
-    with pytest.raises(ShardError, match="no shards there"):
+    with pytest.raises(ShardError, match="no shards there; correct its name"):
         remote_shard_paths(str(tmp_path / "nowhere"), local)
     for number in (1, 0):
         write_numbers(tmp_path / shard_name(number), [number])
-    (tmp_path / "README.md").touch()
+    for other in ("README.md", "part-00000.parquet.crc", "other.parquet"):
+        (tmp_path / other).touch()
     assert remote_shard_paths(str(tmp_path), local) == [str(path) for path in shard_paths(tmp_path)]
     (tmp_path / shard_name(0)).unlink()
-    with pytest.raises(ShardError, match=r"part-00000\.parquet is missing"):
+    with pytest.raises(ShardError, match=r"part-00000\.parquet is missing; correct its name"):
         remote_shard_paths(str(tmp_path), local)
 
 
