@@ -299,12 +299,12 @@ def test_empty_file_is_no_archive(fake: FakeKaggle) -> None:
 
 
 def test_body_that_trickles_is_given_up(fake: FakeKaggle) -> None:
-    opened = open_remote(client(fake, Runtime(retries=0, connect_timeout_seconds=1, read_timeout_seconds=0.3)))
+    opened = open_remote(client(fake, Runtime(retries=0, connect_timeout_seconds=1, read_timeout_seconds=1)))
     fake.always = Fault("trickle")
     begun = time.monotonic()
     with pytest.raises(TransferError, match="no answer in time"):
         read(opened, 0, 10_000)
-    assert 0.3 < time.monotonic() - begun < 5  # it would go on for 500
+    assert 1 < time.monotonic() - begun < 30  # it would go on for 500
 
 
 HEADERS = ["Location", "Content-Range", "Content-Length", "Retry-After", "ETag", "Content-Type", "Transfer-Encoding"]
@@ -327,7 +327,7 @@ def test_any_answer_ends_in_bytes_or_in_one_message(
     lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers), "", ""]
     raw = "\r\n".join(lines).encode("utf-8", "replace") + body
     with FakeKaggle(MemoryContent()).serving() as fake:
-        opened = open_remote(client(fake, Runtime(retries=0, connect_timeout_seconds=1, read_timeout_seconds=0.2)))
+        opened = open_remote(client(fake, Runtime(retries=0, connect_timeout_seconds=5, read_timeout_seconds=5)))
         fake.always = Fault("raw", raw=raw)
         try:
             told = read(opened, 0, 5).hex()
