@@ -1,1 +1,1 @@
-"""Bytes and arrays in, arrays and facts out: MP3 frames, decoding, spectrograms. Nothing here touches a disk."""
+"""Bytes and arrays in, arrays and facts out: whole or damaged, decoded, as spectrograms; touches no disk."""
