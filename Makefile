@@ -8,10 +8,13 @@ unexport PYTHONDONTWRITEBYTECODE
 # What a user's own uv is told must not change this environment.
 unexport UV_COMPILE_BYTECODE UV_CONSTRAINT UV_EXCLUDE_NEWER UV_NO_BINARY UV_OVERRIDE UV_PYTHON UV_SYSTEM_PYTHON VIRTUAL_ENV
 
-.PHONY: repro test test-more live check bench notebooks chaos lock clean
+.PHONY: repro env test test-more live check bench notebooks chaos lock clean
 
 repro: $(READY)
 	dvc repro || { python -m pipeline doctor --dvc; exit 1; }
+
+# The environment alone, for a machine that gets the sample with `dvc pull`.
+env: $(READY)
 
 # Each law by its cheapest witness.
 test: $(READY)

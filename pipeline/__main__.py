@@ -13,10 +13,12 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from pipeline.core import interrupts
-from pipeline.core.terminal import printable_lines
-from pipeline.registry import COMMANDS, STAGES
+from pipeline.core.errors import explain
+from pipeline.core.terminal import amount, printable_lines
+from pipeline.registry import COMMANDS, SHARDS, STAGES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,10 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for text in texts:
                 _print(printable_lines(text))
     except KeyboardInterrupt as error:
-        return _failed(options, error, "interrupted; what is done is kept, run it again to go on", 130)
+        return _failed(options, error, f"interrupted; {_kept(options.command)}", 130)
     except Exception as error:
-        from pipeline.core.errors import explain  # noqa: PLC0415  needs pyarrow, and --help does not
-
         message, status = explain(error)
         if message is None:
             raise
@@ -61,10 +61,20 @@ def _parser(name: str) -> argparse.ArgumentParser:
 
 def _run_stage(name: str) -> Iterator[str]:
     stage = importlib.import_module(STAGES[name].module)
-    from pipeline.core import atomic  # noqa: PLC0415  as above
+    from pipeline.core import atomic  # noqa: PLC0415  needs pyarrow, and --help does not
 
     with atomic.exclusive_lock(name):
         yield f"{name}: {stage.run()}"
+
+
+def _kept(name: str) -> str:
+    """Return what an interrupted stage or command leaves for its next run: the new shards that are whole."""
+    if name not in SHARDS:
+        return "run it again"
+    shards = len([*Path("data", f".{SHARDS[name]}").glob("part-*.parquet")])  # as `pipeline.shards.folder` has it
+    if not shards:
+        return "no new shard was whole yet, so what was begun is not kept; run it again"
+    return f"{amount(shards, 'new shard')} {'is' if shards == 1 else 'are'} whole and kept, run it again to go on"
 
 
 def _print(text: str) -> None:

@@ -43,5 +43,7 @@ COMMANDS = {
     "publish": Command("pipeline.commands.publish.publication", "make a folder that is ready to upload, and say how"),
     "transcribe": Command("pipeline.commands.transcribe", "recognise what is said, and compare it with the text"),
 }
+# The folder in ``data`` of the shards that a stage or command makes.
+SHARDS = {"subsample": "clips", "transcribe": "transcripts"} | {name: name for name in STAGES if STAGES[name].source}
 # Folders of shards that are made of another folder's, and which; a command makes the transcripts.
 DERIVED = {name: stage.source for name, stage in STAGES.items() if stage.source} | {"transcripts": "waveforms"}

@@ -44,7 +44,7 @@ class Counts:
 
     def reasons(self) -> str:
         """Return how many were rejected for which reason, in words."""
-        return _reasons(self.rejected) or "none"
+        return _reasons(self.rejected)
 
     def verify(self, accepted: int, more: Iterable[Rejection] = ()) -> None:
         """Raise `SampleError` where more are rejected than `max_rejected` allows beside `accepted` good ones."""

@@ -39,7 +39,7 @@ def run() -> str:
     order = read_table(schema.RANKING, schema.ranking_schema)
     counts, goal, check = Counts(wanted.max_rejected), Goal.of(wanted), Check(wanted.seconds)
     if wanted.clips is not None and wanted.clips > order.num_rows:
-        raise _too_few(wanted, order, counts)
+        raise _too_few(wanted, order, counts, goal)
     if unknown := sorted(set(wanted.exclude).difference(order["clip_id"].to_pylist())):
         log.warning("subsample.exclude: not among the eligible clips: %s", ", ".join(unknown))
     receipt = read_receipt()
@@ -70,12 +70,13 @@ def run() -> str:
             snapshot.close()  # gives up what is in flight
         pool.shutdown(wait=False, cancel_futures=True)
     if not goal.is_met:
-        raise _too_few(wanted, order, counts)
+        raise _too_few(wanted, order, counts, goal)
     clips.publish()
     write_rejected(counts.rejected)
     write_table(schema.SAMPLE, _sample(order, counts.accepted))
     accepted = amount(len(counts.accepted), "clip")
-    return f"{accepted}, {goal.hours_so_far:.2f} hours; {len(counts.rejected)} rejected ({counts.reasons()})"
+    rejected = f"{len(counts.rejected)} rejected ({counts.reasons()})" if counts.rejected else "none rejected"
+    return f"{accepted}, {goal.hours_so_far:.2f} hours; {rejected}"
 
 
 def _sample(order: pa.Table, accepted: list[int]) -> pa.Table:
@@ -86,16 +87,17 @@ def _sample(order: pa.Table, accepted: list[int]) -> pa.Table:
     return chosen.append_column("weight", pa.array(weights)).cast(schema.sample_schema(fields(order.schema)))
 
 
-def _too_few(wanted: Subsample, order: pa.Table, counts: Counts) -> SampleError:
+def _too_few(wanted: Subsample, order: pa.Table, counts: Counts, goal: Goal) -> SampleError:
     asked = f"{wanted.clips} clips (subsample.clips)"
     if wanted.hours is not None:
         asked = f"{wanted.hours:g} hours of clips (subsample.hours)"
-    good = f", of which {len(counts.accepted)} are good; rejected: {counts.reasons()}" if counts.accepted else ""
+    good = f", of which {len(counts.accepted)} are good, {goal.hours_so_far:.2f} hours" if counts.accepted else ""
+    rejected = f"; rejected: {counts.reasons()}" if counts.rejected else ""
     sizes = sorted(order["stratum"].value_counts().to_pylist(), key=lambda row: (-row["counts"], row["values"]))
     strata = "\n".join(f"    {row['values']} ({row['counts']} clips)" for row in sizes[:_MOST_STRATA_SHOWN])
     more = f"\n    and {len(sizes) - _MOST_STRATA_SHOWN} more" if len(sizes) > _MOST_STRATA_SHOWN else ""
     return SampleError(
-        f"cannot draw {asked}: only {order.num_rows} clips are eligible{good}.\n"
+        f"cannot draw {asked}: only {order.num_rows} clips are eligible{good}{rejected}.\n"
         f"All strata together, the largest first:\n{strata}{more}\n"
         "Ask for less, or make more clips eligible in params.yaml (stratify.tables, stratify.require)."
     )

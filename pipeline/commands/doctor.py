@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipeline.commands.dvc_lock import RWLOCK
 from pipeline.core import schema
 from pipeline.core.errors import PipelineError, first_line
 from pipeline.core.params import Runtime, archive_folder, load_params, load_runtime
@@ -33,7 +34,6 @@ _SAME_BYTES = "Linux x86_64"
 _LITTLE_BYTES = 2_000_000_000  # of free disk: room for a sample of some thousands of clips
 
 KAGGLE = "https://api.kaggle.com"
-RWLOCK = Path(".dvc/tmp/rwlock")  # DVC's list of the files in use, which it rewrites in place
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ def remote() -> Finding:
     name = done.stdout.strip()
     if done.returncode == 0 and name:
         return Finding("ok", "DVC remote", name)
-    remedy = "To share results: dvc remote add --default NAME URL"
+    remedy = "Without one, dvc pull gets nothing and dvc push sends nothing: dvc remote add --default NAME URL"
     return Finding("warning", "DVC remote", "none is the default", remedy)
 
 

@@ -24,7 +24,7 @@ _FIRST_VALUES = 8
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add which clip, and where to draw it."""
     parser.add_argument("clip_id", metavar="CLIP_ID", help="such as valid-test/sample-000003")
-    parser.add_argument("--out", type=_png, metavar="FILE.png", help="where to draw it (default: in reports/clips/)")
+    parser.add_argument("--out", type=_png, metavar="FILE.png", help=f"where to draw it (default: in {schema.DRAWN}/)")
 
 
 def _png(text: str) -> Path:
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
 
 
 def show(clip_id: str, out: Path | None = None) -> str:
-    """Draw a clip into the file `out` (or one in ``reports/clips/``); return what is known of it.
+    """Draw a clip into the file `out` (or one in `schema.DRAWN`); return what is known of it.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def show(clip_id: str, out: Path | None = None) -> str:
     clips = open_waveforms()
     clip = find(clips, clip_id)
     (original,) = reader.read_originals([(clip_id, clip.source_sha256)])
-    path = out or schema.REPORTS / "clips" / f"{clip_id.replace('/', '-')}.png"
+    path = out or schema.DRAWN / f"{clip_id.replace('/', '-')}.png"
     with atomic.replacing(path) as temporary:
         temporary.write_bytes(drawing.png(clip.waveform, clip.sample_rate))
     return f"{described(clip, len(original.data), clips.declared)}\npicture       {path}"

@@ -20,12 +20,16 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from pipeline.core.schema import Reason
+if TYPE_CHECKING:
+    from pipeline.core.schema import Reason  # imports pyarrow, which may be what is missing
 
 # Without --force, DVC asks on a terminal whether it may replace a file, and elsewhere refuses to.
 GET_AGAIN = "get it again with: dvc checkout --force or dvc pull --force"
+MAKE_OR_GET = "in the project's folder, make it with: dvc repro, or fetch it with: dvc pull"
 
 
 class PipelineError(Exception):
@@ -109,6 +113,16 @@ class MissingPackage(PipelineError, ImportError):
         super().__init__(f"{package} is not installed; what is needed here comes with: pip install {packages}")
 
 
+class MissingExtra(PipelineError, ImportError):
+    """A package that the reader does without is not installed: the extra `make` of pyproject.toml brings it."""
+
+    def __init__(self, error: ModuleNotFoundError) -> None:
+        name = (error.name or str(error)).partition(".")[0]
+        super().__init__(
+            f"{name} is not installed; what is needed here comes with the extra make. {how_to_install('make')}"
+        )
+
+
 class BusyError(PipelineError):
     """Another run is at work on the same output."""
 
@@ -133,6 +147,23 @@ class Rejected(Exception):
         return Rejected, (self.reason, self.detail)
 
 
+def how_to_install(extra: str) -> str:
+    """Return what to type for an extra of pyproject.toml; an environment that `make` sets up has all but `asr`."""
+    return (
+        "In a clone of the project: make env, and source .venv/bin/activate. "
+        f"Elsewhere: pip install 'audio-subsample[{extra}] @ git+URL', with the URL of the project's repository"
+    )
+
+
+@contextmanager
+def naming_the_extra() -> Iterator[None]:
+    """Raise `MissingExtra` where an import in the block finds no such module."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error) from None
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message; the name of its type if it has none."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -140,6 +171,8 @@ def first_line(error: BaseException) -> str:
 
 def explain(error: Exception) -> tuple[str | None, int]:
     """Return the message for a failure, None if the code is at fault, and the exit status."""
+    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("pipeline"):
+        error = MissingExtra(error)
     if isinstance(error, PipelineError):
         return str(error), error.exit_status
     if isinstance(error, UnicodeEncodeError):
@@ -154,5 +187,5 @@ def explain(error: Exception) -> tuple[str | None, int]:
         in_place = error.filename2 or error.filename
         message = f"{in_place}: something else lies in the place of this file or folder. Move it, and run this again."
     elif isinstance(error, FileNotFoundError):
-        message += ". Make it with: dvc repro, or fetch it with: dvc pull"
+        message += f"; {MAKE_OR_GET}"
     return message, 1

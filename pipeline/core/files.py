@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipeline.core.errors import GET_AGAIN, PipelineError
+from pipeline.core.errors import GET_AGAIN, MAKE_OR_GET, PipelineError
 
 
 def require_file(path: Path, error: type[PipelineError]) -> None:
@@ -13,7 +13,7 @@ def require_file(path: Path, error: type[PipelineError]) -> None:
     if path.is_file():
         return
     if not os.path.lexists(path):
-        raise error(f"{path}: no such file; make it with: dvc repro, or fetch it with: dvc pull")
+        raise error(f"{path}: no such file; {MAKE_OR_GET}")
     if path.is_symlink() and not path.exists():
         remedy = "if DVC's cache is gone, python -m pipeline doctor says what helps"
         raise error(f"{path}: a link to a missing file; {remedy}")

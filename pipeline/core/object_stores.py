@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any
 
-from pipeline.core.errors import first_line
+from pipeline.core.errors import first_line, how_to_install
 
 _SECONDS = {"connect_timeout": 10, "read_timeout": 30}  # of silence; botocore's default is 60
 _RETRIES = 3
@@ -48,7 +48,7 @@ def filesystem_of(url: str) -> tuple[str, Any]:
     except ImportError as error:
         raise ValueError(
             f"{url}: what reads from {protocol}:// is not installed ({error}); "
-            "for s3: pip install 'audio-subsample[s3]', for others: docs/remotes.md"
+            f"gs:// and az:// have packages of their own (docs/remotes.md), s3:// the extra s3. {how_to_install('s3')}"
         ) from None
     except ValueError as error:
         raise ValueError(f"{url}: cannot be opened ({error})") from None

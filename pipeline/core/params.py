@@ -264,7 +264,7 @@ def read_yaml(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ParameterError(str(path), ["no such file; is this the folder of the project?"]) from None
+        raise ParameterError(str(path), ["no such file; run this in the project's folder"]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ParameterError(str(path), [getattr(error, "strerror", "") or str(error)]) from None
     return _parsed(text, str(path)) or {}

@@ -32,6 +32,7 @@ REPORTS = Path("reports")
 METRICS = REPORTS / "metrics.json"
 REPORT = REPORTS / "report.html"
 CARD = REPORTS / "DATASET_CARD.md"
+DRAWN = REPORTS / "clips"  # what `show` draws, and no stage
 PLOTS = {name: REPORTS / "plots" / f"{name}.csv" for name in ("levels", "strata", "distributions", "rejected")}
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pipeline.core.errors import WorkerError, first_line
+from pipeline.core.errors import WorkerError, first_line, how_to_install
 from pipeline.engines.remote_workers import NEXT_RUN, CheckedExecutor, Facts, Requirements, mismatch, run_marker
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -170,8 +170,8 @@ def _distributed() -> ModuleType:
         import distributed  # noqa: PLC0415  only a cluster needs it
     except ImportError:
         raise WorkerError(
-            "executor: dask://… needs the package distributed, which is in the extra `cluster`: "
-            "pip install 'audio-subsample[cluster]'"
+            "executor: dask://… needs the package distributed, which is in the extra cluster. "
+            f"{how_to_install('cluster')}"
         ) from None
     for name in ("asyncio", "distributed", "distributed.client", "tornado", "tornado.application"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

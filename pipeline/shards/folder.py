@@ -18,7 +18,7 @@ from typing import TypeVar
 import pyarrow.fs
 
 from pipeline.core import atomic
-from pipeline.core.errors import GET_AGAIN, ShardError, first_line
+from pipeline.core.errors import GET_AGAIN, MAKE_OR_GET, ShardError, first_line
 from pipeline.shards.sealed import AnySeal, Shard
 
 Right = TypeVar("Right")
@@ -56,7 +56,7 @@ def remote_shard_paths(folder: str, filesystem: pyarrow.fs.FileSystem) -> list[s
 
 def _in_order(folder: Path | str, names: list[str], remedy: str = "") -> list[str]:
     if not names:
-        remedy = remedy or f"make them with: dvc repro, or fetch them with: dvc pull {folder}"
+        remedy = remedy or f"{MAKE_OR_GET} {folder}"
         raise ShardError(f"{folder}: no shards there; {remedy}")
     for number, name in enumerate(sorted(names)):
         if name != shard_name(number):

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core.errors import SnapshotError
+from pipeline.core.errors import SnapshotError, how_to_install
 
 MAGIC = b"\x1f\x8b"  # 2.3.1
 _GZIP = zlib.MAX_WBITS | 16  # one member is read, and verified
@@ -173,8 +173,8 @@ def _module(path: Path, name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError:
         raise SnapshotError(
-            f"{path}: reading clips from a gzip file takes two packages that are not installed, the extra tar: "
-            "pip install 'indexed-gzip>=1.10' 'isal>=1.7'"
+            f"{path}: reading clips from a gzip file takes two packages that are not installed, the extra tar. "
+            f"{how_to_install('tar')}"
         ) from None
 
 

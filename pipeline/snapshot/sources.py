@@ -55,8 +55,8 @@ class OpenedSnapshot:
     identity: Identity  # recognises it when it is opened again
 
 
-def open_snapshot(description: Description, runtime: Runtime) -> OpenedSnapshot:
-    """Open the snapshot that a description points to, and read its index.
+def open_snapshot(description: Description, runtime: Runtime, name: str = "NAME") -> OpenedSnapshot:
+    """Open the snapshot that the description called `name` points to, and read its index.
 
     Raises
     ------
@@ -65,11 +65,11 @@ def open_snapshot(description: Description, runtime: Runtime) -> OpenedSnapshot:
     """
     match description.source:
         case DirectorySource(path=path):
-            folder = FolderSnapshot(in_checkout(Path(path)))
+            folder = FolderSnapshot(_local(path, name))
             members = folder.members()
             return OpenedSnapshot(folder, members, _listing(members))
         case ArchiveSource(url=None, path=path, sha256=sha256):
-            return _open_file(LocalFile(in_checkout(Path(path))), sha256)
+            return _open_file(LocalFile(_local(path, name)), sha256)
         case KaggleSource() | ArchiveSource() as source:
             from pipeline.snapshot.remote.ranges import RemoteSnapshot  # noqa: PLC0415  only those who need a network
 
@@ -101,12 +101,12 @@ def reopen_snapshot(description: Description, runtime: Runtime, receipt: Receipt
     identity = receipt.identity
     match description.source:
         case DirectorySource(path=path):
-            folder = FolderSnapshot(in_checkout(Path(path)))
+            folder = FolderSnapshot(_local(path, receipt.snapshot))
             if (listing := _listing(folder.members())) != identity:
                 raise SnapshotChanged(path, str(identity), str(listing))
             return folder
         case ArchiveSource(url=None, path=path):
-            return _reopen_file(LocalFile(in_checkout(Path(path))), identity)
+            return _reopen_file(LocalFile(_local(path, receipt.snapshot)), identity)
         case KaggleSource() | ArchiveSource() as source:
             from pipeline.snapshot.remote.ranges import RemoteSnapshot, verify_remote  # noqa: PLC0415
 
@@ -115,6 +115,14 @@ def reopen_snapshot(description: Description, runtime: Runtime, receipt: Receipt
                 return _reopen_file(remote[0], identity)
             verify_remote(remote, identity)
             return RemoteSnapshot(remote)
+
+
+def _local(path: str, name: str) -> Path:
+    """Return where `source.path` of the description called `name` leads; ``~`` is the user's home."""
+    place = in_checkout(Path(os.path.expanduser(path)))  # noqa: PTH111  Path's raises where there is no home
+    if not os.path.lexists(place):
+        raise SnapshotError(f"{place}: nothing is there; source.path in {schema.SNAPSHOTS}/{name}.yaml says {path}")
+    return place
 
 
 class ArchiveSnapshot(Snapshot):

@@ -23,7 +23,7 @@ def run() -> str:
     """Write ``data/snapshot/``; return what to tell the user."""
     name = load_params().snapshot
     description = describe(name)
-    opened = open_snapshot(description, load_runtime())
+    opened = open_snapshot(description, load_runtime(), name)
     size_bytes = 0
     try:
         with progress("tables", None, "B") as bar, atomic.replacing_folder(schema.SNAPSHOT) as folder:

@@ -12,15 +12,18 @@ from concurrent.futures import BrokenExecutor, Future
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from pipeline.audio.front_ends import FRONT_ENDS, REFERENCES, FrontEnd
-from pipeline.core.errors import WorkerError
-from pipeline.core.params import load_runtime
+from pipeline.core.errors import WorkerError, naming_the_extra
 from pipeline.core.progress import progress
-from pipeline.engines.local import LocalProcesses
 from pipeline.views import padding
 from pipeline.waveforms.reader import Waveforms
+
+with naming_the_extra():
+    from PIL import Image
+
+    from pipeline.audio.front_ends import FRONT_ENDS, REFERENCES, FrontEnd
+    from pipeline.core.params import load_runtime
+    from pipeline.engines.local import LocalProcesses
 
 Float32 = npt.NDArray[np.float32]
 Lengths = npt.NDArray[np.int64]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.core.errors import naming_the_extra
 from pipeline.views import padding
 from pipeline.waveforms.reader import Waveforms
 
@@ -123,7 +124,8 @@ def envelopes(clips: Waveforms, rate: int = 100, seconds: float = 3.0) -> tuple[
     hop = clips.sample_rate // int(rate)
     drawn = padding.filled((len(clips), 1, samples // hop))
     lengths = np.zeros(len(clips), dtype=np.int64)
-    from scipy.signal import hilbert  # noqa: PLC0415  slow to import, and arrays and windows do without it
+    with naming_the_extra():
+        from scipy.signal import hilbert  # noqa: PLC0415  slow to import, and arrays and windows do without it
 
     for place, waveform in enumerate(clips.samples()):
         frames = lengths[place] = min(len(waveform), samples) // hop

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import random
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.__main__ import main
+from pipeline.commands.dvc_lock import RWLOCK, writer
 from pipeline.commands.verify import audit
 from pipeline.commands.verify.outputs import Problem
 from pipeline.core import schema
@@ -27,7 +31,7 @@ from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.shards.table import write_table
 from pipeline.snapshot.receipt import read_receipt, write_receipt
-from tests.support.project import Project
+from tests.support.project import Project, environment
 
 FLIPS = 500
 SEALED = ("clips/part-00001", "waveforms/part-00000", "features/part-00003", "ranking", "sample")
@@ -325,3 +329,42 @@ def test_verify_finds_where_the_chain_of_seals_breaks(unlocked: Project, case: s
     found = [(str(each.path.relative_to(data)), each.what) for each in audit.verify(data).problems]
     for path, what in expected.items():
         assert any(path == place and what in text for place, text in found), found
+
+
+# While DVC is at work
+
+
+def test_verify_waits_for_the_stage_of_dvc_that_writes(
+    unlocked: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(unlocked.root)
+    Path(".dvc/tmp").mkdir(parents=True)
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    for process, status in ((os.getpid(), 1), (killed.pid, 0)):
+        used = {"write": {"/x/data/waveforms": {"pid": process, "cmd": "dvc repro"}}, "read": {}}
+        RWLOCK.write_text(json.dumps(used))
+        assert main(["verify", "data/waveforms"]) == status
+        assert (f"at work (DVC, process {process})" in capsys.readouterr().err) == bool(status)
+
+
+@pytest.mark.more
+def test_verify_sees_a_real_stage_of_dvc_at_work(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made.root)
+    os.mkfifo("begun")
+    Path("dvc.yaml").write_text("stages: {slow: {cmd: echo 1 > begun && cat begun, outs: [slow.txt]}}\n")
+    with subprocess.Popen([sys.executable, "-m", "dvc", "repro"], env=environment()) as running:
+        assert Path("begun").read_text() == "1\n"  # which waits for the stage
+        assert writer(Path("data")) == running.pid
+        Path("begun").write_text("go on")
+    assert writer(Path("data")) is None
+
+
+def test_verify_leaves_what_show_draws_alone(
+    unlocked: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(unlocked.root)
+    schema.DRAWN.mkdir(parents=True)
+    (schema.DRAWN / "valid-test-sample-000034.png").touch()
+    main(["verify"])
+    assert str(schema.DRAWN) not in capsys.readouterr().err

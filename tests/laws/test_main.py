@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from pipeline.__main__ import main
+from pipeline.core.progress import Progress
 from tests.support.project import STAGES, Project, environment
 
 
@@ -43,8 +46,9 @@ def failing(project: Project, *stages: str, status: int, capsys: pytest.CaptureF
             {"subsample__clips": 207},
             ["subsample"],
             1,
-            "213 clips are eligible, of which 206 are good; rejected: checksum 1, damaged 1.*All strata together",
+            "of which 206 are good, 0.10 hours; rejected: checksum 1, damaged 1.*All strata together",
         ),
+        ({"subsample__clips": None, "subsample__hours": 1}, ["subsample"], 1, "1 hours .* 206 are good, 0.10 hours; "),
         ({"subsample__max_rejected": 0.0}, ["subsample"], 1, "max_rejected = 0 allows"),
         ({"subsample__seconds": [2, 20]}, ["subsample"], 1, "too_short [0-9]+.*The last one was valid-"),
         ({"waveforms__encoding": "ogg"}, ["waveforms"], 2, "should be one of pcm16, float32, flac"),
@@ -77,6 +81,28 @@ def test_main_exits_with_2_on_wrong_usage(capsys: pytest.CaptureFixture[str]) ->
             main(arguments)
         assert caught.value.code == 2
     assert "download" in capsys.readouterr().err
+
+
+def test_main_says_how_many_shards_an_interrupted_stage_keeps(
+    staged: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 120 clips in shards of 32, interrupted at the start and after two shards."""
+    staged.set(waveforms__encoding="float32")
+    monkeypatch.chdir(staged.root)
+    monkeypatch.setenv("PIPELINE_WORKERS", "1")
+    for method, calls, said in (("__init__", 1, "no new shard was whole yet"), ("update", 2, "2 new shards are whole")):
+        left = iter(range(calls)[::-1])
+
+        def interrupted(*_: object, left: Iterator[int] = left) -> None:
+            if next(left) == 0:
+                signal.raise_signal(signal.SIGINT)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Progress, method, interrupted)
+            assert main(["waveforms"]) == 130
+        assert f"waveforms: interrupted; {said}" in capsys.readouterr().err
+    assert main(["waveforms"]) == 0
+    assert "4 shards; 56 decoded now" in capsys.readouterr().out
 
 
 @pytest.mark.more

@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import json
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -17,9 +18,11 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+import pipeline.views
 from pipeline import open_waveforms
 from pipeline.core import schema
 from pipeline.core.version import DISTRIBUTION, version
+from pipeline.registry import COMMANDS, STAGES
 from tests.support.project import ROOT, Project, environment
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -220,39 +223,80 @@ def test_wheel_contains_the_package_with_its_types_and_templates_only(wheel: Pat
     assert {"pipeline/py.typed", "pipeline/report/templates/report.html.j2"} <= names
 
 
+@pytest.fixture(scope="session")
+def reader_alone(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the Python of an environment that has the wheel, its plain requirements, and nothing else."""
+    folder = tmp_path_factory.mktemp("alone")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    zipfile.ZipFile(wheel).extractall(packages)
+    for name in closure(names_of(PYPROJECT["project"]["dependencies"])):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # for another system or Python
+            distribution = importlib.metadata.distribution(name)
+            for top in {file.parts[0] for file in distribution.files or []} - {"..", "__pycache__"}:
+                (packages / top).symlink_to(Path(str(distribution.locate_file(top))))
+    return folder / "bin/python"
+
+
+def run_alone(python: Path, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([python, *arguments], cwd=cwd, env=alone(), capture_output=True, text=True, check=False)
+
+
+def alone() -> dict[str, str]:
+    """Return an environment in which no package lies but those of the interpreter."""
+    return {**environment(PYTHONSAFEPATH="1"), "PYTHONPATH": ""}
+
+
 @pytest.mark.more
 @pytest.mark.parametrize("encoding", ["pcm16", "float32", "flac"])
 def test_wheel_alone_reads_shards_with_its_plain_requirements(
-    staged: Project, wheel: Path, tmp_path: Path, encoding: str
+    staged: Project, reader_alone: Path, tmp_path: Path, encoding: str
 ) -> None:
     staged.set(waveforms__encoding=encoding)
     staged.stage("waveforms")
-    zipfile.ZipFile(wheel).extractall(tmp_path / "wheel")
-    there = closure(names_of(PYPROJECT["project"]["dependencies"]))
-    owners = importlib.metadata.packages_distributions()
-    hidden = [name for name, of in owners.items() if not there & names_of(of)]
     code = (
         "import json, sys\n"
-        "sys.modules.update(dict.fromkeys(json.loads(sys.argv[2])))\n"
         "from pipeline import open_waveforms\n"
         "from pipeline.core.schema import VERSION\n"
         "clips = open_waveforms(sys.argv[1])\n"
         "sums = [float(abs(clip.waveform).sum()) for clip in clips]\n"
         "print(json.dumps([VERSION, clips.metadata()['clip_id'].tolist(), sums]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, staged.root / "data/waveforms", json.dumps(hidden)],
-        cwd=tmp_path,
-        env=environment(PYTHONPATH=str(tmp_path / "wheel"), PYTHONSAFEPATH="1"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_alone(reader_alone, "-c", code, staged.root / "data/waveforms", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert {"dvc", "jinja2", "msgspec", "requests", "soxr"} <= {*hidden}
     clips = open_waveforms(staged.root / "data/waveforms")
     sums = [float(abs(clip.waveform).sum()) for clip in clips]
     assert json.loads(done.stdout) == [schema.VERSION, clips.metadata()["clip_id"].tolist(), sums]
+
+
+ARGUMENTS = {
+    "show": ["valid-test/sample-000003"],
+    "export": ["--clips=1", "--to=files", "--pictures"],
+    "publish": ["--for=kaggle", "--to=upload"],
+}
+
+
+@pytest.mark.more
+def test_wheel_alone_answers_every_command_and_view_by_the_extra_that_it_takes(
+    staged: Project, reader_alone: Path
+) -> None:
+    for name in {**STAGES, **COMMANDS}:
+        done = run_alone(reader_alone, "-m", "pipeline", name, *ARGUMENTS.get(name, ()), cwd=staged.root)
+        assert done.returncode == 1, name
+        assert re.match(rf"{name}: \w+ is not installed; .* the extra make\. ", done.stderr), done.stderr
+        assert "Traceback" not in done.stderr
+    views = {f"pipeline.views.{module.name}" for module in pkgutil.iter_modules(pipeline.views.__path__)}
+    assert {"pipeline.views.pictures", "pipeline.views.series", "pipeline.views.text"} <= views
+    for view in sorted(views):
+        done = run_alone(reader_alone, "-c", f"import {view}", cwd=staged.root)
+        assert done.returncode == 0 or "errors.MissingExtra: " in done.stderr, done.stderr
+    code = (
+        "from pipeline import open_waveforms; from pipeline.views import series\n"
+        "clips = open_waveforms('data/waveforms').head(2); series.array(clips); series.envelopes(clips)"
+    )
+    assert "errors.MissingExtra: " in run_alone(reader_alone, "-c", code, cwd=staged.root).stderr
+    written = run_alone(reader_alone, "-m", "pipeline", "export", "--clips=1", "--to=alone", cwd=staged.root)
+    assert written.returncode == 0, written.stderr
 
 
 # The tree

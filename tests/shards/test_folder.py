@@ -45,7 +45,7 @@ def test_shard_paths_are_in_order(tmp_path: Path) -> None:
 
 
 def test_shard_paths_name_a_missing_shard(tmp_path: Path) -> None:
-    with pytest.raises(ShardError, match="no shards there; make them with"):
+    with pytest.raises(ShardError, match=r"no shards there; .*dvc repro"):
         shard_paths(tmp_path)
     for number in (0, 2):
         write_numbers(tmp_path / shard_name(number), [number])

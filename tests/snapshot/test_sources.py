@@ -150,11 +150,19 @@ def test_archive_has_the_pinned_checksum() -> None:
 
 
 def test_snapshot_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SnapshotError, match="no such folder"):
+    said = r"nothing.*: nothing is there; source\.path in configs/snapshots/NAME\.yaml says .*nothing"
+    with pytest.raises(SnapshotError, match=said):
         opened(directory(tmp_path / "nothing"))
     for sha256 in (None, "0" * 64):
-        with pytest.raises(SnapshotError, match="should be there"):
+        with pytest.raises(SnapshotError, match=said):
             opened(archive(tmp_path / "nothing.zip", sha256))
+
+
+def test_snapshot_path_may_begin_in_the_home(doubled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(doubled.parent))
+    in_home = directory(Path("~", doubled.name))
+    assert opened(in_home).identity == opened(directory(doubled)).identity
+    reopened(in_home, opened(in_home).identity)
 
 
 @pytest.mark.parametrize("sha256", [None, "0" * 64])

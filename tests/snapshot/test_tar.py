@@ -274,7 +274,7 @@ def test_tar_package_that_is_missing_is_named_and_a_bare_tar_needs_none(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     whole = tarred(plain({"a": b"data"}))
-    with pytest.raises(SnapshotError, match="extra tar: pip install 'indexed-gzip"):
+    with pytest.raises(SnapshotError, match=r"the extra tar\. In a clone of the project: make env"):
         indexed(packed(whole, "a.tar.gz"))
     assert read_all(packed(whole, "a.tar")) == {"a": b"data"}
 

@@ -136,7 +136,7 @@ def test_reader_elsewhere_what_is_not_there_says_so(monkeypatch: pytest.MonkeyPa
     assert "set them in the environment" in error_of(f"s3://{KEY}:{SECRET}@{BUCKET}/waveforms")
     assert "Protocol not known: nonsense" in error_of("nonsense://bucket/waveforms")
     monkeypatch.setitem(sys.modules, "fsspec", None)
-    assert "pip install 'audio-subsample[s3]'" in error_of(URL)
+    assert "pip install 'audio-subsample[s3] @ git+URL'" in error_of(URL)
 
 
 class Answering(BaseHTTPRequestHandler):

@@ -49,7 +49,7 @@ def write(folder: Path, material: Material) -> None:
     configurations = [(CLIPS, material.waveforms, _with_features(material.flac_columns, material.sample_rate))]
     if material.features:
         configurations.append((FEATURES, material.features, _with_features(described)))
-    with progress("published", material.clips * len(configurations), "clips") as bar:
+    with progress("published", material.clips, "clips") as bar:
         for name, shards, columns in configurations:
             (folder / name).mkdir(parents=True)
             for split, clips in material.splits.items():
@@ -58,7 +58,7 @@ def write(folder: Path, material: Material) -> None:
                     with pq.ParquetWriter(folder / name / file, columns, **_PARQUET) as writer:
                         for group in islice(groups, _FILE_CLIPS // _ROW_GROUP_CLIPS):
                             writer.write_table(group)
-                            bar.update(group.num_rows)
+                            bar.update(group.num_rows if name == CLIPS else 0)
     (folder / "README.md").write_bytes(_card(material).encode())
 
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.clips.writer import ClipsSeal
+from pipeline.commands.dvc_lock import writer
 from pipeline.commands.verify.chain import check_chain
 from pipeline.commands.verify.outputs import FOLDERS, FOLDERS_OF_SHARDS, Problem, files_of, find_outputs, shards_of
 from pipeline.commands.verify.recorded import SUMS, Lock, read_sums
 from pipeline.core import schema
-from pipeline.core.errors import GET_AGAIN, PipelineError, ShardError
+from pipeline.core.errors import GET_AGAIN, MAKE_OR_GET, BusyError, PipelineError, ShardError
 from pipeline.core.files import require_file
 from pipeline.core.progress import progress
 from pipeline.core.terminal import amount, printable
@@ -51,8 +52,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Iterator[str]:
-    """Yield a line for each problem, or that all is whole; PipelineError if there are problems."""
+    """Yield a line for each problem, or that all is whole; PipelineError if there are problems, or DVC is at work."""
+    _require_rest(options.folder)
     verdict = verify(options.folder)
+    if verdict.problems:
+        _require_rest(options.folder)  # it may have begun meanwhile
     yield from (printable(str(problem)) for problem in verdict.problems)
     if names := ", ".join(map(str, verdict.unguarded)):
         what = f"no seal, dvc.lock or SHA256SUMS here has a checksum of {names}: a changed byte may stay unnoticed"
@@ -64,6 +68,15 @@ def run(options: argparse.Namespace) -> Iterator[str]:
     if verdict.problems:
         raise PipelineError(f"{amount(len(verdict.problems), 'problem')} in {read}")
     yield f"verify: {f'{read}, whole and consistent' if verdict.has_data else 'no data is here, only metrics.json'}"
+
+
+def _require_rest(folder: Path) -> None:
+    """Raise `BusyError` while DVC writes outputs: some are new then, and others old."""
+    if process := writer(folder):
+        raise BusyError(
+            f"a stage of this project is at work (DVC, process {process}), and its outputs are changing. "
+            "Nothing is wrong with that: verify them when it has ended."
+        )
 
 
 def verify(folder: Path) -> Verdict:
@@ -95,7 +108,12 @@ def verify(folder: Path) -> Verdict:
     files = {file for name, path in outputs.items() for file in (files_of(path) if name in FOLDERS else [path])}
     files = {*files, *sealed, *sums, *recorded} - {problem.path for problem in problems}
     if not files and not problems:
-        problems.append(Problem(folder, "has no output of the pipeline; make them with: dvc repro, or: dvc pull"))
+        problems.append(
+            Problem(
+                folder,
+                f"has no output of the pipeline; {MAKE_OR_GET}",
+            )
+        )
     read = _read_all(sorted(files), sealed, {"md5": recorded, "sha256": set(sums)})
     unlisted = {path for path, sha256 in sums.items() if read[path].digests.get("sha256", sha256) != sha256}
     problems += [Problem(path, f"is not what {SUMS} lists; download it again") for path in unlisted]

@@ -71,13 +71,15 @@ def find_outputs(folder: Path) -> dict[str, Path]:
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return an output that is no folder, or all that lies in it, except what a run that is under way writes.
+    """Return an output that is no folder, or all that lies in it, except what a run under way or `show` writes.
 
     Dangling links and pipes are among them, as they lie in the place of a file.
     """
     if not path.is_dir():
         return [path]
-    return sorted(file for file in path.rglob("*") if not file.is_dir() and not file.name.startswith("."))
+    drawn = path / schema.DRAWN.name
+    files = (file for file in path.rglob("*") if not file.is_dir() and not file.name.startswith("."))
+    return sorted(file for file in files if not file.is_relative_to(drawn))
 
 
 def shards_of(folder: Path) -> list[Path]:
