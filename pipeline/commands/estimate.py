@@ -1,21 +1,25 @@
-"""What a sample will cost, before any clip is fetched. Reads only what is on this disk, and writes nothing."""
+"""What a sample will cost, before any clip is fetched. Reads only what is on this disk, and changes nothing there."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.clips.examine import Check
 from pipeline.clips.plan import CLIP_COLUMNS, Candidate, Candidates, Goal
 from pipeline.clips.writer import ClipsSeal, PreviousRuns, wanted_seal
+from pipeline.commands.rates import measured_rates
 from pipeline.core import schema
-from pipeline.core.errors import Rejected, ShardError, SnapshotError
-from pipeline.core.params import Params, load_params
+from pipeline.core.errors import ParameterError, Rejected, ShardError, SnapshotError
+from pipeline.core.params import Params, load_params, load_runtime, read_yaml
+from pipeline.core.settings import validated
 from pipeline.core.terminal import amount, listed
 from pipeline.sampling.order import Order, make_order
 from pipeline.sampling.shares import Shares
@@ -26,6 +30,8 @@ from pipeline.snapshot.description import ArchiveSource, describe
 from pipeline.snapshot.receipt import Receipt, read_receipt
 from pipeline.waveforms.encodings import encoding_named
 
+_NETWORK_BYTES_PER_SECOND = 10_000_000
+_BYTES_OF_FEATURES = 500  # of a clip
 _UNSUPPORTED = frozenset({".m4a", ".mp4", ".aac", ".webm", ".wma", ".amr", ".3gp"})  # libsndfile decodes none of them
 
 
@@ -45,13 +51,41 @@ class Estimate:
     unsupported: Counter[str] = field(default_factory=Counter)  # clips that will be rejected, by extension
 
 
-def arguments(_: argparse.ArgumentParser) -> None:
-    """Add none."""
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what may differ from params.yaml."""
+    parser.add_argument("--clips", type=int, metavar="N", help="a sample of N clips; short for -S subsample.clips=N")
+    parser.add_argument(
+        "-S", "--set-param", action="append", default=[], metavar="KEY=VALUE", help="as dvc exp run takes it"
+    )
 
 
-def run(_: argparse.Namespace) -> Iterator[str]:
+def run(options: argparse.Namespace) -> Iterator[str]:
     """Yield what to print."""
-    yield report()
+    clips = [] if options.clips is None else [f"++subsample.clips={options.clips}", "++subsample.hours=null"]
+    yield report(params_with([*options.set_param, *clips]))
+
+
+def params_with(overrides: Sequence[str]) -> Params:
+    """Return the parameters that ``dvc exp run --set-param`` would put into params.yaml, which stays as it is.
+
+    Raises
+    ------
+    ParameterError
+        A key is not there, or the result is not valid.
+    """
+    params = load_params()  # where it is wrong, the message is about the file
+    if not overrides:
+        return params
+    from dvc.exceptions import InvalidArgumentError  # noqa: PLC0415  takes longer than all the rest
+    from dvc.utils.hydra import apply_overrides  # noqa: PLC0415
+
+    with TemporaryDirectory() as folder:
+        path = Path(shutil.copy(schema.PARAMS, folder))
+        try:
+            apply_overrides(path, [each.removeprefix(f"{schema.PARAMS}:") for each in overrides])
+        except InvalidArgumentError as error:
+            raise ParameterError("the command line", [f"--set-param: {error.__cause__ or error}"]) from None
+        return validated(Params, read_yaml(path), f"{schema.PARAMS} with --set-param")
 
 
 def report(params: Params | None = None) -> str:
@@ -160,6 +194,26 @@ def _lines(params: Params, found: Estimate, *, remote: bool) -> Iterable[tuple[s
     empty = [name for name in names if not found.accepted[name]]
     why = ": too small for a clip in a sample of this size" if empty else ""
     yield "empty", _named(empty) + why
+    copies = found.clip_bytes + waveform_bytes + accepted * _BYTES_OF_FEATURES
+    yield "in cache", f"{copies / 1e6:.1f} MB more: DVC keeps a copy of each output, features among them"
+    if found.to_fetch:
+        yield "time", _times(params, found, seconds, remote=remote)
+
+
+def _times(params: Params, found: Estimate, seconds: float, *, remote: bool) -> str:
+    """Return how long it takes to make what is not there of a sample of so many seconds."""
+    new_clips = found.to_fetch / max(1, found.to_fetch + found.there)
+    processes = min(load_runtime().processes, math.ceil(found.accepted.total() / params.shards.clips) or 1)
+    rates = measured_rates(params)
+    decode, measure = (seconds * new_clips * rate / processes for rate in (rates.decode, rates.measure))
+    download = found.to_fetch_bytes / _NETWORK_BYTES_PER_SECOND
+    network = f"{_minutes(download)} to download at 10 MB/s (a guess: no network is tried), " if remote else ""
+    how = f"in {amount(processes, 'process', 'processes')} of this machine"
+    return f"{network}{_minutes(decode)} to decode, {_minutes(measure)} to measure {how}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds >= 6 else f"{math.ceil(seconds)} s"
 
 
 def _named(strata: list[str]) -> str:

@@ -11,9 +11,13 @@ from ruamel.yaml import YAML
 
 from pipeline.__main__ import main
 from pipeline.commands import estimate
+from pipeline.commands.rates import Rates, measured_rates
 from pipeline.core import schema
-from pipeline.core.errors import SnapshotError
+from pipeline.core.errors import ParameterError, SnapshotError
+from pipeline.core.params import load_params
 from tests.support.project import ROOT
+
+RATES = Rates(decode=1 / 600, measure=1 / 200)
 
 
 @pytest.fixture
@@ -24,6 +28,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(ROOT / "data/demo/common-voice-demo.zip", tmp_path / "data/demo")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(estimate, "measured_rates", lambda _: RATES)
     set_params(clips=60)
     return tmp_path
 
@@ -130,3 +135,44 @@ def test_estimate_counts_formats_that_are_not_decoded_before_any_is_fetched(proj
     assert numbers("sample")[0] == 10
     assert "subsample will fail" in estimate.report()
     assert not clips.exists()
+
+
+# Other parameters, and the time
+
+
+def test_estimate_takes_parameters_as_dvc_exp_run_does(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (project / "params.yaml").read_bytes()
+    params = estimate.params_with(
+        ["subsample.clips=7", "++stratify.where.gender=[male]", "params.yaml:stratify.seed=3"]
+    )
+    assert (params.subsample.clips, params.stratify.where, params.stratify.seed) == (7, {"gender": ("male",)}, 3)
+    with pytest.raises(ParameterError, match=r"Could not override 'stratify\.where\.gender'.*\n.*use \+stratify"):
+        estimate.params_with(["stratify.where.gender=[male]"])
+    with pytest.raises(ParameterError, match=r"params\.yaml with --set-param .*\n.*subsample\.clips"):
+        estimate.params_with(["subsample.clips=0"])
+    assert (project / "params.yaml").read_bytes() == before
+    run("download")
+    set_params(clips=None, hours=1)
+    capsys.readouterr()
+    assert main(["estimate", "--clips", "20", "-S", "stratify.seed=3"]) == 0
+    assert "sample     20 clips" in capsys.readouterr().out
+
+
+def test_estimate_says_how_long_it_takes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINE_WORKERS", "4")
+    run("download")
+    seconds = 3600 * numbers("sample")[1]
+    decode, measure, processes = numbers("time")
+    assert (decode, processes) == (1, 1)  # one shard of 512
+    assert measure == pytest.approx(seconds * RATES.measure, abs=1)
+    path = project / "configs/snapshots/demo.yaml"
+    path.write_text(path.read_text().replace("path: data/", "path: https://example.org/data/"))
+    assert numbers("time")[:2] == [1, 10]  # 1 s at 10 MB/s
+
+
+@pytest.mark.usefixtures("project")
+def test_rates_are_those_of_this_machine() -> None:
+    """A machine of today decodes and measures faster than one can listen, and slower than it copies bytes."""
+    rates = measured_rates(load_params())
+    assert 1e-6 < rates.decode < 1
+    assert 1e-6 < rates.measure < 1
