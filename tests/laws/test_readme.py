@@ -55,6 +55,7 @@ def test_readme_commands_run_one_after_the_other_and_print_what_it_says(reposito
         "make test": "make --dry-run test",  # it is what runs this
         "https://example.org/our/sample.git": str(repository.root),
         "git clone": "cd ..; git clone",
+        "make env\nsource .venv/bin/activate": "make --dry-run env",
         "/mnt/share": str(tmp_path / "share"),
         "/data/street": str(tmp_path / "street"),
     }.items():
