@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
-from pipeline.core.errors import first_line
+from pipeline.core.errors import explain, first_line
 
 
 @pytest.mark.parametrize(
@@ -12,3 +14,17 @@ from pipeline.core.errors import first_line
 )
 def test_first_line_of_an_error_is_never_empty(message: str, line: str) -> None:
     assert first_line(ValueError(message)) == line
+
+
+def test_explain_of_a_package_that_is_not_installed_names_the_extra_and_of_a_module_of_ours_nothing() -> None:
+    with pytest.raises(ModuleNotFoundError) as missing:
+        importlib.import_module("no_such_package.part")
+    message, status = explain(missing.value)
+    assert status == 1
+    assert message is not None
+    assert message.startswith("no_such_package is not installed")
+    assert "make env" in message
+    assert "'audio-subsample[make] @ git+URL'" in message
+    with pytest.raises(ModuleNotFoundError) as ours:
+        importlib.import_module("pipeline.no_such_wing")
+    assert explain(ours.value) == (None, 1)

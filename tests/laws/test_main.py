@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -103,6 +104,24 @@ def test_main_says_how_many_shards_an_interrupted_stage_keeps(
         assert f"waveforms: interrupted; {said}" in capsys.readouterr().err
     assert main(["waveforms"]) == 0
     assert "4 shards; 56 decoded now" in capsys.readouterr().out
+
+
+def test_main_outside_of_the_project_says_where_to_run_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments in (["waveforms"], ["estimate"], ["verify"], ["show", "a"], ["export", "--clips=1", "--to=b"]):
+        assert main(arguments) in {1, 2}
+        said = capsys.readouterr()
+        assert "in the project's folder" in said.out + said.err, arguments
+
+
+def test_main_says_where_nothing_was_rejected(staged: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    staged.set(subsample__clips=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(staged.root)
+        assert main(["subsample"]) == 0
+    assert capsys.readouterr().out == "subsample: 3 clips, 0.00 hours; none rejected\n"
 
 
 @pytest.mark.more
