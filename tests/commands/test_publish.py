@@ -24,6 +24,7 @@ from pipeline.commands.publish import croissant, huggingface, material, publicat
 from pipeline.commands.publish.columns import feature_columns
 from pipeline.commands.verify import audit
 from pipeline.core.errors import ShardError
+from pipeline.core.progress import Progress
 from tests.support.fake_kaggle import FakeKaggle, FileContent
 from tests.support.project import DEMO, Project
 
@@ -88,6 +89,15 @@ def test_publish_gives_the_hub_the_rows_of_the_shards_by_split_in_rank_order(ins
     paths = sorted((inside / "huggingface/features").iterdir())
     frame = pd.concat([pd.read_parquet(path) for path in paths]).sort_values("rank").reset_index(drop=True)
     pd.testing.assert_frame_equal(frame, clips.features())
+
+
+@pytest.mark.usefixtures("inside")
+def test_publish_counts_each_clip_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = [0.0]
+    monkeypatch.setattr(Progress, "update", lambda _, count: counted.append(count))
+    monkeypatch.setattr(Progress, "close", lambda bar: counted.append(-bar._total))
+    huggingface.write(tmp_path, material.Material.load())
+    assert (counted[-1], sum(counted)) == (-120, 0)
 
 
 def test_publish_tells_the_hub_which_files_and_columns_there_are(inside: Path) -> None:
