@@ -230,7 +230,7 @@ def test_a_relative_path_leads_into_the_original_checkout_of_an_experiment_in_a_
     (tmp_path / "copy").mkdir()
     monkeypatch.chdir(tmp_path / "copy")
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    with pytest.raises(SnapshotError, match=r"^mine\.zip: No such file"):
+    with pytest.raises(SnapshotError, match=r"^mine\.zip: nothing is there"):
         opened(archive(Path("mine.zip")))
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     reopened(archive(Path("mine.zip")), opened(archive(Path("mine.zip"))).identity).close()
