@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import soundfile
 
@@ -21,6 +22,7 @@ from pipeline.commands import cuts
 from pipeline.core import atomic
 from pipeline.core.errors import ParameterError, PipelineError, SampleError
 from pipeline.core.terminal import amount, listed
+from pipeline.waveforms.conditions import meets, require_columns
 from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
 
 FORMATS = ("original", "mp3", "wav", "flac", "lhotse")
@@ -160,26 +162,31 @@ def _metadata(clips: Waveforms) -> pd.DataFrame:
 
 def select(clips: Waveforms, where: Sequence[str]) -> Waveforms:
     """Return a view of the clips for which all conditions hold, each a value of the column's type."""
-    frame = _metadata(clips)
+    frame = clips.metadata()
+    keep = np.ones(len(clips), dtype=bool)
     problems = []
     for condition in where:
-        column, _, text = condition.partition("=")
-        if column not in frame or "=" not in condition:
-            problems.append(f"--where {condition}: expected COLUMN=VALUE; columns are {', '.join(frame.columns)}")
-            continue
-        cells = frame[column]
-        value: str | float | None = None if text == MISSING else text
-        if value is not None and pd.api.types.is_numeric_dtype(cells):
-            with suppress(ValueError):
-                value = float(text)
-        if not (cells.isna() if value is None else cells == value).any():
-            values = [*map(str, sorted(cells.dropna().unique())), *([MISSING] if cells.isna().any() else [])]
-            problems.append(f"--where {condition}: no clip has it; values of {column} are {listed(values, 20)}")
-            continue
-        clips = clips.where(**{column: value})
+        column, equals, text = condition.partition("=")
+        try:
+            if not equals:
+                raise ValueError("expected COLUMN=VALUE")
+            require_columns([column], frame.columns.tolist())
+            keep &= meets(frame[column], _typed(text, frame[column]), MISSING)
+        except (KeyError, TypeError, ValueError) as error:
+            problems.append(f"--where {condition}: {error.args[0]}")
     if problems:
         raise ParameterError("the command line", problems)
-    return clips
+    return clips[keep]
+
+
+def _typed(text: str, cells: pd.Series) -> str | float | None:
+    """Return a value as its column has it."""
+    if text == MISSING:
+        return None
+    if pd.api.types.is_numeric_dtype(cells):
+        with suppress(ValueError):
+            return float(text)
+    return text
 
 
 def encoded(clip: Clip, file_format: str) -> bytes:

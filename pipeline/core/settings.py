@@ -5,7 +5,6 @@ A section is a class of annotated fields. Types and bounds are msgspec's; a `Rul
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
@@ -13,6 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 import msgspec
 
 from pipeline.core.errors import ParameterError
+from pipeline.core.suggestions import did_you_mean
 
 _MAY_BE_SECRET = re.compile(r"://|@|https?:")  # a URL may hold a password or a token: such a value is not shown
 _IN_WORDS = {"int": "a whole number", "float": "a number", "str": "a text", "array": "a list", "object": "a mapping"}
@@ -81,9 +81,7 @@ def _section(model: type[Settings], values: Any, path: str, problems: list[str])
     fields = {field.encode_name: field for field in msgspec.structs.fields(model)}
     for key in values:
         if key not in fields:
-            close = difflib.get_close_matches(str(key), fields, n=1)
-            hint = f" (did you mean {close[0]}?)" if close else ""
-            unknown = f"unknown key{hint}; known here: {', '.join(sorted(fields))}"
+            unknown = f"unknown key{did_you_mean(key, fields)}; known here: {', '.join(sorted(fields))}"
             problems.append(f"{path}{key}: {model.unknown_key(str(key), values[key]) or unknown}")
     problems += [f"{path}{name}: missing" for name, field in fields.items() if field.required and name not in values]
     checked = {

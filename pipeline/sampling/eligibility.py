@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
@@ -13,10 +12,9 @@ import pyarrow.compute as pc
 
 from pipeline.core.columns import declared
 from pipeline.core.params import Bounds
+from pipeline.core.suggestions import did_you_mean, no_clip_has
 
 Where = Mapping[str, tuple[str | float | None, ...] | Bounds]
-
-_MOST_VALUES_SHOWN = 20
 
 
 def eligible(
@@ -63,9 +61,7 @@ def problems(clips: pa.Table, *, strata: Sequence[str], require: Sequence[str], 
     for key, columns, known in (("strata", strata, types), ("require", require, types), ("where", where, of_where)):
         for column in columns:
             if column not in known:
-                close = difflib.get_close_matches(column, known, n=1)
-                hint = f" (did you mean {close[0]}?)" if close else ""
-                there = ", ".join(known)
+                hint, there = did_you_mean(column, known), ", ".join(known)
                 yield f"stratify.{key}: this snapshot declares no column {column}{hint}; there are {there}"
     for column, condition in where.items():
         if column in of_where:
@@ -84,14 +80,8 @@ def _problems_of(
         wanted = "texts, such as '3'" if kind == "text" else "numbers, such as 3"
         yield f"{key}: should list {wanted}; got {', '.join(map(repr, wrong))}"
         return
-    counted = [(each["values"], each["counts"]) for each in pc.value_counts(cells).to_pylist()]
-    counts = dict(sorted(counted, key=lambda each: -each[1]))
-    names = [_spelled(value) for value in counts]
-    for value in condition:
-        if value not in counts:
-            close = difflib.get_close_matches(_spelled(value), names, n=1)
-            hint = f" (did you mean {close[0]}?)" if close else ""
-            yield f"{key}: no row has {_spelled(value)}{hint}; there are {_listed(counts)}"
+    counts = {each["values"]: each["counts"] for each in pc.value_counts(cells).to_pylist()}
+    yield from (f"{key}: {no_clip_has(value, counts, missing='null')}" for value in condition if value not in counts)
 
 
 def _meets(cells: pa.ChunkedArray, condition: tuple[str | float | None, ...] | Bounds) -> pa.ChunkedArray:
@@ -105,14 +95,3 @@ def _meets(cells: pa.ChunkedArray, condition: tuple[str | float | None, ...] | B
     if condition.max is not None:
         passes = pc.and_(passes, pc.fill_null(pc.less_equal(cells, condition.max), False))
     return passes
-
-
-def _spelled(value: str | float | None) -> str:
-    return "null" if value is None else str(value)  # as params.yaml spells it
-
-
-def _listed(counts: Mapping[str | float | None, int]) -> str:
-    """Return values and their counts, the most frequent first."""
-    shown = ", ".join(f"{_spelled(value)} ({count:,})" for value, count in list(counts.items())[:_MOST_VALUES_SHOWN])
-    more = f" and {len(counts) - _MOST_VALUES_SHOWN:,} more" if len(counts) > _MOST_VALUES_SHOWN else ""
-    return (shown + more) or "none, the tables are empty"

@@ -26,7 +26,7 @@ from pipeline.core.errors import GET_AGAIN, ShardError
 from pipeline.shards.folder import remote_shard_paths, shard_paths
 from pipeline.shards.recipe import DerivedSeal, is_made_from
 from pipeline.shards.sealed import Shard, require_in_order
-from pipeline.waveforms.conditions import meets
+from pipeline.waveforms.conditions import mask_of, meets, require_columns
 from pipeline.waveforms.encodings import AUDIO_NAMES, waveforms_of
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Waveforms:
             return self._store.clip(self._store.row_of[key])
         if isinstance(key, int | np.integer):
             return self._store.clip(int(self._rows[key]))
-        return Waveforms(self._store, self._rows[self._mask(key)])
+        return Waveforms(self._store, self._rows[mask_of(key, len(self))])
 
     @property
     def sample_rate(self) -> int:
@@ -215,14 +215,15 @@ class Waveforms:
             There is no such column.
         TypeError
             A condition is something else, such as a function, or has another type than the column.
+        ValueError
+            No clip of the folder has the value, or one of the list; the message lists those there are.
         """
         frame = self._store.metadata
-        keep = np.ones(len(self), dtype=bool)
+        require_columns(values, frame.columns.tolist())
+        keep = np.ones(len(frame), dtype=bool)
         for column, value in values.items():
-            if column not in frame:
-                raise KeyError(f"there is no column {column}; there are {', '.join(frame.columns)}")
-            keep &= meets(frame[column].iloc[self._rows], value)
-        return Waveforms(self._store, self._rows[keep])
+            keep &= meets(frame[column], value)
+        return self[keep[self._rows]]
 
     def batches(self, clips: int) -> Iterator[Waveforms]:
         """Yield views of so many clips, one after the other, for what does not fit in memory at once."""
@@ -249,16 +250,14 @@ class Waveforms:
         return self._store.features.iloc[self._rows].reset_index(drop=True)
 
     def feature_table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read the table of features, or some of its columns, as Arrow has it; all else is as in `features`."""
-        return self._store.feature_table(columns).take(self._rows)
+        """Read the table of features, or some of its columns, as Arrow has it; all else is as in `features`.
 
-    def _mask(self, key: Any) -> npt.NDArray[np.bool_]:
-        mask = np.asarray(key)
-        if mask.shape == () or mask.dtype != bool:
-            raise TypeError(f"clips[…] takes a place, an id, a slice or an array of booleans; got one of {mask.dtype}")
-        if mask.shape != (len(self),):
-            raise IndexError(f"an array of booleans has one for each of the {len(self)} clips; got shape {mask.shape}")
-        return mask
+        Raises
+        ------
+        KeyError
+            There is no such column.
+        """
+        return self._store.feature_table(columns).take(self._rows)
 
 
 class _Store:
@@ -314,6 +313,7 @@ class _Store:
         pairs = zip_longest(shards, self._shards)
         if not all(made and source and is_made_from(made.seal, source.seal) for made, source in pairs):
             raise ShardError(f"{folder}: was made of other waveforms than {waveforms}; run: dvc repro features")
+        require_columns(names or (), shards[0].columns.names)
         return pa.concat_tables([shard.read_all(names) for shard in shards])
 
     @cached_property

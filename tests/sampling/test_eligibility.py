@@ -82,8 +82,8 @@ def test_where_that_no_row_can_meet_is_answered_with_what_there_is() -> None:
     }
     assert list(problems(clips, strata=["table"], require=["crc32"], where=where)) == [
         "stratify.require: this snapshot declares no column crc32; there are table, text, species, site, rating, level",
-        "stratify.where.species: no row has robins (did you mean robin?); there are wren (3), robin (2), null (1)",
-        "stratify.where.rating: no row has 3; there are 2 (6)",
+        "stratify.where.species: no clip has robins (did you mean robin?); there are wren (3), robin (2), null (1)",
+        "stratify.where.rating: no clip has 3; there are 2 (6)",
         "stratify.where.site: is a column of texts, which have no min and max; list the eligible values",
         "stratify.where.level: should list numbers, such as 3; got 'loud'",
         "stratify.where.text: should list texts, such as '3'; got 3",
