@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline import open_waveforms
 from pipeline.core.settings import validated
 from pipeline.snapshot.description import ArchiveSource, Description, DirectorySource, KaggleSource
 from pipeline.snapshot.layout import ColumnSource, Dialect, Lookup, Seconds
+from pipeline.waveforms.encodings import ENCODINGS, waveforms_schema
 from tests.support.labelled import labelled_files
 from tests.support.project import ROOT, Project
 from tests.support.tarballs import pack
@@ -68,10 +71,39 @@ def test_readme_commands_run_one_after_the_other_and_print_what_it_says(reposito
     assert "Data and pipelines are up to date." in stdout.rsplit("fetched", 1)[-1]
 
 
+def run_python() -> None:
+    """Run every block, and look at what those that take another Parquet reader have read."""
+    names: dict[str, Any] = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), names)
+    (clip,) = open_waveforms().head(1)
+    assert names["waveform"].dtype == np.float32
+    assert np.array_equal(names["waveform"], clip.waveform)
+    assert len(names["audio"]) == (clip.num_samples if isinstance(names["audio"], list) else 2)
+
+
 def test_readme_python_runs(made_once: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(made_once.root)
-    for block in blocks("python"):
-        exec(compile(block, "README.md", "exec"), {})
+    run_python()
+
+
+@pytest.mark.more
+@pytest.mark.parametrize("encoding", ["float32", "flac"])
+def test_readme_python_runs_in_another_encoding(
+    encoding: str, staged: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged.set(waveforms__encoding=encoding)
+    staged.stage("waveforms", "features")
+    monkeypatch.chdir(staged.root)
+    run_python()
+
+
+def test_views_page_lists_the_columns_of_waveforms() -> None:
+    page = (ROOT / "docs/views.md").read_text(encoding="utf-8")
+    table = page.partition("## What a row has\n")[2].partition("\n## ")[0]
+    listed = [re.findall(r"`(\w+)`", line.split("|")[1]) for line in table.splitlines() if line.startswith("|")]
+    columns = {name for encoding in ENCODINGS for name in waveforms_schema(encoding).names}
+    assert {name for names in listed for name in names} == columns
 
 
 def test_readme_links_files_that_are_there() -> None:
