@@ -1,7 +1,7 @@
-"""Clips as files for a course: ``sample-1.mp3 …`` and a table beside them, each whole or not at all.
+"""Clips as files for a course: ``sample-0001.mp3 …``, each whole or not at all.
 
-An original is the file as published, byte for byte; WAV and FLAC are the waveform of the shard in 16 bits. No file is
-ever removed.
+A table of them, their licence and their citation lie beside them. An original is the file as published, byte for byte;
+WAV and FLAC are the waveform of the shard in 16 bits. No file is ever removed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from pipeline.commands import cuts
 from pipeline.core import atomic
 from pipeline.core.errors import ParameterError, PipelineError, SampleError
 from pipeline.core.terminal import amount, listed
+from pipeline.snapshot.description import Description, describe
+from pipeline.snapshot.licenses import license_of
 from pipeline.waveforms.conditions import meets, require_columns
 from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
 
 FORMATS = ("original", "mp3", "wav", "flac", "lhotse")
-TABLE = "samples.csv"
+TABLE, README, LICENSE = "samples.csv", "README.md", "LICENSE"
 MISSING = "?"  # as in the names of strata
 
 _FACTS = ("split", "duration_seconds", "source_sha256")  # in the table, behind the declared columns
@@ -49,6 +51,16 @@ class FolderInUse(PipelineError):
         )
 
 
+class FolderOfOthers(PipelineError):
+    """The folder to write to has a README or a licence that no export wrote: it is not replaced, even if forced."""
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        super().__init__(
+            f"{folder} has a {' and a '.join(names)} of something else. Nothing was written; "
+            "name another folder with --to."
+        )
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add which clips, where to, and in which form."""
     parser.add_argument("--clips", type=_count, required=True, metavar="N", help="how many, from the first on")
@@ -62,7 +74,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--where", action="append", default=[], metavar="COLUMN=VALUE", help="such as split=train; may be repeated"
     )
-    parser.add_argument("--pictures", action="store_true", help="add a picture of each, its spectrogram, as PNG")
+    parser.add_argument("--pictures", action="store_true", help="add a picture of each as PNG, which `show` draws")
     parser.add_argument("--force", action="store_true", help="write even if there are files, replacing same names")
 
 
@@ -104,10 +116,13 @@ def export(
         Fewer clips match.
     FolderInUse
         There are files in the folder, and `force` is not set.
+    FolderOfOthers
+        There is a README or a licence in it that no export wrote.
     FolderUnusable
         It cannot be made.
     """
-    chosen = select(open_waveforms(), where)
+    waveforms = open_waveforms()
+    chosen = select(waveforms, where)
     if len(chosen) < clips:
         matching = (
             f"only {amount(len(chosen), 'clip')} match {' '.join(where)}" if where else f"there are {len(chosen)}"
@@ -121,6 +136,9 @@ def export(
         raise FolderUnusable(folder, error) from None
     if present and not force:
         raise FolderInUse(folder, present)
+    if TABLE not in present and (theirs := [name for name in (README, LICENSE) if name in present]):
+        raise FolderOfOthers(folder, theirs)
+    snapshot = describe(waveforms.about["snapshot"])
     metadata = _metadata(chosen)
     names = [column.name for column in chosen.declared]
     table = metadata[["clip_id", *names, *_FACTS]]
@@ -131,23 +149,44 @@ def export(
         contents = (reader.Original(encoded(clip, audio_format), f".{audio_format}") for clip in chosen)
     files = []
     for number, (data, extension) in enumerate(contents, start=1):
-        files.append(f"sample-{number}{extension}")
+        files.append(f"sample-{number:04d}{extension}")
         with atomic.replacing(folder / files[-1]) as temporary:
             temporary.write_bytes(data)
     if pictures:
-        from pipeline.views import pictures as views  # noqa: PLC0415  audio alone needs neither scipy nor pillow
+        from pipeline.commands import drawing  # noqa: PLC0415  audio alone needs no pillow
 
-        drawn = (picture for batch, _ in views.batches(chosen, processes=1) for picture in batch)
-        for number, picture in enumerate(drawn, start=1):
-            with atomic.replacing(folder / f"sample-{number}.png") as temporary:
-                temporary.write_bytes(views.png(picture))
+        for clip, file in zip(chosen, files, strict=True):
+            with atomic.replacing((folder / file).with_suffix(".png")) as temporary:
+                temporary.write_bytes(drawing.png(clip.waveform, clip.sample_rate))
     if file_format == "lhotse":
         records = metadata.astype(object).where(metadata.notna(), None).to_dict("records")
         cut_lines = cuts.manifest(records, files, names, chosen.text)
         atomic.write_text(folder / cuts.MANIFEST, "".join(cut_lines))
     table.insert(0, "file", files)
     atomic.write_text(folder / TABLE, table.map(_as_text).to_csv(index=False, lineterminator="\n"))
-    return f"{amount(clips, 'clip')} and {TABLE} in {folder}"
+    atomic.write_text(folder / README, readme(snapshot, clips, pictures=pictures))
+    atomic.write_text(
+        folder / LICENSE, f"These clips are from {snapshot.title}, under this licence: {terms(snapshot)}\n"
+    )
+    return f"{amount(clips, 'clip')}, {TABLE}, {README} and {LICENSE} in {folder}"
+
+
+def readme(snapshot: Description, clips: int, *, pictures: bool) -> str:
+    """Return what lies beside the files: where they are from, how to cite them, and what each file is."""
+    drawn = "Each `.png` is a clip's waveform and mel spectrogram, over time.\n" if pictures else ""
+    forbidden = "Its terms forbid to publish the clips again.\n" if snapshot.redistribution is False else ""
+    return (
+        f"# {amount(clips, 'clip')} of {snapshot.title}\n\n"
+        f"- Citation: {snapshot.citation}\n"
+        f"- Licence: {terms(snapshot)}\n\n"
+        f"`{TABLE}` has a row for each clip: its file, its id in the data set, and its columns.\n{drawn}{forbidden}"
+    )
+
+
+def terms(snapshot: Description) -> str:
+    """Return the name of the licence of a snapshot, and where its text is, if that is known."""
+    url = license_of(snapshot.license).url
+    return snapshot.license if url == snapshot.license else f"{snapshot.license}, {url}"
 
 
 def _as_text(cell: object) -> object:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from pipeline.commands import drawing
 from pipeline.core import atomic, schema
 from pipeline.core.columns import Column, Value
 from pipeline.core.errors import SampleError
-from pipeline.core.terminal import printable
+from pipeline.core.terminal import amount, printable
+from pipeline.shards.table import read_table
 from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
 
 _FIRST_VALUES = 8
@@ -52,7 +54,7 @@ def show(clip_id: str, out: Path | None = None) -> str:
     path = out or schema.DRAWN / f"{clip_id.replace('/', '-')}.png"
     with atomic.replacing(path) as temporary:
         temporary.write_bytes(drawing.png(clip.waveform, clip.sample_rate))
-    return f"{described(clip, len(original.data), clips.declared)}\npicture       {path}"
+    return described(clip, len(original.data), clips.declared, measured(clips, clip_id) | {"picture": str(path)})
 
 
 def find(clips: Waveforms, clip_id: str) -> Clip:
@@ -69,8 +71,26 @@ def find(clips: Waveforms, clip_id: str) -> Clip:
     raise SampleError(f"{clip_id} is not among the {len(ids)} clips of the sample. Nearest: {', '.join(near)}")
 
 
-def described(clip: Clip, source_bytes: int, declared: Sequence[Column]) -> str:
-    """Return the array's first values, its length and rate, the facts of the file itself, and the declared columns."""
+def measured(clips: Waveforms, clip_id: str) -> dict[str, str]:
+    """Return pitch and speaking rate, where features were made, and for how many eligible clips this one stands."""
+    lines = {}
+    if schema.FEATURES.is_dir():
+        table = clips.where(clip_id=clip_id).feature_table(["f0_median_hz", "words_per_second"])
+        f0_hz, rate = (table[name][0].as_py() for name in ("f0_median_hz", "words_per_second"))
+        lines["pitch"] = "(no voice found)" if f0_hz is None else f"{f0_hz:.0f} Hz, median of the voiced frames"
+        lines["rate of words"] = "(no words counted)" if rate is None else f"{rate:.1f} words per second of speech"
+    if schema.SAMPLE.exists():
+        sample = read_table(schema.SAMPLE, schema.sample_schema, ["clip_id", "weight"])
+        weights = dict(zip(sample["clip_id"].to_pylist(), sample["weight"].to_pylist(), strict=True))
+        if clip_id in weights:
+            lines["weight"] = f"stands for {amount(weights[clip_id], 'eligible clip')}"
+    return lines
+
+
+def described(
+    clip: Clip, source_bytes: int, declared: Sequence[Column], also: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Return a line for each fact of a clip: its array, its file, its declared columns, and `also`."""
     values = np.array2string(clip.waveform[:_FIRST_VALUES], separator=", ", precision=8, max_line_width=200)
     more = ", …]" if len(clip.waveform) > _FIRST_VALUES else "]"
     source = f"{clip.source_format}, {clip.source_sample_rate} Hz, channels: {clip.source_channels}"
@@ -88,6 +108,7 @@ def described(clip: Clip, source_bytes: int, declared: Sequence[Column]) -> str:
         "table": clip.table,
         "split": clip.split,
         "rank": clip.rank,
+        **also,
     }
     width = max(12, *map(len, rows))
     return "\n".join(f"{name:<{width}}  {printable(str(value))}" for name, value in rows.items())

@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from PIL import Image
 
 from pipeline import Waveforms, open_waveforms
 from pipeline.__main__ import main
-from pipeline.commands import export
+from pipeline.commands import drawing, export
 from pipeline.core.errors import ParameterError, SampleError
-from pipeline.views import pictures
+from pipeline.snapshot.description import describe
 from tests.support.project import Project
 
 
@@ -35,13 +34,13 @@ def read(folder: Path) -> pd.DataFrame:
 def test_export_writes_the_originals_byte_for_byte(tmp_path: Path, file_format: str) -> None:
     export.export(4, tmp_path, file_format=file_format)
     table = read(tmp_path)
-    assert list(table["file"]) == [f"sample-{number}.mp3" for number in (1, 2, 3, 4)]
+    assert list(table["file"]) == [f"sample-000{number}.mp3" for number in (1, 2, 3, 4)]
     declared = [column.name for column in open_waveforms().declared]
     assert list(table) == ["file", "clip_id", *declared, "split", "duration_seconds", "source_sha256"]
     assert list(table["clip_id"]) == list(open_waveforms().metadata()["clip_id"][:4])
     for file, digest in zip(table["file"], table["source_sha256"], strict=True):
         assert hashlib.sha256((tmp_path / file).read_bytes()).hexdigest() == digest
-    assert len(list(tmp_path.iterdir())) == 5
+    assert len(list(tmp_path.iterdir())) == 4 + 3
 
 
 def test_export_gives_librosa_the_array_of_the_shard(librosa: Any, tmp_path: Path) -> None:
@@ -91,15 +90,16 @@ def test_export_writes_what_lhotse_loads(tmp_path: Path) -> None:
     assert np.array_equal(cuts[0].load_audio()[0], open_waveforms()[0].waveform)
 
 
-def test_export_writes_pictures_beside_the_clips(tmp_path: Path) -> None:
+def test_export_writes_what_show_draws_the_licence_and_the_citation_beside_the_clips(tmp_path: Path) -> None:
     assert main(["export", "--clips", "3", "--to", str(tmp_path), "--pictures"]) == 0
-    names = [f"sample-{number}.{kind}" for number in (1, 2, 3) for kind in ("mp3", "png")]
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "samples.csv"])
-    drawn, _ = pictures.spectrograms(open_waveforms().head(3))
-    for number, picture in enumerate(drawn, start=1):
-        with Image.open(tmp_path / f"sample-{number}.png") as image:
-            assert image.size == (94, 128)
-        assert (tmp_path / f"sample-{number}.png").read_bytes() == pictures.png(picture)
+    names = [f"sample-000{number}.{kind}" for number in (1, 2, 3) for kind in ("mp3", "png")]
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "samples.csv", "README.md", "LICENSE"}
+    for number, clip in enumerate(open_waveforms().head(3), start=1):
+        assert (tmp_path / f"sample-000{number}.png").read_bytes() == drawing.png(clip.waveform, clip.sample_rate)
+    description = describe("demo")
+    readme = (tmp_path / "README.md").read_text()
+    assert all(each in readme for each in (description.title, description.citation, "CC0-1.0", "3 clips"))
+    assert "CC0-1.0, https://creativecommons.org/" in (tmp_path / "LICENSE").read_text()
 
 
 def test_export_takes_clips_that_match_all_conditions_in_the_order_of_the_ranking(tmp_path: Path) -> None:
@@ -125,16 +125,20 @@ def test_export_answers_an_unknown_column_or_value_with_those_that_exist(tmp_pat
 
 
 def test_export_replaces_only_files_of_the_same_name_and_only_when_forced(tmp_path: Path) -> None:
-    for name in ("sample-1.mp3", "notes.txt"):
+    for name in ("sample-0001.mp3", "notes.txt"):
         (tmp_path / name).write_bytes(b"mine")
-    with pytest.raises(export.FolderInUse, match=r"sample-1\.mp3"):
+    with pytest.raises(export.FolderInUse, match=r"sample-0001\.mp3"):
         export.export(2, tmp_path)
     assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"mine"}
     assert main(["export", "--clips", "1", "--to", str(tmp_path), "--force"]) == 0
-    assert (tmp_path / "sample-1.mp3").read_bytes() != b"mine"
+    assert (tmp_path / "sample-0001.mp3").read_bytes() != b"mine"
     assert (tmp_path / "notes.txt").read_bytes() == b"mine"
     with pytest.raises(export.FolderUnusable, match="name another folder with --to"):
         export.export(1, tmp_path / "notes.txt/folder")
+    export.export(2, tmp_path, force=True)  # which wrote this README itself
+    (tmp_path / "samples.csv").unlink()
+    with pytest.raises(export.FolderOfOthers, match=r"has a README\.md and a LICENSE of something else"):
+        export.export(2, tmp_path, force=True)
 
 
 def test_export_writes_no_cell_that_is_a_formula(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

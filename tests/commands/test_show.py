@@ -47,6 +47,11 @@ def test_show_says_what_the_shards_say(row: pd.Series, inside: Path, tmp_path: P
     assert shown["source"] == f"MP3, {source.samplerate} Hz, channels: {source.channels}, {len(original)} bytes"
     for name in [*(column.name for column in open_waveforms().declared), "table", "split", "rank"]:
         assert shown[name] == ("(missing)" if row[name] is None else str(row[name]))
+    features = open_waveforms().features().set_index("clip_id").loc[row["clip_id"]]
+    weight = pd.read_parquet("data/sample.parquet").set_index("clip_id").loc[row["clip_id"], "weight"]
+    assert shown["pitch"] == f"{features['f0_median_hz']:.0f} Hz, median of the voiced frames"
+    assert f"rate of words  {features['words_per_second']:.1f} words per second of speech" in lines
+    assert shown["weight"] == f"stands for {weight} eligible clip{'s' if weight > 1 else ''}"
     show.show(row["clip_id"], tmp_path / "other.png")
     assert (tmp_path / "clip.png").read_bytes() == (tmp_path / "other.png").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.png", "other.png"]
