@@ -63,7 +63,7 @@ class FolderOfOthers(PipelineError):
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add which clips, where to, and in which form."""
-    parser.add_argument("--clips", type=_count, required=True, metavar="N", help="how many, from the first on")
+    parser.add_argument("--clips", type=count, required=True, metavar="N", help="how many, from the first on")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty folder, or a new one")
     parser.add_argument(
         "--format",
@@ -78,7 +78,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="write even if there are files, replacing same names")
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Return the value of an option that is a number of clips."""
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"should be a number of clips, 1 or more; got {text!r}")
     return int(text)

@@ -78,7 +78,7 @@ def measured(clips: Waveforms, clip_id: str) -> dict[str, str]:
         table = clips.where(clip_id=clip_id).feature_table(["f0_median_hz", "words_per_second"])
         f0_hz, rate = (table[name][0].as_py() for name in ("f0_median_hz", "words_per_second"))
         lines["pitch"] = "(no voice found)" if f0_hz is None else f"{f0_hz:.0f} Hz, median of the voiced frames"
-        lines["rate of words"] = "(no words counted)" if rate is None else f"{rate:.1f} words per second of speech"
+        lines["speech"] = "(no words counted)" if rate is None else f"{rate:.1f} words per second"
     if schema.SAMPLE.exists():
         sample = read_table(schema.SAMPLE, schema.sample_schema, ["clip_id", "weight"])
         weights = dict(zip(sample["clip_id"].to_pylist(), sample["weight"].to_pylist(), strict=True))

@@ -11,22 +11,25 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from pipeline.commands.export import count
 from pipeline.core import atomic, schema
 from pipeline.core.errors import SampleError, ShardError
 from pipeline.core.params import load_runtime
+from pipeline.core.terminal import amount
 from pipeline.engines import engine_for
 from pipeline.shards.derive import derive
-from pipeline.shards.folder import shard_paths
+from pipeline.shards.folder import open_shards, shard_paths
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.views.normalisation import word_error_rate
 from pipeline.views.transcripts.engines import ENGINES, SAMPLE_RATE, Model, find_model
-from pipeline.views.transcripts.recipe import recipe_for
+from pipeline.views.transcripts.recipe import TranscriptRecipe, recipe_for
 from pipeline.waveforms.reader import Waveforms, open_waveforms
 from pipeline.waveforms.worker_facts import worker_facts
 
 _WORST = 10
 _TRIED = 3  # clips that are recognised to say how long all of them will take
+_LONG_SECONDS = 120
 
 log = logging.getLogger(__name__)
 
@@ -35,16 +38,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add what recognises the speech."""
     parser.add_argument("--engine", choices=tuple(ENGINES), default="whisper", help="default: whisper")
     parser.add_argument("--model", metavar="NAME", help="of the engine (default: tiny.en), or a folder that has one")
+    parser.add_argument("--clips", type=count, metavar="N", help="how many, from the first on (default: all)")
 
 
 def run(options: argparse.Namespace) -> Iterator[str]:
     """Yield what to print."""
     with atomic.exclusive_lock("transcribe"):
-        yield f"transcribe: {transcribe(options.engine, options.model)}"
+        yield f"transcribe: {transcribe(options.engine, options.model, options.clips)}"
 
 
-def transcribe(engine: str, model: str | None = None) -> str:
+def transcribe(engine: str, model: str | None = None, number: int | None = None) -> str:
     """Write ``data/transcripts/``; return the word error rate, and the clips that differ most from their text.
+
+    Of the first `number` clips, or all; transcripts of more clips that are there stay.
 
     Raises
     ------
@@ -70,11 +76,23 @@ def transcribe(engine: str, model: str | None = None) -> str:
     recipe = recipe_for(clips.about["settings"]["encoding"], found, clips.text)
     recipe.versions()
     runtime = load_runtime()
-    _say_how_long(clips, found, min(runtime.processes, len(shard_paths(schema.WAVEFORMS))))
-    made = derive(recipe, schema.WAVEFORMS, schema.TRANSCRIPTS, engine_for(runtime, worker_facts))
+    there = min(_rows_made_by(recipe), len(clips))
+    wanted = max(there, min(number or len(clips), len(clips)))
+    if wanted > there:
+        _say_how_long(clips.head(wanted)[there:], found, min(runtime.processes, len(shard_paths(schema.WAVEFORMS))))
+    made = derive(recipe, schema.WAVEFORMS, schema.TRANSCRIPTS, engine_for(runtime, worker_facts), wanted)
     table = read_transcripts(schema.TRANSCRIPTS)
-    said = clips.metadata()[["clip_id", clips.text]].set_axis(["clip_id", "said"], axis=1)
-    return "\n".join([f"{made.rows} clips, {made.computed} recognised now", *summary(said, table)])
+    return "\n".join([f"{amount(made.rows, 'clip')}, {made.computed} recognised now", *summary(table)])
+
+
+def _rows_made_by(recipe: TranscriptRecipe) -> int:
+    """Return how many transcripts this recipe has made before."""
+    shards = open_shards(sorted(schema.TRANSCRIPTS.glob("part-*.parquet")), DerivedSeal).values()
+    return sum(
+        shard.num_rows
+        for shard in shards
+        if (shard.seal.revision, shard.seal.settings) == (recipe.REVISION, recipe.settings())
+    )
 
 
 def read_transcripts(folder: Path) -> pd.DataFrame:
@@ -84,34 +102,37 @@ def read_transcripts(folder: Path) -> pd.DataFrame:
     return frame
 
 
-def summary(clips: pd.DataFrame, transcripts: pd.DataFrame) -> list[str]:
+def summary(transcripts: pd.DataFrame) -> list[str]:
     """Return lines that say the word error rate, and which clips differ most from their text. Pure.
 
     Parameters
     ----------
-    clips
-        `clip_id` and `said`, the words that are said.
     transcripts
-        `clip_id`, `text`, as recognised, and `wer`.
+        `clip_id`, `text`, the words that are said, `recognised`, and `wer`.
     """
-    both = clips.merge(transcripts.rename(columns={"text": "heard"}), on="clip_id", validate="one_to_one")
-    rate = word_error_rate(both["said"].tolist(), both["heard"].tolist())
+    rate = word_error_rate(transcripts["text"].tolist(), transcripts["recognised"].tolist())
     if rate is None:
         return ["no text has words to compare with"]
-    worst = both[both["wer"] > 0].sort_values("wer", ascending=False, kind="stable").head(_WORST)
+    differing = transcripts[transcripts["wer"] > 0]
+    worst = differing.sort_values("wer", ascending=False, kind="stable").head(_WORST)
     return [
         f"word error rate {rate:.3f}",
         *(["clips that differ most from their text:"] if len(worst) else []),
-        *(f"  {row.wer:5.2f}  {row.clip_id}  {row.said!r}, heard {row.heard!r}" for row in worst.itertuples()),
+        *(
+            f"  {row.wer:5.2f}  {row.clip_id}  {row.text!r}, recognised {row.recognised!r}"
+            for row in worst.itertuples()
+        ),
     ]
 
 
-def _say_how_long(clips: Waveforms, model: Model, processes: int) -> None:
-    """Load the model before workers do, so that a failure is one message, and say how long it will take."""
+def _say_how_long(new: Waveforms, model: Model, processes: int) -> None:
+    """Load the model before workers do, so that a failure is one message, and say how long the new clips will take."""
     recogniser = model.load()
+    tried = new.head(_TRIED)
     begun = time.perf_counter()
-    for clip in clips.head(_TRIED):
+    for clip in tried:
         recogniser.recognise(clip.waveform)
-    each = (time.perf_counter() - begun) / max(1, min(_TRIED, len(clips)))
-    minutes = max(1, round(each * len(clips) / processes / 60))
-    log.warning("transcripts: %.1f s a clip, about %d min for all %d if all are new", each, minutes, len(clips))
+    each = (time.perf_counter() - begun) / len(tried)
+    seconds = each * len(new) / processes
+    duration = f"{seconds:.0f} s" if seconds < _LONG_SECONDS else f"{seconds / 60:.0f} min"
+    log.warning("transcripts: %.1f s a clip, about %s for %s", each, duration, amount(len(new), "clip"))

@@ -6,7 +6,7 @@ A recipe says how (`pipeline.shards.recipe`). The derived shards have the number
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -44,8 +44,8 @@ class Derived:
     computed: int
 
 
-def derive(recipe: Recipe, source: Path, target: Path, engine: Engine) -> Derived:
-    """Make the shards of `target` from those of `source`.
+def derive(recipe: Recipe, source: Path, target: Path, engine: Engine, rows: int | None = None) -> Derived:
+    """Make the shards of `target` from those of `source`, or from so many of their first rows.
 
     Law 6: the bytes depend neither on earlier or interrupted runs nor on the number of workers. Shards that are whole
     and were made in the same way from the same source stay. In others, rows whose inputs are the same are copied.
@@ -60,6 +60,7 @@ def derive(recipe: Recipe, source: Path, target: Path, engine: Engine) -> Derive
     """
     sources = [Shard(path, Seal) for path in shard_paths(source)]
     sealed.require_in_order(sources)
+    parts = list(_first_rows(sources, rows))
     needed = {*recipe.inputs, *recipe.copied}
     for shard in sources:
         if lacking := needed.difference(shard.columns.names):
@@ -76,12 +77,15 @@ def derive(recipe: Recipe, source: Path, target: Path, engine: Engine) -> Derive
             machine(),
         )
 
-    wanted = {shard_name(number): expected_seal(recipe, shard.seal).fingerprint for number, shard in enumerate(sources)}
+    wanted = {
+        shard_name(number): expected_seal(recipe, shard.seal, cut).fingerprint
+        for number, (shard, cut) in enumerate(parts)
+    }
     matching = {path: shard for path, shard in existing.items() if shard.seal.fingerprint == wanted.get(path.name)}
     right = whole_shards(matching)
     tasks = {
-        shard_name(number): (recipe, shard.path, folder.new(number), target / shard_name(number))
-        for number, shard in enumerate(sources)
+        shard_name(number): (recipe, shard.path, folder.new(number), target / shard_name(number), cut)
+        for number, (shard, cut) in enumerate(parts)
         if not folder.find(number, right.get)
     }
     computed = 0
@@ -90,11 +94,22 @@ def derive(recipe: Recipe, source: Path, target: Path, engine: Engine) -> Derive
             progress(recipe.NAME, len(tasks), "shards") as bar,
             engine.start(make_shard, len(tasks)) as (executor, in_flight),
         ):
-            for _, rows in map_shards(executor, make_shard, tasks, in_flight):
-                computed += rows
+            for _, new in map_shards(executor, make_shard, tasks, in_flight):
+                computed += new
                 bar.update(1)
-    folder.publish(len(sources))
-    return Derived(sum(shard.num_rows for shard in sources), len(sources), computed)
+    folder.publish(len(parts))
+    made = sum(shard.num_rows if cut is None else cut for shard, cut in parts)
+    return Derived(made, len(parts), computed)
+
+
+def _first_rows(shards: Iterable[Shard[Seal]], rows: int | None) -> Iterator[tuple[Shard[Seal], int | None]]:
+    """Yield the shards that have the first `rows`, and how many of each one's rows; None for all of them."""
+    for shard in shards:
+        if rows is None or rows >= shard.num_rows:
+            yield shard, None
+        elif rows > 0:
+            yield shard, rows
+        rows = None if rows is None else rows - shard.num_rows
 
 
 def map_shards(
@@ -131,15 +146,15 @@ def map_shards(
         ) from None
 
 
-def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int:
-    """Make one shard from another, row group by row group; return how many rows were computed.
+def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path, cut: int | None = None) -> int:
+    """Make one shard from another, or from its first `cut` rows; return how many rows were computed.
 
     Rows that the shard `earlier`, made in the same way, has in the same places and from the same inputs are copied: a
     last shard that grows costs only its new rows.
     """
     shard = Shard(source, Seal)
     shard.verify()
-    seal = expected_seal(recipe, shard.seal)
+    seal = expected_seal(recipe, shard.seal, cut)
     reusable = open_shards([earlier], DerivedSeal).get(earlier)
     if reusable and not (reusable.seal.is_like(seal) and whole_shards({earlier: reusable})):
         reusable = None
@@ -147,7 +162,7 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int
     digests: list[str] = []
     computed = 0
     with sealed.writing(target, recipe.columns, recipe.metadata(), **recipe.parquet()) as writer:
-        for rows in _row_groups(shard, list({*recipe.inputs, *recipe.copied}), recipe.ROW_GROUP_ROWS):
+        for rows in _row_groups(shard, list({*recipe.inputs, *recipe.copied}), recipe.ROW_GROUP_ROWS, cut):
             inputs = rows.select(recipe.inputs)
             new_digests = row_digests(inputs)
             parts = []
@@ -167,11 +182,16 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path) -> int
     return computed
 
 
-def _row_groups(shard: Shard[Seal], columns: list[str], most: int) -> Iterator[pa.Table]:
-    """Yield the rows of a shard, `most` at a time, however its own row groups are cut."""
+def _row_groups(shard: Shard[Seal], columns: list[str], most: int, cut: int | None) -> Iterator[pa.Table]:
+    """Yield the rows of a shard, or the first `cut`, `most` at a time, however its own row groups are cut."""
     rest = shard.columns.empty_table().select(columns)
+    left = shard.num_rows if cut is None else cut
     for group in shard.groups:
-        rest = pa.concat_tables([rest, shard.read(group, columns).select(columns)])
+        if not left:
+            break
+        read = shard.read(group, columns).select(columns).slice(0, left)
+        left -= read.num_rows
+        rest = pa.concat_tables([rest, read])
         while rest.num_rows >= most:
             yield rest.slice(0, most).combine_chunks()
             rest = rest.slice(most)

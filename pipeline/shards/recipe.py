@@ -102,8 +102,11 @@ def machine() -> str:
     return f"{platform.system()} {platform.machine()}"
 
 
-def expected_seal(recipe: Recipe, source: Seal) -> DerivedSeal:
-    """Return the seal, without digests, of the shard that `recipe` makes from the one with the seal `source`."""
+def expected_seal(recipe: Recipe, source: Seal, rows: int | None = None) -> DerivedSeal:
+    """Return the seal, without digests, of the shard that `recipe` makes from the one with the seal `source`.
+
+    `rows` is how many of its first rows; None for all.
+    """
     seal = DerivedSeal(
         snapshot=source.snapshot,
         title=source.title,
@@ -114,11 +117,11 @@ def expected_seal(recipe: Recipe, source: Seal) -> DerivedSeal:
         settings=recipe.settings(),
         decoder={**recipe.versions(), "pyarrow": pa.__version__, "machine": machine()},
     )
-    return replace(seal, fingerprint=_fingerprint(seal, source))
+    return replace(seal, fingerprint=_fingerprint(seal, source, rows))
 
 
 def is_made_from(derived: DerivedSeal, source: Seal) -> bool:
-    """Return whether a shard was made from exactly the one with the seal `source`, by any recipe."""
+    """Return whether a shard was made from exactly the one with the seal `source`, or its first rows, by any recipe."""
     unsealed = replace(
         derived,
         fingerprint="",
@@ -126,11 +129,13 @@ def is_made_from(derived: DerivedSeal, source: Seal) -> bool:
         content_sha256=Seal.content_sha256,
         footer_sha256=Seal.footer_sha256,
     )
-    return derived.fingerprint == _fingerprint(unsealed, source)
+    rows = len(derived.sources)
+    return derived.fingerprint in (_fingerprint(unsealed, source, None), _fingerprint(unsealed, source, rows))
 
 
-def _fingerprint(seal: DerivedSeal, source: Seal) -> str:
-    return sealed.fingerprint([asdict(seal), source.fingerprint, source.content_sha256])
+def _fingerprint(seal: DerivedSeal, source: Seal, rows: int | None) -> str:
+    cut = [] if rows is None else [rows]
+    return sealed.fingerprint([asdict(seal), source.fingerprint, source.content_sha256, *cut])
 
 
 def row_digests(rows: pa.Table) -> list[str]:

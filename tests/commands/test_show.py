@@ -50,7 +50,7 @@ def test_show_says_what_the_shards_say(row: pd.Series, inside: Path, tmp_path: P
     features = open_waveforms().features().set_index("clip_id").loc[row["clip_id"]]
     weight = pd.read_parquet("data/sample.parquet").set_index("clip_id").loc[row["clip_id"], "weight"]
     assert shown["pitch"] == f"{features['f0_median_hz']:.0f} Hz, median of the voiced frames"
-    assert f"rate of words  {features['words_per_second']:.1f} words per second of speech" in lines
+    assert shown["speech"] == f"{features['words_per_second']:.1f} words per second"
     assert shown["weight"] == f"stands for {weight} eligible clip{'s' if weight > 1 else ''}"
     show.show(row["clip_id"], tmp_path / "other.png")
     assert (tmp_path / "clip.png").read_bytes() == (tmp_path / "other.png").read_bytes()

@@ -55,6 +55,7 @@ FEATURES = {
 TRANSCRIPTS = {
     1: "11762426402e9c2e14490db9fb0c8c6f027b26eda67f6bfcf9e661dea2b5c3ab",
     2: "11762426402e9c2e14490db9fb0c8c6f027b26eda67f6bfcf9e661dea2b5c3ab",  # likewise
+    3: "e5e2eb65b1615b50c152d6930a1ff9fb2221dc9ee3146764370ba5c0aedbb2ee",  # `recognised` beside `text`
 }
 
 

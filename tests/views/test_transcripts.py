@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pytest
 
 from pipeline.__main__ import main
@@ -82,8 +81,9 @@ def test_transcripts_are_compared_with_the_sentences(whisper: Path, tmp_path: Pa
     assert (made.rows, made.computed) == (6, 6)
     assert [length for length in LENGTHS if length] == CALLS
     table = transcribe.read_transcripts(tmp_path / "transcripts")
-    assert list(table) == ["clip_id", "rank", "text", "words", "wer", "engine", "model", "model_sha256"]
-    assert table["text"].tolist() == ["Yes, no."] * 4 + ["", "Yes, no."]
+    assert list(table) == ["clip_id", "rank", "text", "recognised", "words", "wer", "engine", "model", "model_sha256"]
+    assert table["text"].fillna("(missing)").tolist() == ["(missing)" if each is None else each for each in SENTENCES]
+    assert table["recognised"].tolist() == ["Yes, no."] * 4 + ["", "Yes, no."]
     assert table["wer"].iloc[[0, 1, 4, 5]].tolist() == [0, 1, 1, 1]
     assert table["wer"].iloc[[2, 3]].isna().all()
     assert list(table["words"][0]) == [
@@ -94,9 +94,9 @@ def test_transcripts_are_compared_with_the_sentences(whisper: Path, tmp_path: Pa
     assert set(zip(table["engine"], table["model"], strict=True)) == {("whisper", "my-tiny")}
     again = derive(recipe, tmp_path / "waveforms", tmp_path / "transcripts", LocalProcesses(1))
     assert again.computed == 0
-    said = transcribe.summary(pd.DataFrame({"clip_id": table["clip_id"], "said": SENTENCES}), table)
+    said = transcribe.summary(table)
     assert said[0] == "word error rate 0.778"  # of 9 words 2 are right
-    assert said[2] == "   1.00  valid-test/sample-000001  'a b c d', heard 'Yes, no.'"
+    assert said[2] == "   1.00  valid-test/sample-000001  'a b c d', recognised 'Yes, no.'"
     assert len(said) == 5
 
 
@@ -159,6 +159,22 @@ def test_transcribe_prints_the_rate_and_the_clips_that_differ_most(
     assert {path: data for path, data in after.items() if "transcripts" not in path} == before
     assert sum("data/transcripts/part-" in path for path in after) == 4
     assert not [each for each in audit.verify(Path("data")).problems if "transcripts" in str(each.path)]
+
+
+def test_transcribe_recognises_the_first_clips_then_only_new_ones_and_keeps_what_is_there(
+    whisper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PIPELINE_WORKERS", "1")
+    waveforms_of(Path("data/waveforms"), [voice(8000)] * 6, shard=3, text=["yes no"] * 6)
+    for asked, has, new in ((2, 2, 2), (1, 2, 0), (4, 4, 2), (None, 6, 2), (2, 6, 0), (99, 6, 0)):
+        said = transcribe.transcribe("whisper", str(whisper), asked).splitlines()[0]
+        assert said == f"{has} clips, {new} recognised now"
+        assert len(transcribe.read_transcripts(Path("data/transcripts"))) == has
+        announced = [record.getMessage() for record in caplog.records if "s a clip, about" in record.getMessage()]
+        assert announced == ([f"transcripts: 0.0 s a clip, about 0 s for {new} clips"] if new else [])
+        caplog.clear()
+        assert not [each for each in audit.verify(Path("data")).problems if "transcripts" in str(each.path)]
 
 
 @pytest.mark.parametrize(

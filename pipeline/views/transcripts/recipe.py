@@ -18,9 +18,10 @@ _COLUMNS = pa.schema(
     [
         ("clip_id", pa.string()),
         ("rank", pa.int64()),
-        ("text", pa.string()),  # as recognised
-        ("words", pa.list_(_WORD)),
-        ("wer", pa.float32()),  # null where the column has no words to compare
+        ("text", pa.string()),  # the words that are said, as the tables have them
+        ("recognised", pa.string()),
+        ("words", pa.list_(_WORD)),  # as recognised
+        ("wer", pa.float32()),  # null where the text has no words to compare
         ("engine", pa.string()),
         ("model", pa.string()),
         ("model_sha256", pa.string()),
@@ -45,7 +46,7 @@ class TranscriptRecipe(Recipe):
     audio: str = "waveform"
 
     NAME: ClassVar[str] = "transcripts"
-    REVISION: ClassVar[int] = 2
+    REVISION: ClassVar[int] = 3
     copied = ("clip_id", "rank")
     ROW_GROUP_ROWS: ClassVar[int] = 16  # as many waveforms are in memory
     columns = _COLUMNS
@@ -80,11 +81,12 @@ class TranscriptRecipe(Recipe):
         recogniser = self.model.load()
         waveforms = waveforms_of(source[self.audio].combine_chunks())
         recognitions = [recogniser.recognise(waveform) for waveform in waveforms]
-        texts = [each.text for each in recognitions]
+        said, recognised = source[self.text].to_pylist(), [each.text for each in recognitions]
         columns = {
-            "text": texts,
+            "text": said,
+            "recognised": recognised,
             "words": [[asdict(word) for word in each.words] for each in recognitions],
-            "wer": word_error_rates(source[self.text].to_pylist(), texts),
+            "wer": word_error_rates(said, recognised),
             "engine": [self.model.engine] * len(recognitions),
             "model": [self.model.name] * len(recognitions),
             "model_sha256": [self.model.sha256] * len(recognitions),
