@@ -19,5 +19,5 @@ def marks(low: float, high: float, most: int) -> list[float]:
 
 
 def format_mark(value: float) -> str:
-    """Return a number in its shortest form, with a minus sign as wide as a digit."""
-    return f"{value:g}".replace("-", "−")
+    """Return a number in its shortest form, such as 0.5 or 16,000, with a minus sign as wide as a digit."""
+    return f"{value:,g}".replace("-", "−")

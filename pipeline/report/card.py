@@ -12,9 +12,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.core.terminal import amount
 from pipeline.report.comparison import Column
-from pipeline.report.html import About, counted, environment, number
+from pipeline.report.html import About, counted, environment, number, percent, split_rows, why_above_one
 from pipeline.report.numbers import Report
 from pipeline.snapshot.licenses import license_of
 
@@ -34,7 +33,10 @@ def render(report: Report, about: About) -> str:
         numbers=report.metrics,
         about=about,
         head=_head(report, about),
-        splits=[(name, number(clips), f"{hours:.3f}") for name, clips, hours in report.splits],
+        splits=[
+            (name, percent(share, 1), percent(clips, report.metrics["accepted"]), number(clips), f"{hours:,.3f}")
+            for name, share, clips, hours in split_rows(report, about)
+        ],
         levels=_levels,
         apart=[
             (each.name, *map(number, (each.values, each.in_two_splits, each.in_two_tables))) for each in report.apart
@@ -47,11 +49,12 @@ def render(report: Report, about: About) -> str:
 def drawn(metrics: Mapping[str, Any]) -> str:
     """Return a description of the sampling in words; `metrics` are those of the report."""
     deviation = f"{metrics['largest_deviation_clips']:.2f}"
+    why = why_above_one(metrics)
     examined, rejected = number(metrics["examined"]), number(metrics["rejected"])
     return (
         f"{number(metrics['strata'])} strata, each within {deviation} clips of its exact share. "
-        f"Rejected and replaced by the next in the ranking: {rejected} of {examined} examined clips."
-    )
+        f"Rejected and replaced by the next in the ranking: {rejected} of {examined} examined clips. {why}"
+    ).rstrip()
 
 
 def limits(metrics: Mapping[str, Any], apart: Sequence[str]) -> list[str]:
@@ -86,7 +89,7 @@ def _head(report: Report, about: About) -> str:
     tasks = {"automatic-speech-recognition": report.text is not None, "audio-classification": report.label is not None}
     head: dict[str, Any] = {
         "license": license_of(about.license).hugging_face,
-        "pretty_name": f"{about.title}: a sample of {amount(report.metrics['accepted'], 'clip')}",
+        "pretty_name": f"{about.title}: a sample of {counted(report.metrics['accepted'], 'clip')}",
         "size_categories": [next((name for most, name in _SIZES if report.metrics["accepted"] < most), "1M<n<10M")],
         "source_datasets": [f"extended|other-{about.snapshot}"],
         "task_categories": [task for task, is_possible in tasks.items() if is_possible],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -38,6 +38,8 @@ class About:
         The snapshot's source and identity, and the versions of the decoder: name, value.
     remarks
         What of its tables and members does not fit.
+    splits
+        The share of the clips that is asked for each split, by its name.
     parameters
         Path of each key of ``params.yaml``, and its value.
     encoding, sample_rate
@@ -50,6 +52,7 @@ class About:
     snapshot: str
     facts: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...]
+    splits: Mapping[str, float]
     parameters: tuple[tuple[str, str], ...]
     encoding: str
     sample_rate: int
@@ -62,6 +65,8 @@ def render(report: Report, about: About, examples: Sequence[Example], outliers: 
         report=report,
         numbers=report.metrics,
         about=about,
+        splits=split_rows(report, about),
+        why_above_one=why_above_one(report.metrics),
         examples=examples,
         outliers=outliers,
         ticks=ticks,
@@ -92,6 +97,26 @@ def environment(*more: Callable[..., Any]) -> Environment:
     formats = (number, counted, percent, megabytes, signed, decibels, data_url, axis.format_mark)
     templates.filters.update({each.__name__: each for each in (*formats, *more)})
     return templates
+
+
+def split_rows(report: Report, about: About) -> list[tuple[str, float, int, float]]:
+    """Return each split that is asked for: its name, the share asked, the clips there are, and their hours."""
+    there = {name: (clips, hours) for name, clips, hours in report.splits}
+    return [(name, share, *there.get(name, (0, 0.0))) for name, share in sorted(about.splits.items())]
+
+
+def why_above_one(metrics: Mapping[str, Any]) -> str:
+    """Return why a stratum is a clip or more from its exact share; nothing where none is.
+
+    The first clips of the ranking never are (docs/sampling.md): only rejected ones can be why.
+    """
+    if metrics["largest_deviation_clips"] < 1:
+        return ""
+    were = "clip was" if metrics["rejected"] == 1 else "clips were"
+    return (
+        f"In the ranking itself it is always below 1; {number(metrics['rejected'])} {were} rejected, and the next one "
+        "takes the place of each, whichever stratum it is of."
+    )
 
 
 def number(value: float) -> str:
@@ -170,7 +195,7 @@ def summary(histogram: Histogram) -> str:
         most = " to ".join(axis.format_mark(edge) for edge in histogram.edges[top : top + 2])
         sentences.append(
             f"{name}: {counted(total, 'clip')} from {low} to {high} {histogram.unit}, "
-            f"most of them ({counts[top]}) from {most}"
+            f"most of them ({number(counts[top])}) from {most}"
         )
     return f"Histogram. {histogram.title}. {'; '.join(sentences)}. All numbers are in the table below it."
 

@@ -73,7 +73,7 @@ def draw(samples: Float32, sample_rate: int) -> Sound:
         width=round(100 * frames * levels.hop_seconds / seconds, 3),
         time_marks=tuple((round(100 * at / seconds, 3), axis.format_mark(at)) for at in axis.marks(0, seconds, 11)),
         frequency_marks=tuple(
-            (round(100 * float(place) / bands, 3), str(hertz))
+            (round(100 * float(place) / bands, 3), axis.format_mark(hertz))
             for hertz, place in zip(_HERTZ, places, strict=True)
             if hertz <= sample_rate / 2
         ),

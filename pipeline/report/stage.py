@@ -13,6 +13,16 @@ from pipeline.snapshot.description import describe
 from pipeline.snapshot.receipt import Receipt, read_receipt, remarks
 from pipeline.waveforms.reader import Waveforms, open_waveforms
 
+# What of an archive's or folder's identity tells a person whether two are the same.
+_IDENTITY = {
+    "size_bytes": "archive size (bytes)",
+    "directory_sha256": "archive index SHA-256",
+    "sample_sha256": "archive pieces SHA-256",
+    "members_sha256": "archive members SHA-256",
+    "files": "files",
+    "listing_sha256": "list of files SHA-256",
+}
+
 
 def run() -> str:
     """Write ``reports/``; return what to tell the user.
@@ -40,7 +50,7 @@ def run() -> str:
     atomic.write_text(schema.METRICS, json.dumps(report.metrics, indent=2, allow_nan=False) + "\n")
     metrics = report.metrics
     return (
-        f"{metrics['accepted']} of {metrics['eligible']} eligible clips, {metrics['hours']:.2f} hours, "
+        f"{metrics['accepted']:,} of {metrics['eligible']:,} eligible clips, {metrics['hours']:.2f} hours, "
         f"at most {metrics['largest_deviation_clips']:.2f} clips from the exact shares: {schema.REPORT}"
     )
 
@@ -50,7 +60,7 @@ def _about(params: Params, waveforms: Waveforms, receipt: Receipt) -> html.About
     decoder = {"pipeline": schema.VERSION, **waveforms.about["decoder"]}
     facts = {
         **{f"source {name}": value for name, value in receipt.source.items()},
-        **{f"archive {name.replace('_', ' ')}": value for name, value in receipt.identity.content().items()},
+        **{_IDENTITY[name]: value for name, value in receipt.identity.content().items() if name in _IDENTITY},
         "versions": ", ".join(f"{name} {version}" for name, version in decoder.items()),
     }
     return html.About(
@@ -58,8 +68,9 @@ def _about(params: Params, waveforms: Waveforms, receipt: Receipt) -> html.About
         license=description.license,
         citation=description.citation,
         snapshot=params.snapshot,
-        facts=tuple((name, str(value)) for name, value in facts.items()),
+        facts=tuple((name, f"{value:,}" if isinstance(value, int) else str(value)) for name, value in facts.items()),
         remarks=tuple(remarks(receipt)),
+        splits=params.stratify.splits,
         parameters=html.flattened(params.as_dict()),
         encoding=params.waveforms.encoding,
         sample_rate=waveforms.sample_rate,

@@ -198,4 +198,4 @@ def _outliers(measured: Measurements, labels: Names) -> tuple[Outlier, ...]:
 
 
 def _hertz(value: float) -> str:
-    return f"{value:.0f}\N{NO-BREAK SPACE}Hz"
+    return f"{value:,.0f}\N{NO-BREAK SPACE}Hz"

@@ -31,6 +31,7 @@ ABOUT = About(
     snapshot="odd",
     facts=(("archive sha256", "0" * 64),),
     remarks=(f"a: 3 rows with an undocumented value of {SCRIPT}",),
+    splits=SPLITS,
     parameters=(("stratify.strata", "gender, age"),),
     encoding="pcm16",
     sample_rate=16_000,

@@ -33,6 +33,6 @@ def test_axis_without_length_has_one_mark() -> None:
     assert axis.marks(3, 3, 5) == [3]
 
 
-@pytest.mark.parametrize(("value", "text"), [(-2.5, "−2.5"), (0, "0"), (0.1, "0.1"), (16000, "16000")])
+@pytest.mark.parametrize(("value", "text"), [(-2.5, "−2.5"), (0, "0"), (0.1, "0.1"), (16000, "16,000")])
 def test_axis_formats_numbers_short_with_a_wide_minus(value: float, text: str) -> None:
     assert axis.format_mark(value) == text

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.audio.mel import MELS
 from pipeline.report import card, html, numbers
-from tests.report.materials import ABOUT, ODD, SCRIPT, SPOKEN, example, odd_material, strata_of, with_columns
+from tests.report.materials import ABOUT, ODD, SCRIPT, SPLITS, SPOKEN, example, odd_material, strata_of, with_columns
 from tests.support.browser import Page, chromium, find_chromium
 from tests.support.project import Project
 
@@ -92,6 +92,38 @@ def test_page_and_card_count_one_clip_and_many_samples() -> None:
     page, text = html.render(report, ABOUT, [], []), card.render(report, ABOUT)
     assert "962 samples of 1 clip had to be clipped" in page
     assert not re.search(r"\b1 (clips|samples)\b", f"{page} {text}")
+
+
+def test_page_and_card_say_why_a_stratum_is_a_clip_or_more_from_its_share_only_where_one_is() -> None:
+    report = numbers.summarise(odd_material("nothing rejected"), STRATA, "proportional")
+    for deviation, rejected, reason in (
+        (0.99, 3, ""),
+        (2.3, 1, "1 clip was rejected"),
+        (2.3, 1234, "1,234 clips were"),
+    ):
+        report.metrics.update(largest_deviation_clips=deviation, rejected=rejected)
+        for text in (html.render(report, ABOUT, [], []), card.render(report, ABOUT)):
+            assert ("In the ranking itself it is always below 1" in text) == bool(reason)
+            assert reason in text
+
+
+def test_page_and_card_have_the_share_of_each_split_that_is_asked_and_that_there_is() -> None:
+    report = numbers.summarise(odd_material("one clip"), STRATA, "proportional")
+    [(there, clips, hours)] = report.splits
+    text = html.render(report, ABOUT, [], [])
+    for name, asked in SPLITS.items():
+        shares = [f"{asked:.1%}", "100.0%" if name == there else "0.0%", "1" if name == there else "0"]
+        assert f">{name}</th><td>{'</td><td>'.join(shares)}</td>" in text
+        assert f"| {name} | {' | '.join(shares)} |" in card.render(report, ABOUT)
+    assert (clips, hours > 0) == (1, True)
+
+
+def test_page_writes_thousands_with_commas_and_no_place_in_the_archive(reported_once: Project) -> None:
+    text = (reported_once.root / "reports/report.html").read_text()
+    archive = (reported_once.root / "data/demo/common-voice-demo.zip").stat().st_size
+    assert f"<dt>archive size (bytes)</dt><dd>{archive:,}</dd>" in text
+    assert "offset" not in text.partition("</style>")[2]
+    assert {">1,000</span>", ">8,000 Hz</span>"} <= set(re.findall(r">[\d,]+(?: Hz)?</span>", text))
 
 
 def test_page_has_all_of_a_hundred_strata_most_of_them_folded() -> None:

@@ -90,7 +90,7 @@ def test_sound_has_frames_where_their_time_is() -> None:
 
 def test_sound_has_marks_within_the_field() -> None:
     drawn = sound.draw(noise(40_000), RATE)
-    assert [mark for _, mark in drawn.frequency_marks] == ["0", "500", "1000", "2000", "4000", "8000"]
+    assert [mark for _, mark in drawn.frequency_marks] == ["0", "500", "1,000", "2,000", "4,000", "8,000"]
     for marks in (drawn.time_marks, drawn.frequency_marks):
         places = [place for place, _ in marks]
         assert places == sorted(places)
