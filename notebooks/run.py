@@ -25,7 +25,14 @@ def execute(path: Path) -> nbformat.NotebookNode:
     """
     notebook = nbformat.read(path, as_version=4)
     where = {"metadata": {"path": str(path.parent)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where, record_timing=False).execute()
+    NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources=where,
+        record_timing=False,
+        coalesce_streams=True,  # however the kernel cuts what a cell prints
+    ).execute()
     return clean(notebook)
 
 
