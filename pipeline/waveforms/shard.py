@@ -22,6 +22,16 @@ _THREADS = 2  # that decode: libmpg123 and libsoxr leave the interpreter to othe
 _HUGGING_FACE = {pa.float64(): "float64", pa.float32(): "float32"}  # where its names differ from Arrow's
 
 
+def hugging_face_features(columns: pa.Schema, sample_rate: int | None) -> dict[str, dict[str, Any]]:
+    """Return what `datasets` calls the features of a table, as its `Features.to_dict` has them; a struct is audio."""
+    return {
+        field.name: {"sampling_rate": sample_rate, "_type": "Audio"}
+        if pa.types.is_struct(field.type)
+        else {"dtype": _HUGGING_FACE.get(field.type, str(field.type)), "_type": "Value"}
+        for field in columns
+    }
+
+
 @dataclass(frozen=True)
 class WaveformRecipe(Recipe):
     """How the files of clips become waveforms.
@@ -78,9 +88,7 @@ class WaveformRecipe(Recipe):
         """Return what Hugging Face `datasets` knows a column of audio by."""
         if self.encoding != "flac":
             return {}
-        features = {"audio": {"sampling_rate": self.sample_rate, "_type": "Audio"}}
-        for field in self.columns:
-            features.setdefault(field.name, {"dtype": _HUGGING_FACE.get(field.type, str(field.type)), "_type": "Value"})
+        features = hugging_face_features(self.columns, self.sample_rate)
         return {"huggingface": json.dumps({"info": {"features": features}}, sort_keys=True)}
 
     def rows(self, source: pa.Table) -> pa.Table:

@@ -24,11 +24,11 @@ from pipeline.core.progress import progress
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.waveforms.encodings import ENCODINGS, waveforms_of
+from pipeline.waveforms.shard import hugging_face_features
 
 CLIPS, FEATURES = "data", "features"  # folders of the two configurations
 _FILE_CLIPS = 5_000  # in one file, of about 250 MB: the Hub asks for less than 500
 _ROW_GROUP_CLIPS = 100  # as `datasets` writes audio: what its viewer reads to show a page
-_NAMES = {pa.float64(): "float64", pa.float32(): "float32"}  # where its names of types differ from Arrow's
 _PARQUET: dict[str, Any] = {
     "compression": "none",  # FLAC is compressed
     "write_page_checksum": True,
@@ -90,13 +90,8 @@ def _with_flac(rows: pa.Table) -> pa.Table:
 
 
 def _with_features(columns: pa.Schema, sample_rate: int | None = None) -> pa.Schema:
-    """Return columns with what `datasets` calls features, as its `Features.to_dict` has them."""
-    features = {
-        field.name: {"sampling_rate": sample_rate, "_type": "Audio"}
-        if pa.types.is_struct(field.type)
-        else {"dtype": _NAMES.get(field.type, str(field.type)), "_type": "Value"}
-        for field in columns
-    }
+    """Return columns with what `datasets` knows them by."""
+    features = hugging_face_features(columns, sample_rate)
     return columns.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
 
 
