@@ -162,7 +162,10 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path, cut: i
     digests: list[str] = []
     computed = 0
     with sealed.writing(target, recipe.columns, recipe.metadata(), **recipe.parquet()) as writer:
-        for rows in _row_groups(shard, list({*recipe.inputs, *recipe.copied}), recipe.ROW_GROUP_ROWS, cut):
+        for whole in _row_groups(shard, list({*recipe.inputs, *recipe.copied}), recipe.ROW_GROUP_ROWS):
+            rows = whole if cut is None else whole.slice(0, cut - len(digests))
+            if not rows.num_rows:
+                break
             inputs = rows.select(recipe.inputs)
             new_digests = row_digests(inputs)
             parts = []
@@ -182,16 +185,11 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path, cut: i
     return computed
 
 
-def _row_groups(shard: Shard[Seal], columns: list[str], most: int, cut: int | None) -> Iterator[pa.Table]:
-    """Yield the rows of a shard, or the first `cut`, `most` at a time, however its own row groups are cut."""
+def _row_groups(shard: Shard[Seal], columns: list[str], most: int) -> Iterator[pa.Table]:
+    """Yield the rows of a shard, `most` at a time, however its own row groups are cut."""
     rest = shard.columns.empty_table().select(columns)
-    left = shard.num_rows if cut is None else cut
     for group in shard.groups:
-        if not left:
-            break
-        read = shard.read(group, columns).select(columns).slice(0, left)
-        left -= read.num_rows
-        rest = pa.concat_tables([rest, read])
+        rest = pa.concat_tables([rest, shard.read(group, columns).select(columns)])
         while rest.num_rows >= most:
             yield rest.slice(0, most).combine_chunks()
             rest = rest.slice(most)

@@ -19,7 +19,6 @@ from pipeline import open_waveforms
 from pipeline.core.settings import validated
 from pipeline.snapshot.description import ArchiveSource, Description, DirectorySource, KaggleSource
 from pipeline.snapshot.layout import ColumnSource, Dialect, Lookup, Seconds
-from pipeline.waveforms.encodings import ENCODINGS, waveforms_schema
 from tests.support.labelled import labelled_files
 from tests.support.project import ROOT, Project
 from tests.support.tarballs import pack
@@ -96,14 +95,6 @@ def test_readme_python_runs_in_another_encoding(
     staged.stage("waveforms", "features")
     monkeypatch.chdir(staged.root)
     run_python()
-
-
-def test_views_page_lists_the_columns_of_waveforms() -> None:
-    page = (ROOT / "docs/views.md").read_text(encoding="utf-8")
-    table = page.partition("## What a row has\n")[2].partition("\n## ")[0]
-    listed = [re.findall(r"`(\w+)`", line.split("|")[1]) for line in table.splitlines() if line.startswith("|")]
-    columns = {name for encoding in ENCODINGS for name in waveforms_schema(encoding).names}
-    assert {name for names in listed for name in names} == columns
 
 
 def test_readme_links_files_that_are_there() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from pipeline.core.errors import ShardError
 from pipeline.engines.local import LocalProcesses
 from pipeline.shards.derive import derive, make_shard
 from pipeline.shards.recipe import Recipe
+from pipeline.waveforms.encodings import ENCODINGS, waveforms_schema
 from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.project import ROOT, Project
 
@@ -94,6 +96,14 @@ def test_reader_a_clip_has_the_values_of_declared_columns_and_roles(clips: Wavef
     bare = open_waveforms(path.parent)
     assert (bare.declared, bare.label, bare.text) == ((), None, None)
     assert (bare[0].columns, bare[0].label, bare[0].text) == ({}, None, None)
+
+
+def test_reader_page_on_views_lists_the_columns_of_waveforms() -> None:
+    page = (ROOT / "docs/views.md").read_text(encoding="utf-8")
+    table = page.partition("## What a row has\n")[2].partition("\n## ")[0]
+    listed = [re.findall(r"`(\w+)`", line.split("|")[1]) for line in table.splitlines() if line.startswith("|")]
+    columns = {name for encoding in ENCODINGS for name in waveforms_schema(encoding).names}
+    assert {name for names in listed for name in names} == columns
 
 
 def test_reader_iterating_indexing_and_ids_give_the_same_clips(clips: Waveforms, frame: pd.DataFrame) -> None:
