@@ -28,7 +28,7 @@ from pipeline.waveforms.reader import Waveforms, open_waveforms
 from pipeline.waveforms.worker_facts import worker_facts
 
 _WORST = 10
-_TRIED = 3  # clips that are recognised to say how long all of them will take
+_TRIED = 3  # clips, at most, that are recognised to say how long all of them will take
 _LONG_SECONDS = 120
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ def summary(transcripts: pd.DataFrame) -> list[str]:
 def _say_how_long(new: Waveforms, model: Model, processes: int) -> None:
     """Load the model before workers do, so that a failure is one message, and say how long the new clips will take."""
     recogniser = model.load()
-    tried = new.head(_TRIED)
+    tried = new.head(max(1, min(_TRIED, len(new) // 10)))
     begun = time.perf_counter()
     for clip in tried:
         recogniser.recognise(clip.waveform)
