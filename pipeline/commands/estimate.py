@@ -26,7 +26,7 @@ from pipeline.sampling.shares import Shares
 from pipeline.shards.folder import existing_shards
 from pipeline.shards.sealed import Shard
 from pipeline.snapshot.clips import read_clips
-from pipeline.snapshot.description import ArchiveSource, describe
+from pipeline.snapshot.description import describe
 from pipeline.snapshot.receipt import Receipt, read_receipt
 from pipeline.waveforms.encodings import encoding_named
 
@@ -109,7 +109,7 @@ def report(params: Params | None = None) -> str:
         )
     estimate = _walk(params, receipt, make_order(params.stratify))  # the ranking on disk may be older
     source = describe(params.snapshot).source
-    remote = source.is_remote and not (isinstance(source, ArchiveSource) and source.is_tar)  # which is here, whole
+    remote = source.is_remote and not source.is_tar  # which is here, whole
     return "\n".join(f"{label:<11}{line}" for label, line in _lines(params, estimate, remote=remote))
 
 

@@ -18,27 +18,22 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pyarrow as pa
+from msgspec import structs
 
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.core.params import Runtime, archive_folder, in_checkout
 from pipeline.snapshot.archive import LocalFile, Member, Snapshot, read_member, verify_unchanged
-from pipeline.snapshot.description import (
-    STORES,
-    ArchiveSource,
-    Description,
-    DirectorySource,
-    KaggleSource,
-    is_tar,
-    shown,
-)
+from pipeline.snapshot.description import Description
 from pipeline.snapshot.members import LEFT_BEHIND
+from pipeline.snapshot.origin import STORES, ArchiveSource, DirectorySource, OnKaggle, is_tar, shown
 from pipeline.snapshot.patterns import DATA_EXTENSIONS
 from pipeline.snapshot.receipt import FileIdentity, FolderIdentity, Identity, Receipt, TarIdentity
 from pipeline.snapshot.tar_snapshot import TarSnapshot, index_path, read_tar, verify_tar
 from pipeline.snapshot.zip_index import TAIL_BYTES, read_index
 
 if TYPE_CHECKING:
+    from pipeline.snapshot.remote.client import Client
     from pipeline.snapshot.remote.identity import ServerIdentity
     from pipeline.snapshot.remote.ranges import RemoteFile
 
@@ -70,19 +65,13 @@ def open_snapshot(description: Description, runtime: Runtime, name: str = "NAME"
             return OpenedSnapshot(folder, members, _listing(members))
         case ArchiveSource(url=None, path=path, sha256=sha256):
             return _open_file(LocalFile(_local(path, name)), sha256)
-        case KaggleSource() | ArchiveSource() as source:
-            from pipeline.snapshot.remote.ranges import RemoteSnapshot  # noqa: PLC0415  only those who need a network
-
-            if isinstance(source, ArchiveSource) and source.path.startswith("http:"):
+        case OnKaggle() as source:
+            opened = _open_archive(source, runtime)
+            return _with_files(opened, source, runtime) if source.beside else opened
+        case ArchiveSource() as source:
+            if source.path.startswith("http:"):
                 log.warning("%s: nothing guards its index on its way; use https:// if you can", shown(source.path))
-            remote = _open_remote(source, runtime)
-            if isinstance(remote, tuple):
-                file, headers = remote
-                opened = _open_file(file, source.sha256 if isinstance(source, ArchiveSource) else None)
-                assert isinstance(opened.identity, FileIdentity)
-                return replace(opened, identity=headers.within(opened.identity))
-            index = remote.client.retry(lambda: read_index(remote))
-            return OpenedSnapshot(RemoteSnapshot(remote), index.members, remote.identity.within(index.identity))
+            return _open_archive(source, runtime)
 
 
 def reopen_snapshot(description: Description, runtime: Runtime, receipt: Receipt) -> Snapshot:
@@ -107,7 +96,7 @@ def reopen_snapshot(description: Description, runtime: Runtime, receipt: Receipt
             return folder
         case ArchiveSource(url=None, path=path):
             return _reopen_file(LocalFile(_local(path, receipt.snapshot)), identity)
-        case KaggleSource() | ArchiveSource() as source:
+        case OnKaggle() | ArchiveSource() as source:
             from pipeline.snapshot.remote.ranges import RemoteSnapshot, verify_remote  # noqa: PLC0415
 
             remote = _open_remote(source, runtime, tail_bytes=1)
@@ -187,31 +176,63 @@ def _reopen_file(file: LocalFile, identity: Identity) -> Snapshot:
     return ArchiveSnapshot(file)
 
 
+def _open_archive(source: OnKaggle | ArchiveSource, runtime: Runtime) -> OpenedSnapshot:
+    from pipeline.snapshot.remote.ranges import RemoteSnapshot  # noqa: PLC0415  only those who need a network
+
+    remote = _open_remote(source, runtime)
+    if isinstance(remote, tuple):
+        file, headers = remote
+        opened = _open_file(file, source.sha256 if isinstance(source, ArchiveSource) else None)
+        assert isinstance(opened.identity, FileIdentity)
+        return replace(opened, identity=headers.within(opened.identity))
+    index = remote.client.retry(lambda: read_index(remote))
+    return OpenedSnapshot(RemoteSnapshot(remote), index.members, remote.identity.within(index.identity))
+
+
+def _with_files(opened: OpenedSnapshot, source: OnKaggle, runtime: Runtime) -> OpenedSnapshot:
+    """Fetch the tables beside an archive, and add them to its members."""
+    from pipeline.snapshot.remote.beside import SnapshotWithFiles, read_file  # noqa: PLC0415
+
+    files = {}
+    for name in source.beside:
+        client, _ = _client(structs.replace(source, file=name, beside=()), runtime)
+        files[name] = read_file(client)
+        client.close()
+    snapshot = SnapshotWithFiles(opened.snapshot, files)
+    return replace(opened, snapshot=snapshot, members=pa.concat_tables([opened.members, snapshot.members()]))
+
+
 def _open_remote(
-    source: KaggleSource | ArchiveSource, runtime: Runtime, tail_bytes: int = TAIL_BYTES
+    source: OnKaggle | ArchiveSource, runtime: Runtime, tail_bytes: int = TAIL_BYTES
 ) -> RemoteFile | tuple[LocalFile, ServerIdentity]:
     """Open a remote archive; a whole copy and its headers where there is one, `transfer` or a pin asks for it."""
-    from pipeline.snapshot.remote import full_download, kaggle, ranges, store  # noqa: PLC0415
-    from pipeline.snapshot.remote.client import Client  # noqa: PLC0415
-    from pipeline.snapshot.remote.retries import RetryPolicy  # noqa: PLC0415
+    from pipeline.snapshot.remote import full_download, ranges  # noqa: PLC0415
 
-    policy, sha256 = RetryPolicy(runtime.retries), None
-    if isinstance(source, KaggleSource):
-        dataset, version = source.dataset, source.version
-        locate = partial(kaggle.resolve, dataset, version, runtime, policy)
-        client = Client(f"{dataset}/{version}", locate, runtime, policy, is_signed=True)
-        name = f"{dataset.replace('/', '-')}-{version}.zip"
-    else:
-        url, sha256 = source.path, source.sha256
-        if urlsplit(url).scheme in STORES:
-            client = Client(shown(url), partial(store.sign, url), runtime, policy, remedy=store.REMEDY, is_signed=True)
-        else:
-            client = Client(shown(url), lambda: url, runtime, policy)
-        name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{source.identity()['file'] or 'archive.zip'}"
+    client, name = _client(source, runtime)
+    sha256 = source.sha256 if isinstance(source, ArchiveSource) else None
     copy = archive_folder() / PurePath(name).name
     if runtime.transfer == "whole" or sha256 is not None or is_tar(name) or full_download.is_downloaded(copy):
         return full_download.download_whole(client, copy, sha256)
     return ranges.open_remote(client, tail_bytes)
+
+
+def _client(source: OnKaggle | ArchiveSource, runtime: Runtime) -> tuple[Client, str]:
+    """Return what asks for parts of a remote file, and the name of a whole copy of it."""
+    from pipeline.snapshot.remote import kaggle, store  # noqa: PLC0415
+    from pipeline.snapshot.remote.client import Client  # noqa: PLC0415
+    from pipeline.snapshot.remote.retries import RetryPolicy  # noqa: PLC0415
+
+    policy = RetryPolicy(runtime.retries)
+    if isinstance(source, OnKaggle):
+        locate = partial(kaggle.resolve, source, runtime, policy)
+        name = source.name.replace("/", "-") + ("" if source.file else ".zip")
+        return Client(source.name, locate, runtime, policy, is_signed=True), name
+    url = source.path
+    name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{source.identity()['file'] or 'archive.zip'}"
+    if urlsplit(url).scheme in STORES:
+        sign = partial(store.sign, url)
+        return Client(shown(url), sign, runtime, policy, remedy=store.REMEDY, is_signed=True), name
+    return Client(shown(url), lambda: url, runtime, policy), name
 
 
 def _listing(members: pa.Table) -> FolderIdentity:

@@ -17,8 +17,9 @@ from ruamel.yaml import YAML
 
 from pipeline import open_waveforms
 from pipeline.core.settings import validated
-from pipeline.snapshot.description import ArchiveSource, Description, DirectorySource, KaggleSource
+from pipeline.snapshot.description import Description
 from pipeline.snapshot.layout import ColumnSource, Dialect, Lookup, Seconds
+from pipeline.snapshot.origin import ArchiveSource, CompetitionSource, DirectorySource, KaggleSource
 from tests.support.labelled import labelled_files
 from tests.support.project import ROOT, Project
 from tests.support.tarballs import pack
@@ -112,7 +113,8 @@ def test_descriptions_page_is_valid_and_has_every_key() -> None:
         if "format" in example:
             own = YAML(typ="safe").load(ROOT / f"configs/formats/{example['format']}.yaml")
         validated(Description, {**about, **own, **example}, "docs/descriptions.md")
-    sections = (Description, ColumnSource, Dialect, Lookup, Seconds, ArchiveSource, KaggleSource, DirectorySource)
+    sources = (ArchiveSource, KaggleSource, CompetitionSource, DirectorySource)
+    sections = (Description, ColumnSource, Dialect, Lookup, Seconds, *sources)
     keys = {field.encode_name for section in sections for field in msgspec.structs.fields(section)}
     assert keys <= set(all_keys(examples))
 

@@ -11,7 +11,8 @@ from ruamel.yaml import YAML
 
 from pipeline.core.columns import Column
 from pipeline.core.errors import ParameterError
-from pipeline.snapshot.description import ArchiveSource, Description, KaggleSource, describe, shown
+from pipeline.snapshot.description import Description, describe
+from pipeline.snapshot.origin import ArchiveSource, KaggleSource, shown
 from tests.support.project import ROOT
 
 FOLDER = ROOT / "configs/snapshots"
@@ -222,7 +223,11 @@ def test_what_no_settings_file_holds_is_refused(text: str, said: str, tmp_path: 
 @pytest.mark.parametrize(
     ("written", "instead", "said"),
     [
-        ("kind: archive", f"kind: {SECRET_URL}", "source: its kind should be one of 'kaggle', 'archive', 'directory'"),
+        (
+            "kind: archive",
+            f"kind: {SECRET_URL}",
+            "source: its kind should be one of 'kaggle', 'kaggle-competition'",
+        ),
         ("kaggle-v1", SECRET_URL, "format: should be one of kaggle-v1, mozilla-tsv"),
     ],
 )

@@ -16,8 +16,9 @@ from pipeline.core import schema
 from pipeline.core.errors import ParameterError, SnapshotChanged, SnapshotError
 from pipeline.core.params import Runtime
 from pipeline.snapshot.archive import Member, Snapshot
-from pipeline.snapshot.description import ArchiveSource, Description, DirectorySource, describe
+from pipeline.snapshot.description import Description, describe
 from pipeline.snapshot.join import Join
+from pipeline.snapshot.origin import ArchiveSource, DirectorySource
 from pipeline.snapshot.receipt import ArchiveIdentity, Identity, Receipt, TableCounts
 from pipeline.snapshot.sources import OpenedSnapshot, open_snapshot, reopen_snapshot
 from tests.support.project import DEMO, ROOT

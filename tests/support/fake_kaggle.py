@@ -35,16 +35,29 @@ _LOCATION = (
     "goog4_request&X-Goog-Date=20260101T000000Z&X-Goog-Expires=259200&X-Goog-SignedHeaders=host"
     "&X-Goog-Signature={signature}"
 )
+_FILE_LOCATION = (  # of competitions, and of single files
+    "{scheme}://{storage}:443/kaggle-competitions-data/kaggle-v2/9988/128738/{file}?GoogleAccessId=web-data%40kaggle-"
+    "161607.iam.gserviceaccount.com&Expires=1767225600&Signature={signature}"
+    "&response-content-disposition=attachment%3B+filename%3D{file}"
+)
+_RULES = "You must accept this competition's rules before you'll be able to download files."
 _EXPIRED = (
     "<?xml version='1.0' encoding='UTF-8'?><Error><Code>ExpiredToken</Code><Message>Invalid argument.</Message>"
     f"<Details>The provided token has expired. {SECRET}</Details></Error>"
+)
+_DOWNLOADS = frozenset(
+    {
+        "datasets.DatasetApiService/DownloadDataset",
+        "competitions.CompetitionApiService/DownloadDataFiles",
+        "competitions.CompetitionApiService/DownloadDataFile",
+    }
 )
 _STATUS = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED"}
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 class Content(Hashable, Protocol):
-    """The archive that is served; one with other bytes is another."""
+    """A file that is served, such as the archive; one with other bytes is another."""
 
     def size(self) -> int:
         """How many bytes it has."""
@@ -66,6 +79,19 @@ class FileContent:
         with self.path.open("rb") as file:
             file.seek(start)
             return file.read(stop - start)
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """A small file."""
+
+    data: bytes
+
+    def size(self) -> int:
+        return len(self.data)
+
+    def part(self, start: int, stop: int) -> bytes:
+        return self.data[start:stop]
 
 
 @functools.cache  # storage gives it with every part
@@ -97,6 +123,8 @@ class FakeKaggle:
 
     content: Content
     file: str = "archive.zip"
+    files: dict[str, Content] = field(default_factory=dict)  # that are served one by one, by name
+    accepted: bool = True  # the rules of the competition, by who has credentials
     etag: str | None = ""  # as storage makes it: the MD5, or something else where it has none
     md5: bool = True
     ranges: bool = True
@@ -183,6 +211,11 @@ class _Handler(BaseHTTPRequestHandler):
     def fake(self) -> FakeKaggle:
         return self.server.fake
 
+    @property
+    def content(self) -> Content:
+        """What lies where the request leads: one of the files, or the archive of all."""
+        return self.fake.files.get(urlsplit(self.path).path.rpartition("/")[2], self.fake.content)
+
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002  its name there
         pass
 
@@ -211,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.fake.methods.append("HEAD")
         self.send_response(200)
-        for name, value in [*self.headers_of(Fault("")), ("Content-Length", str(self.fake.content.size()))]:
+        for name, value in [*self.headers_of(Fault("")), ("Content-Length", str(self.content.size()))]:
             self.send_header(name, value)
         self.end_headers()
 
@@ -220,7 +253,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.endswith(("/StartBlobUpload", "/CreateDataset")):
             self.take(self.path.rpartition("/")[2], asked)
             return
-        if not self.path.endswith("/v1/datasets.DatasetApiService/DownloadDataset"):
+        method = self.path.rpartition("/v1/")[2]
+        if method not in _DOWNLOADS:
             self.refuse(404, "no such method")
             return
         with self.fake.lock:
@@ -238,9 +272,28 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self.answer(fault.status, fault.headers, fault.raw)
             return
-        scheme = "https" if self.fake.certificate else "http"
-        signature = f"{SECRET}{self.fake.oldest_valid + number}"
-        self.answer(302, {"Location": _LOCATION.format(scheme=scheme, storage=STORAGE, signature=signature)}, b"")
+        self.redirect(method, asked.get("fileName"), number)
+
+    def redirect(self, method: str, file: str | None, number: int) -> None:
+        """Answer with the address of the archive, or of one file."""
+        is_competition = method.startswith("competitions.")
+        if is_competition and "Authorization" not in self.headers:
+            self.refuse(401, "Unauthenticated")
+            return
+        if is_competition and not self.fake.accepted:
+            self.refuse(403, _RULES)
+            return
+        if file and file not in self.fake.files:
+            self.refuse(404, "no such file")
+            return
+        location = _FILE_LOCATION if is_competition or file else _LOCATION
+        told = {
+            "scheme": "https" if self.fake.certificate else "http",
+            "storage": STORAGE,
+            "signature": f"{SECRET}{self.fake.oldest_valid + number}",
+            "file": file or self.fake.file,
+        }
+        self.answer(302, {"Location": location.format(**told)}, b"")
 
     def take(self, method: str, asked: dict[str, Any]) -> None:
         """Answer as Kaggle does when a data set is uploaded: a place for each file, then the data set itself."""
@@ -261,7 +314,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
-        if not url.path.endswith(f"/{self.fake.file}"):
+        if url.path.rpartition("/")[2] not in {self.fake.file, *self.fake.files}:
             self.refuse(404, "no such file")
             return
         with self.fake.lock:
@@ -272,7 +325,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.fake.connections.add(self.client_address[1])
         if self.fake.latency_seconds:
             time.sleep(self.fake.latency_seconds)
-        signature = parse_qs(url.query).get("X-Goog-Signature", [None])[0]
+        query = parse_qs(url.query)
+        signature = next(iter(query.get("X-Goog-Signature") or query.get("Signature") or ()), None)
         fault = self.fake.always or self.fake.faults.get(number)
         if fault and fault.kind == "expired":
             self.fake.expire()
@@ -296,7 +350,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.wfile.write(fault.raw)
             return
-        size = self.fake.content.size()
+        size = self.content.size()
         start, stop, status = 0, size, 200
         asked = _RANGE.fullmatch(self.headers.get("Range") or "")
         if fault and kind == "no_suffix" and asked and not asked[1]:
@@ -340,20 +394,20 @@ class _Handler(BaseHTTPRequestHandler):
             ("x-goog-hash", "crc32c=AAAAAA=="),
         ]
         if fake.md5:
-            headers.append(("x-goog-hash", f"md5={b64encode(md5_of(fake.content)).decode()}"))
+            headers.append(("x-goog-hash", f"md5={b64encode(md5_of(self.content)).decode()}"))
         if fake.etag is not None:
-            made = f'"{md5_of(fake.content).hex()}"' if fake.md5 else '"CKih16GjycICEAE="'
+            made = f'"{md5_of(self.content).hex()}"' if fake.md5 else '"CKih16GjycICEAE="'
             headers.append(("ETag", '"another"' if fault.kind == "etag" else fake.etag or made))
         return headers
 
     def body(self, fault: Fault, start: int, stop: int) -> None:
         kind = fault.kind
         if kind == "trickle":
-            self.trickle(self.fake.content.part(start, stop))
+            self.trickle(self.content.part(start, stop))
             return
         until = start + (stop - start) // 2 if kind in ("reset", "short", "stall") else stop
         for at in range(start, until, 1 << 20):
-            data = bytearray(self.fake.content.part(at, min(until, at + (1 << 20))))
+            data = bytearray(self.content.part(at, min(until, at + (1 << 20))))
             if kind == "zeros":
                 data = bytearray(len(data))
             if kind == "flip" and at == start:

@@ -17,8 +17,8 @@ from pipeline.commands.publish.material import Material
 from pipeline.core import schema
 from pipeline.core.columns import apart
 from pipeline.report import card
-from pipeline.snapshot.description import KaggleSource
 from pipeline.snapshot.licenses import license_of
+from pipeline.snapshot.origin import OnKaggle
 
 _TYPES = {
     pa.string(): "sc:Text",
@@ -138,8 +138,8 @@ def describe(material: Material, records: Sequence[Records], files: Mapping[str,
 def _provenance(material: Material) -> dict[str, Any]:
     source = material.description.source
     origin: dict[str, Any] = {"@type": "prov:Entity", "prov:label": material.description.title}
-    if isinstance(source, KaggleSource):
-        origin["@id"] = f"https://www.kaggle.com/datasets/{source.dataset}/versions/{source.version}"
+    if isinstance(source, OnKaggle):
+        origin["@id"] = source.page
     seal = material.waveforms[0].seal
     versions = ", ".join(f"{name} {version}" for name, version in seal.decoder.items())
     return {

@@ -19,7 +19,7 @@ from pipeline.core import atomic
 from pipeline.core.errors import Rejected, SnapshotChanged, SnapshotError, TransferError
 from pipeline.core.progress import Progress, progress
 from pipeline.snapshot.archive import LocalFile, Member, read_member
-from pipeline.snapshot.description import is_tar
+from pipeline.snapshot.origin import is_tar
 from pipeline.snapshot.remote.client import CHUNK_BYTES, Client, Refused, content_range
 from pipeline.snapshot.remote.identity import ServerIdentity
 from pipeline.snapshot.remote.retries import Transient

@@ -1,22 +1,23 @@
-"""Resolve a Kaggle data set to the signed URL of its archive, through the real `kaggle` client.
+"""Resolve a data set or a competition to the signed URL of its archive, through the real `kaggle` client.
 
 The URL points to object storage, is valid for three days, and is a secret. Nothing is downloaded: the client stops at
-the redirect. Without credentials the request is anonymous, which is usually enough for public data sets.
+the redirect. Without credentials the request is anonymous, which is usually enough for public data sets; a competition
+gives its files only to who has accepted its rules.
 
 The client is imported late, in a thread of its own with a deadline, because importing it already talks to Kaggle where
-there are credentials, and it has no timeouts; with stdout put aside, because it prints there; and without VERBOSE,
-which would make it read whole archives into memory.
+there are credentials, and it has no timeouts. What that thread prints is lost, also what it prints after the deadline;
+and VERBOSE, which would make it read whole archives into memory, is taken out of this process's environment.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import os
 import re
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -25,6 +26,7 @@ import requests
 
 from pipeline.core.errors import TransferError
 from pipeline.core.params import Runtime
+from pipeline.snapshot.origin import CompetitionSource, KaggleSource, OnKaggle
 from pipeline.snapshot.remote.failures import explained, retry_after_seconds
 from pipeline.snapshot.remote.retries import RetryPolicy, Transient
 
@@ -37,15 +39,15 @@ _CHATTY = ("VERBOSE", "VERBOSE_OUTPUT")
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}")
 
 
-def resolve(dataset: str, version: int, runtime: Runtime, policy: RetryPolicy) -> str:
-    """Return the URL at which storage serves the archive of ``owner/name``, in one API call.
+def resolve(source: OnKaggle, runtime: Runtime, policy: RetryPolicy) -> str:
+    """Return the URL at which storage serves the archive of a source, or its `file`, in one API call.
 
     Raises
     ------
     TransferError
-        Kaggle refuses, knows no such data set, or cannot be reached; the message says what to do about it.
+        Kaggle refuses, knows no such thing, or cannot be reached; the message says what to do about it.
     """
-    return policy.call(lambda: _quietly(lambda: _ask(dataset, version), _deadline(runtime)), "Kaggle")
+    return policy.call(lambda: _quietly(lambda: _ask(source), _deadline(runtime), source), "Kaggle")
 
 
 def import_client(runtime: Runtime) -> None:
@@ -111,25 +113,43 @@ def _deadline(runtime: Runtime) -> float:
     return runtime.connect_timeout_seconds + runtime.read_timeout_seconds
 
 
-def _import() -> tuple[Any, Any]:
+def _import() -> Any:
     from kaggle.api.kaggle_api_extended import KaggleApi  # noqa: PLC0415  see the head of this module
-    from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest  # noqa: PLC0415
 
-    return KaggleApi, ApiDownloadDatasetRequest
+    return KaggleApi
 
 
-def _ask(dataset: str, version: int) -> str:
-    """Call the client's `download_dataset`, whose answer is a redirect; return where to.
+def _download(client: Any, source: OnKaggle) -> Any:
+    """Call the client's method that downloads the archive of a source, or its `file`; return its answer."""
+    from kagglesdk.competitions.types import competition_api_service as competitions  # noqa: PLC0415
+    from kagglesdk.datasets.types import dataset_api_service as datasets  # noqa: PLC0415
+
+    request: Any
+    if isinstance(source, KaggleSource):
+        request, method = datasets.ApiDownloadDatasetRequest(), client.datasets.dataset_api_client.download_dataset
+        request.owner_slug, request.dataset_slug = source.dataset.split("/")
+        request.dataset_version_number = source.version
+    else:
+        assert isinstance(source, CompetitionSource)
+        service = client.competitions.competition_api_client
+        if source.file is None:
+            request, method = competitions.ApiDownloadDataFilesRequest(), service.download_data_files
+        else:
+            request, method = competitions.ApiDownloadDataFileRequest(), service.download_data_file
+        request.competition_name = source.competition
+    if source.file is not None:
+        request.file_name = source.file
+    return method(request)
+
+
+def _ask(source: OnKaggle) -> str:
+    """Have the client download, which Kaggle answers with a redirect; return where to.
 
     307 and 308 within Kaggle are followed, with method and credentials (RFC 9110, 15.4.8).
     """
-    make_api, make_request = _import()
-    api = make_api()
+    api = _import()()
     with contextlib.suppress(SystemExit):  # which it raises where there are no credentials
         api.authenticate()
-    request = make_request()
-    request.owner_slug, request.dataset_slug = dataset.split("/")
-    request.dataset_version_number = version
     with api.build_kaggle_client() as client:
         session: requests.Session = client.http_client()._session  # noqa: SLF001  it is handed out nowhere else
 
@@ -144,7 +164,7 @@ def _ask(dataset: str, version: int) -> str:
         session.get_redirect_target = next_of  # type: ignore[method-assign,assignment]
         session.rebuild_auth = lambda *_: None  # type: ignore[method-assign]
         try:
-            with client.datasets.dataset_api_client.download_dataset(request) as response:
+            with _download(client, source) as response:
                 raise _not_redirected(response)
         except _Redirected as redirected:
             return redirected.url
@@ -188,8 +208,25 @@ def _not_redirected(response: requests.Response) -> Transient:
     )
 
 
-def _quietly(action: Callable[[], Result], deadline: float) -> Result:
+class _StdoutWithout:
+    """stdout, on which one thread prints nothing."""
+
+    def __init__(self, stdout: Any, silent: threading.Thread) -> None:
+        self._stdout = stdout
+        self._silent = silent
+
+    def write(self, text: str) -> int:
+        """Write, unless the silent thread does."""
+        return len(text) if threading.current_thread() is self._silent else int(self._stdout.write(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stdout, name)
+
+
+def _quietly(action: Callable[[], Result], deadline: float, source: OnKaggle | None = None) -> Result:
     """Return what `action` returns, with its output put aside and its failures as our own."""
+    for name in _CHATTY:
+        os.environ.pop(name, None)
     outcome: list[Result] = []
     failure: list[BaseException] = []
 
@@ -200,17 +237,19 @@ def _quietly(action: Callable[[], Result], deadline: float) -> Result:
             failure.append(error)
 
     thread = threading.Thread(target=run, name="kaggle", daemon=True)
-    with _without(_CHATTY), contextlib.redirect_stdout(io.StringIO()):
-        thread.start()
-        thread.join(deadline)
-    if thread.is_alive():
+    stdout = sys.stdout
+    sys.stdout = _StdoutWithout(stdout, thread)
+    thread.start()
+    thread.join(deadline)
+    if thread.is_alive():  # it may still print
         raise Transient(f"no answer within {deadline:g} s")
+    sys.stdout = stdout
     if failure:
-        raise _translated(failure[0]) from None
+        raise _translated(failure[0], source) from None
     return outcome[0]
 
 
-def _translated(error: BaseException) -> Exception:
+def _translated(error: BaseException, source: OnKaggle | None) -> Exception:
     """Return our own error for one of the client's, whose text may hold a URL or a token."""
     if isinstance(error, Transient):
         return error
@@ -218,7 +257,7 @@ def _translated(error: BaseException) -> Exception:
         return TransferError(f"the client cannot be imported ({error}). Set it up again with: make repro")
     response = getattr(error, "response", None)
     if isinstance(response, requests.Response):
-        return _explained_status(response)
+        return _explained_status(response, source)
     if isinstance(error, requests.RequestException):
         return Transient(explained(error))
     problem = f"({type(error).__name__}). Look at: python -m pipeline doctor"
@@ -233,10 +272,8 @@ def _translated(error: BaseException) -> Exception:
     return TransferError(f"the kaggle client failed {problem}")
 
 
-def _explained_status(response: requests.Response) -> Exception:
+def _explained_status(response: requests.Response, source: OnKaggle | None) -> Exception:
     status = response.status_code
-    place = credentials()
-    make_token = f"make a token at {_TOKENS} and put it into KAGGLE_API_TOKEN"
     if status >= 500 or status == 429:
         problem = "too many requests; wait an hour" if status == 429 else "it may be down"
         return Transient(f"it says {status}, {problem}", retry_after_seconds(response.headers))
@@ -245,35 +282,40 @@ def _explained_status(response: requests.Response) -> Exception:
             f"Kaggle says {status}. It no longer renews the login in ~/.kaggle/credentials.json. Log in again with: "
             "kaggle auth login, or remove the file."
         )
-    match status:
-        case 401 if place == _NOTEBOOK:
-            remedy = f"It does not accept the token of {place}. Restart the notebook's session."
-        case 401 if place:
-            remedy = f"It does not accept the credentials in {place}. Make new ones at {_TOKENS}, or remove these."
-        case 401:
-            remedy = f"It wants credentials: {make_token}."
-        case 403 if place:
-            remedy = (
-                f"The account of the credentials in {place} has no access, or there is no such data set. Open the data "
-                "set's page in a browser with that account, and accept its terms if it asks for that."
-            )
-        case 403:
-            remedy = (
-                "It gives no anonymous access, or there is no such data set: it says the same for both. Look at the "
-                f"description in configs/snapshots/; if that is right, {make_token}."
-            )
-        case 404:
-            remedy = "There is no such data set, or no such version. Look at the description in configs/snapshots/."
-        case _:
-            remedy = "Look at: python -m pipeline doctor"
+    remedy = "Look at: python -m pipeline doctor"
+    if status in (401, 403):
+        is_competition = isinstance(source, CompetitionSource)
+        remedy = _remedy(status, credentials(), is_competition=is_competition)
+        if source and is_competition:
+            remedy += f" The rules are accepted in a browser, with the account of the credentials: {source.page}/rules"
+    elif status == 404:
+        what = "competition" if isinstance(source, CompetitionSource) else "data set, or no such version"
+        file = f", or it has no file {source.file}" if source and source.file else ""
+        remedy = f"There is no such {what}{file}. Look at the description in configs/snapshots/."
     return TransferError(f"Kaggle says {status}. {remedy}")
 
 
-@contextlib.contextmanager
-def _without(names: tuple[str, ...]) -> Iterator[None]:
-    """Take variables out of the environment for a while."""
-    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(kept)
+def _remedy(status: int, place: str | None, *, is_competition: bool) -> str:
+    """Return what a 401 or 403 means, given the place of the credentials, and what to do."""
+    make_token = f"make a token at {_TOKENS} and put it into KAGGLE_API_TOKEN"
+    if place is None and (is_competition or status == 401):
+        return f"{'A competition' if is_competition else 'It'} wants credentials: {make_token}."
+    match status:
+        case 401 if place == _NOTEBOOK:
+            return f"It does not accept the token of {place}. Restart the notebook's session."
+        case 401:
+            return f"It does not accept the credentials in {place}. Make new ones at {_TOKENS}, or remove these."
+        case _ if is_competition:
+            return (
+                f"The account of the credentials in {place} has not accepted the competition's rules, or there is no "
+                "such competition, or it is over and gives its files no longer."
+            )
+        case _ if place:
+            return (
+                f"The account of the credentials in {place} has no access, or there is no such data set. Open the data "
+                "set's page in a browser with that account, and accept its terms if it asks for that."
+            )
+    return (
+        "It gives no anonymous access, or there is no such data set: it says the same for both. Look at the "
+        f"description in configs/snapshots/; if that is right, {make_token}."
+    )

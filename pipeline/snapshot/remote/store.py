@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.core.errors import TransferError
 from pipeline.core.object_stores import describe_error, filesystem_of
-from pipeline.snapshot.description import shown
+from pipeline.snapshot.origin import shown
 
 REMEDY = (
     "Set credentials that may read it, such as AWS_PROFILE or GOOGLE_APPLICATION_CREDENTIALS, and for S3 "

@@ -21,7 +21,8 @@ from filelock import FileLock
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError, TransferError
 from pipeline.snapshot.archive import Member
-from pipeline.snapshot.description import ArchiveSource, Description
+from pipeline.snapshot.description import Description
+from pipeline.snapshot.origin import ArchiveSource
 from pipeline.snapshot.receipt import Receipt, TarIdentity
 from pipeline.snapshot.remote.client import Client
 from pipeline.snapshot.remote.full_download import download_whole, is_downloaded

@@ -29,6 +29,7 @@ from pipeline.__main__ import main
 from pipeline.core import schema
 from pipeline.core.errors import TransferError
 from pipeline.core.params import Runtime
+from pipeline.snapshot.origin import KaggleSource, OnKaggle
 from pipeline.snapshot.remote import kaggle
 from pipeline.snapshot.remote.client import Client
 from pipeline.snapshot.remote.ranges import open_remote
@@ -429,9 +430,12 @@ def test_signed_url_that_expired_is_resolved_once_for_all_threads(work: Work, op
 # What Kaggle answers
 
 
-def resolved(retries: int = 0) -> str:
+DATA_SET = KaggleSource(kind="kaggle", dataset="mozillaorg/common-voice", version=2)
+
+
+def resolved(retries: int = 0, source: OnKaggle = DATA_SET) -> str:
     runtime = Runtime(connect_timeout_seconds=2, read_timeout_seconds=0.5)
-    return kaggle.resolve("mozillaorg/common-voice", 2, runtime, RetryPolicy(retries, lambda _: None))
+    return kaggle.resolve(source, runtime, RetryPolicy(retries, lambda _: None))
 
 
 def refusal() -> str:

@@ -18,7 +18,8 @@ import requests
 from pipeline.__main__ import main
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import load_runtime
-from pipeline.snapshot.description import KaggleSource, describe
+from pipeline.snapshot.description import describe
+from pipeline.snapshot.origin import KaggleSource
 from pipeline.snapshot.remote import kaggle
 from pipeline.snapshot.remote.client import Client
 from pipeline.snapshot.remote.retries import RetryPolicy
@@ -40,7 +41,7 @@ def facts(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     assert isinstance(source, KaggleSource)
     yield f"credentials: {kaggle.credentials() or 'none, so anonymous'}"
     began = time.monotonic()
-    url = kaggle.resolve(source.dataset, source.version, runtime, RetryPolicy(1))
+    url = kaggle.resolve(source, runtime, RetryPolicy(1))
     query = parse_qs(urlsplit(url).query)
     yield f"API: redirects to {urlsplit(url).hostname} after {time.monotonic() - began:.1f} s"
     yield f"    parameters: {', '.join(sorted(query))}; good for {query.get('X-Goog-Expires', ['?'])[0]} s"

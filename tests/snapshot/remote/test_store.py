@@ -14,7 +14,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from pipeline.core.errors import PipelineError, SnapshotChanged
 from pipeline.core.params import Runtime
 from pipeline.snapshot.archive import Member
-from pipeline.snapshot.description import ArchiveSource, Description
+from pipeline.snapshot.description import Description
+from pipeline.snapshot.origin import ArchiveSource
 from pipeline.snapshot.receipt import ArchiveIdentity, Receipt
 from pipeline.snapshot.sources import OpenedSnapshot, open_snapshot, reopen_snapshot
 from tests.support import object_store

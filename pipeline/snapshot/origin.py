@@ -1,0 +1,205 @@
+"""Where a snapshot lies: the section `source` of its description."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from msgspec import Meta
+
+from pipeline.core.params import Text
+from pipeline.core.settings import Rule, Settings
+
+STORES = ("s3", "gs")  # object stores: pipeline/snapshot/remote/store.py
+_REMOTE = ("http", "https", *STORES)
+_ONLY_ON_KAGGLE = "is for Kaggle, which serves each file on its own; unpack the archive, and describe what is in it"
+_SCHEMES = "http, https, s3 or gs"
+
+
+def shown(url: str) -> str:
+    """Return scheme, host and path of a URL: all of it that may be seen."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def is_tar(path: str) -> bool:
+    """Tell whether a path is that of a tar archive: the releases of Mozilla Data Collective are gzipped ones."""
+    return path.lower().endswith((".tar.gz", ".tgz", ".tar"))
+
+
+def _without_secrets(path: str) -> str:
+    """Take a path, or a URL that cannot hold a secret: DVC writes every parameter into dvc.lock.
+
+    Which keys of a query are signatures or tokens cannot be told by their names, so that none is taken.
+    """
+    if not path.isprintable():
+        raise ValueError("should have no control characters")
+    try:
+        url = urlsplit(path)
+    except ValueError:
+        raise ValueError(f"should be a path, or a URL of {_SCHEMES}") from None
+    if "://" not in path and url.scheme not in ("http", "https"):
+        return path
+    if "@" in url.netloc:
+        raise ValueError("should hold no user and password; docs/kaggle.md says where they belong")
+    if url.scheme not in _REMOTE or not url.hostname:
+        raise ValueError(f"should be a path, or a URL of {_SCHEMES}")
+    if "?" in path or "#" in path:
+        raise ValueError(
+            "should have no query and no fragment (? or #), which may hold a secret; "
+            "download the archive yourself, and give the path of the file"
+        )
+    return path
+
+
+def _folder(path: str) -> str:
+    if "://" in _without_secrets(path):
+        raise ValueError("should be a folder on disk")
+    return path
+
+
+def _file(path: str) -> str:
+    """Take the path of a file of a data set."""
+    if not path.isprintable() or any(part.strip() in ("", ".", "..") for part in path.split("/")):
+        raise ValueError("should be the path of a file, as the data set's page on Kaggle shows it")
+    return path
+
+
+def _files(paths: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(_file, paths))
+
+
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Place = Annotated[Text, Rule(_without_secrets)]
+Folder = Annotated[Text, Rule(_folder)]
+
+
+class ArchiveSource(Settings, frozen=True):
+    """A zip or tar archive: on disk, at an http(s) URL, or in an object store."""
+
+    kind: Literal["archive"]
+    path: Place
+    sha256: Sha256 | None = None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether its clips are fetched over a network."""
+        return self.url is not None
+
+    @property
+    def url(self) -> SplitResult | None:
+        """Its URL; None where it is on disk."""
+        url = urlsplit(self.path)
+        return url if url.scheme in _REMOTE else None
+
+    @property
+    def is_tar(self) -> bool:
+        """Whether its name is that of a tar archive, gzipped or not; one that is remote is downloaded whole first."""
+        return is_tar(self.url.path if self.url else self.path)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what names it on any machine: not where it lies."""
+        return {"kind": self.kind, "file": PurePath(self.url.path if self.url else self.path).name}
+
+    @classmethod
+    def unknown_key(cls, key: str, value: Any) -> str | None:  # noqa: ARG003  it is that of all sections
+        """Say of the keys of a file on Kaggle that they are of no use here."""
+        return _ONLY_ON_KAGGLE if key in ("file", "beside") else None
+
+
+class OnKaggle(Settings, frozen=True, kw_only=True):
+    """What data sets and competitions on Kaggle have in common: an archive of all files, and each file on its own.
+
+    Attributes
+    ----------
+    file
+        An archive among the files, which is the snapshot; None for the archive of all files.
+    beside
+        Tables among the files, which are fetched with that one and become members of the snapshot.
+    """
+
+    file: Annotated[Text, Rule(_file)] | None = None
+    beside: Annotated[tuple[Text, ...], Rule(_files)] = ()
+    is_remote: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.beside and self.file is None:
+            raise ValueError("beside: there is no file that they lie beside; the archive of all files holds its tables")
+
+    @property
+    def name(self) -> str:
+        """Its name in messages."""
+        raise NotImplementedError
+
+    @property
+    def page(self) -> str:
+        """Its page on Kaggle."""
+        raise NotImplementedError
+
+    @property
+    def is_tar(self) -> bool:
+        """Whether its name is that of a tar archive, which is downloaded whole first."""
+        return is_tar(self.file or "")
+
+
+class KaggleSource(OnKaggle, frozen=True):
+    """The archive of a Kaggle data set."""
+
+    kind: Literal["kaggle"]
+    dataset: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+/[A-Za-z0-9._-]+\Z")]
+    version: Annotated[int, Meta(ge=1)]
+
+    @property
+    def name(self) -> str:
+        """Data set, version and file."""
+        return f"{self.dataset}/{self.version}" + (f"/{self.file}" if self.file else "")
+
+    @property
+    def page(self) -> str:
+        """The page of its version on Kaggle."""
+        return f"https://www.kaggle.com/datasets/{self.dataset}/versions/{self.version}"
+
+    def identity(self) -> dict[str, Any]:
+        """Return what names it on any machine."""
+        named = {"kind": self.kind, "dataset": self.dataset, "version": self.version}
+        return named | ({"file": self.file} if self.file else {})
+
+
+class CompetitionSource(OnKaggle, frozen=True):
+    """The archive of the files of a Kaggle competition; they have no versions."""
+
+    kind: Literal["kaggle-competition"]
+    competition: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\Z")]
+
+    @property
+    def name(self) -> str:
+        """Competition and file."""
+        return f"competitions/{self.competition}" + (f"/{self.file}" if self.file else "")
+
+    @property
+    def page(self) -> str:
+        """Its page on Kaggle."""
+        return f"https://www.kaggle.com/competitions/{self.competition}"
+
+    def identity(self) -> dict[str, Any]:
+        """Return what names it on any machine."""
+        return {"kind": self.kind, "competition": self.competition} | ({"file": self.file} if self.file else {})
+
+
+class DirectorySource(Settings, frozen=True):
+    """The same tree, unpacked."""
+
+    kind: Literal["directory"]
+    path: Folder
+    is_remote: ClassVar[bool] = False
+    is_tar: ClassVar[bool] = False
+
+    def identity(self) -> dict[str, Any]:
+        """Return what names it on any machine: not where it lies."""
+        return {"kind": self.kind}
+
+    @classmethod
+    def unknown_key(cls, key: str, value: Any) -> str | None:  # noqa: ARG003  it is that of all sections
+        """Say of the keys of a file on Kaggle that they are of no use here."""
+        return _ONLY_ON_KAGGLE if key in ("file", "beside") else None
