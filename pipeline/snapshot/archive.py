@@ -187,6 +187,8 @@ def require_kind(source: RandomAccess, *kinds: str) -> None:
     for kind, (at, magic, extension) in _KINDS.items():
         if kind not in kinds and head[at:].startswith(magic):
             remedy = f"Give it a name that ends in {extension}." if extension else "Unpack it, and set kind: directory."
+            if not isinstance(source, LocalFile):
+                remedy = f"Download it, and set kind: archive and path. {remedy}" if extension else f"Download it. {remedy}"
             raise SnapshotError(f"{source.name}: is a {kind} file by its first bytes. {remedy}")
 
 

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.kaggle_work import archive, certificate, home, local, opened, pauses, work
+
+__all__ = ["archive", "certificate", "home", "local", "opened", "pauses", "work"]
+
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out test_live.py unless that mark is asked for."""

@@ -24,7 +24,7 @@ from pipeline.snapshot.remote import kaggle
 from pipeline.snapshot.remote.client import Client
 from pipeline.snapshot.remote.retries import RetryPolicy
 from pipeline.snapshot.sources import open_snapshot
-from tests.snapshot.remote.test_kaggle import prepare
+from tests.support.kaggle_work import prepare
 
 HEADERS = (
     *("Content-Type", "Content-Length", "Content-Range", "Accept-Ranges", "ETag", "Last-Modified", "x-goog-hash"),
