@@ -27,6 +27,8 @@ from pipeline.core.errors import PipelineError, first_line
 from pipeline.core.params import Runtime, archive_folder, load_params, load_runtime
 from pipeline.core.terminal import amount, listed
 from pipeline.shards.recipe import machine
+from pipeline.snapshot.description import describe
+from pipeline.snapshot.origin import CompetitionSource
 from pipeline.snapshot.receipt import read_receipt
 
 _PACKAGES = ("dvc", "kaggle", "numpy", "pandas", "pyarrow", "requests", "soundfile", "soxr")
@@ -255,6 +257,14 @@ def remote() -> Finding:
     return Finding("warning", "DVC remote", "none is the default", remedy)
 
 
+def is_of_competition() -> bool:
+    """Tell whether the snapshot that params.yaml names lies in a competition on Kaggle."""
+    try:
+        return isinstance(describe(load_params().snapshot).source, CompetitionSource)
+    except PipelineError:  # `settings` says so
+        return False
+
+
 def kaggle_needs(runtime: Callable[[], Runtime], url: str = KAGGLE) -> Iterator[Finding]:
     """Yield whether Kaggle can be asked; a local snapshot needs none of it. Credentials are looked for, never shown."""
     from pipeline.snapshot.remote import kaggle  # noqa: PLC0415  as above
@@ -266,8 +276,14 @@ def kaggle_needs(runtime: Callable[[], Runtime], url: str = KAGGLE) -> Iterator[
         yield Finding("failure", "Kaggle client", str(error))
     try:
         place = kaggle.credentials()
-        remedy = "" if place else "Public data usually needs none; docs/kaggle.md says how."
-        yield Finding("ok" if place else "warning", "Kaggle credentials", f"in {place}" if place else "none", remedy)
+        if place:
+            yield Finding("ok", "Kaggle credentials", f"in {place}")
+        elif is_of_competition():
+            remedy = "The snapshot is that of a competition, which needs some: docs/kaggle.md says how."
+            yield Finding("failure", "Kaggle credentials", "none", remedy)
+        else:
+            remedy = "Public data usually needs none; docs/kaggle.md says how."
+            yield Finding("warning", "Kaggle credentials", "none", remedy)
     except RuntimeError as error:  # there is no home
         yield Finding("warning", "Kaggle credentials", f"not known ({error})")
     try:

@@ -186,10 +186,11 @@ def require_kind(source: RandomAccess, *kinds: str) -> None:
     head = source.read(0, min(512, source.size_bytes))
     for kind, (at, magic, extension) in _KINDS.items():
         if kind not in kinds and head[at:].startswith(magic):
-            remedy = f"Give it a name that ends in {extension}." if extension else "Unpack it, and set kind: directory."
-            if not isinstance(source, LocalFile):
-                remedy = f"Download it, and set kind: archive and path. {remedy}" if extension else f"Download it. {remedy}"
-            raise SnapshotError(f"{source.name}: is a {kind} file by its first bytes. {remedy}")
+            remedy = "unpack it, and set kind: directory"
+            if extension is not None:
+                remedy = f"give it a name that ends in {extension}, and set kind: archive"
+            remedy = remedy.capitalize() if isinstance(source, LocalFile) else f"Download it, {remedy}"
+            raise SnapshotError(f"{source.name}: is a {kind} file by its first bytes. {remedy}.")
 
 
 def require_inside(archive: str, name: str) -> None:

@@ -136,6 +136,14 @@ def test_an_unknown_snapshot_names_those_there_are() -> None:
         {"kind": "kaggle", "dataset": "owner/name/2", "version": 2},
         {"kind": "kaggle", "dataset": "owner/name"},
         {"kind": "kaggle", "dataset": "owner/name", "version": 0},
+        {"kind": "kaggle", "dataset": "owner/name", "version": 1, "file": "../a.zip"},
+        {"kind": "kaggle", "dataset": "owner/name", "version": 1, "file": ""},
+        {"kind": "kaggle", "dataset": "owner/name", "version": 1, "beside": ["a.csv"]},
+        {"kind": "kaggle", "dataset": "owner/name", "version": 1, "file": "a.zip", "beside": ["/a.csv"]},
+        {"kind": "kaggle-competition", "competition": "owner/name"},
+        {"kind": "kaggle-competition", "competition": "https://www.kaggle.com/competitions/name"},
+        {"kind": "kaggle-competition", "competition": "name", "version": 1},
+        {"kind": "kaggle-competition"},
         {"kind": "archive", "path": ""},
         {"kind": "archive", "path": "a.zip", "sha256": "short"},
         {"kind": "ftp", "path": "a.zip"},
@@ -144,6 +152,19 @@ def test_an_unknown_snapshot_names_those_there_are() -> None:
 def test_what_cannot_be_is_refused(source: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="source"):
         described(tmp_path, **source)
+
+
+@pytest.mark.parametrize("kind", ["archive", "directory"])
+def test_a_file_of_the_source_is_for_kaggle(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"source\.file: is for Kaggle, .*; unpack the archive"):
+        described(tmp_path, kind=kind, path="a.zip", file="b.zip")
+
+
+def test_what_lies_in_a_competition_is_published_only_where_the_description_says_so(tmp_path: Path) -> None:
+    source = {"kind": "kaggle-competition", "competition": "name"}
+    for said, may in ((None, False), (False, False), (True, True)):
+        of_competition = laid_out(tmp_path, audio="{name}.wav", license="CC0-1.0", redistribution=said, source=source)
+        assert of_competition.may_be_redistributed == may
 
 
 @pytest.mark.parametrize("place", ["/somewhere/on/disk/a.zip", "https://example.org/x/a.zip", "s3://b/a.zip"])

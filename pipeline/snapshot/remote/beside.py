@@ -31,7 +31,7 @@ def read_file(client: Client) -> bytes:
     TransferError
         It cannot be reached.
     """
-    file = open_remote(client)
+    file = open_remote(client, tail_bytes=1)  # what it keeps of the file is not asked for again
     if file.size_bytes > LARGEST_TABLE_BYTES:
         problem = f"has {file.size_bytes} bytes; at most {LARGEST_TABLE_BYTES >> 30} GiB of a table are read"
         raise SnapshotError(f"{client.name}: {problem}")

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ from pipeline.snapshot.origin import KaggleSource, OnKaggle
 from pipeline.snapshot.remote import kaggle
 from pipeline.snapshot.remote.client import Client
 from pipeline.snapshot.remote.ranges import open_remote
-from pipeline.snapshot.remote.retries import RetryPolicy
+from pipeline.snapshot.remote.retries import RetryPolicy, Transient
 from tests.support.fake_kaggle import API, SECRET, STORAGE, FakeKaggle, Fault, FileContent
 from tests.support.kaggle_work import ALL, CLIPS, OPENED, STAGES, TOKEN, Work, no_secrets, without_settings
 from tests.support.project import ROOT, Project, environment
@@ -512,3 +513,20 @@ def test_archive_at_a_plain_url_goes_the_same_way_with_a_warning(
     assert work.outputs() == local
     assert work.fake.api_calls == []
     assert work.fake.url not in schema.RECEIPT.read_text()
+
+
+def test_client_that_prints_after_its_deadline_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    late, printed = threading.Event(), threading.Event()
+
+    def action() -> None:
+        print("early")
+        late.wait(10)
+        print("late")
+        printed.set()
+
+    with pytest.raises(Transient, match="no answer within"):
+        kaggle._quietly(action, 0.01)
+    late.set()
+    assert printed.wait(10)
+    print("ours")
+    assert capfd.readouterr().out == "ours\n"

@@ -1,0 +1,266 @@
+"""Competitions, and single files of Kaggle: the real client and our own reader, against the fake Kaggle on loopback."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.__main__ import main
+from pipeline.commands.doctor import Finding, kaggle_needs
+from pipeline.core import schema
+from pipeline.core.errors import TransferError
+from pipeline.core.params import Runtime
+from pipeline.snapshot.origin import CompetitionSource, KaggleSource, OnKaggle
+from pipeline.snapshot.remote import kaggle
+from pipeline.snapshot.remote.retries import RetryPolicy
+from tests.support.fake_kaggle import Bytes, Fault, FileContent
+from tests.support.kaggle_work import CLIPS, OPENED, TOKEN, Work, no_secrets
+
+COMPETITION = {"kind": "kaggle-competition", "competition": "birds-2026"}
+DATA_SET = {"kind": "kaggle", "dataset": "somebody/birds", "version": 3}
+RULES = "https://www.kaggle.com/competitions/birds-2026/rules"
+SEVEN_ZIP = b"7z\xbc\xaf\x27\x1c" + bytes(1000)
+TABLE = "cv-valid-train.csv"
+
+
+@pytest.fixture
+def joined(work: Work, monkeypatch: pytest.MonkeyPatch) -> Work:
+    """A folder to work in, where the files of a competition are asked for by somebody who has joined it."""
+    monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
+    use(work, COMPETITION)
+    return work
+
+
+def use(work: Work, source: dict[str, Any], **keys: Any) -> None:
+    """Describe the snapshot with another source."""
+    path = work.root / "configs/snapshots/kaggle-common-voice.yaml"
+    YAML().dump({**YAML(typ="safe").load(path), "source": source, **keys}, path)
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return made.getvalue()
+
+
+def tarred(files: dict[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return made.getvalue()
+
+
+def parts_of(archive: Path) -> tuple[dict[str, bytes], bytes]:
+    """Return the clips of an archive, and its table."""
+    with zipfile.ZipFile(archive) as whole:
+        files = {name: whole.read(name) for name in whole.namelist()}
+    return {name: data for name, data in files.items() if name.endswith(".mp3")}, files[TABLE]
+
+
+def stored_clips() -> list[dict[str, Any]]:
+    return [row for path in sorted(schema.CLIPS.glob("part-*")) for row in pq.read_table(path).to_pylist()]
+
+
+# The archive of all files
+
+
+def test_competition_gives_the_same_sample_as_its_archive_on_disk(
+    joined: Work, local: dict[str, bytes], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert joined.run("download", "stratify") == 0
+    assert len(joined.fake.requests) == OPENED
+    assert joined.run("subsample") == 0
+    assert joined.outputs() == local
+    assert joined.fake.api_calls == [{"competitionName": "birds-2026"}] * 2
+    assert {headers["Authorization"] for headers in joined.fake.api_headers} == {f"Bearer {TOKEN}"}
+    assert set(joined.fake.authorizations) == {None}
+    receipt = json.loads(schema.RECEIPT.read_text())
+    assert receipt["source"] == COMPETITION
+    assert {"etag", "md5", "size_bytes", "directory_sha256"} <= receipt["identity"].keys()
+    assert main(["estimate"]) == 0
+    assert "in as many requests" in no_secrets(joined, capfd)
+
+
+@pytest.mark.more
+def test_competition_downloaded_whole_gives_the_same_bytes(
+    joined: Work, local: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_TRANSFER", "whole")
+    assert joined.run() == 0
+    assert joined.outputs() == local
+    assert (schema.ARCHIVE / "competitions-birds-2026.zip").is_file()
+
+
+@pytest.mark.more
+def test_competition_whose_data_changed_is_an_error_not_a_mixture(
+    joined: Work, archive: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert joined.run("download", "stratify") == 0
+    data = bytearray(archive.read_bytes())
+    data[zipfile.ZipFile(archive).start_dir + 17] ^= 1  # in the CRC-32 of the first member
+    joined.fake.content = Bytes(bytes(data))
+    assert joined.run("subsample") == 1
+    assert "competitions/birds-2026 changed since it was opened" in no_secrets(joined, capfd)
+    assert not schema.CLIPS.exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (SEVEN_ZIP, "is a 7z file by its first bytes. Download it, unpack it, and set kind: directory"),
+        (tarred({"a.mp3": bytes(10)}), "is a tar file by its first bytes. Download it, give it a name that ends in"),
+        (b"id,label\n", "is no whole zip archive"),
+    ],
+    ids=["7z", "tar", "a table"],
+)
+def test_competition_that_is_no_zip_is_named(
+    joined: Work, data: bytes, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    joined.fake.content = Bytes(data)
+    assert joined.run("download") == 1
+    assert f"download: competitions/birds-2026: {message}" in no_secrets(joined, capfd)
+
+
+# Who may have it
+
+
+def refusal(source: OnKaggle) -> str:
+    with pytest.raises(TransferError) as caught:
+        kaggle.resolve(source, Runtime(read_timeout_seconds=2), RetryPolicy(0))
+    assert TOKEN not in str(caught.value)
+    return str(caught.value)
+
+
+OF_COMPETITION = CompetitionSource(kind="kaggle-competition", competition="birds-2026")
+
+
+def test_competition_without_credentials_says_what_to_do(work: Work) -> None:
+    for status in (401, 403):
+        work.fake.api_faults[-1] = Fault("status", status)
+        said = refusal(OF_COMPETITION)
+        assert said.startswith(f"Kaggle says {status}. A competition wants credentials: make a token at https://")
+        assert said.endswith(f"in a browser, with the account of the credentials: {RULES}")
+
+
+def test_competition_whose_rules_are_not_accepted_says_where(joined: Work) -> None:
+    joined.fake.accepted = False
+    said = refusal(OF_COMPETITION)
+    assert "variable KAGGLE_API_TOKEN has not accepted the competition's rules, or there is no such" in said
+    assert said.endswith(RULES)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"), [(401, "does not accept the credentials in"), (404, "There is no such competition. Look")]
+)
+def test_competition_refused_says_why(joined: Work, status: int, message: str) -> None:
+    joined.fake.api_faults[-1] = Fault("status", status)
+    said = refusal(OF_COMPETITION)
+    assert message in said
+    assert said.endswith(RULES) == (status == 401)
+
+
+@pytest.mark.parametrize("source", [COMPETITION, DATA_SET], ids=["competition", "data set"])
+@pytest.mark.usefixtures("joined")
+def test_kaggle_file_that_is_not_there_is_named(source: dict[str, Any]) -> None:
+    kind = CompetitionSource if source is COMPETITION else KaggleSource
+    assert "or it has no file clips.zip. Look at the description" in refusal(kind(**source, file="clips.zip"))
+
+
+# An archive that is one of the files
+
+
+@pytest.mark.parametrize("is_wrapped", [True, False], ids=["wrapped", "bare"])
+@pytest.mark.parametrize(
+    "source", [COMPETITION, pytest.param(DATA_SET, marks=pytest.mark.more)], ids=["competition", "data set"]
+)
+def test_kaggle_file_with_a_table_beside_it_gives_the_same_sample(
+    joined: Work, source: dict[str, Any], is_wrapped: bool, archive: Path, local: dict[str, bytes]
+) -> None:
+    clips, table = parts_of(archive)
+    joined.fake.files = {
+        "clips.zip": Bytes(zipped(clips)),
+        TABLE: Bytes(zipped({TABLE: table}) if is_wrapped else table),
+    }
+    use(joined, {**source, "file": "clips.zip", "beside": [TABLE]})
+    assert joined.run() == 0
+    assert [call["fileName"] for call in joined.fake.api_calls] == ["clips.zip", TABLE, "clips.zip"]
+    made = joined.outputs()
+    for same in (schema.REJECTED, schema.RANKING, schema.SAMPLE):
+        assert made[str(same)] == local[str(same)]
+    stored = stored_clips()
+    assert len(stored) == CLIPS
+    assert all(row["audio"]["bytes"] in clips.values() for row in stored)
+    receipt = json.loads(schema.RECEIPT.read_text())
+    assert receipt["source"] == {**source, "file": "clips.zip"}
+    assert list(receipt["tables"]["valid-train"]["files"]) == [TABLE]
+
+
+@pytest.mark.more
+def test_kaggle_file_that_is_a_tar_is_downloaded_whole(joined: Work, archive: Path, local: dict[str, bytes]) -> None:
+    clips, table = parts_of(archive)
+    joined.fake.files = {"clips.tar": Bytes(tarred({**clips, TABLE: table}))}
+    use(joined, {**COMPETITION, "file": "clips.tar"})
+    assert joined.run() == 0
+    assert joined.outputs()[str(schema.SAMPLE)] == local[str(schema.SAMPLE)]
+    assert (schema.ARCHIVE / "competitions-birds-2026-clips.tar").is_file()
+
+
+@pytest.mark.more
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (zipped({"a.csv": b"a", "b.csv": b"b"}), "expected a table, got a zip of 2 files"),
+        (b"", "expected a zip archive, got 0 bytes"),
+    ],
+    ids=["two tables", "nothing"],
+)
+def test_kaggle_table_that_is_none_is_named(
+    joined: Work, data: bytes, message: str, archive: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    joined.fake.files = {"clips.zip": FileContent(archive), TABLE: Bytes(data)}
+    use(joined, {**COMPETITION, "file": "clips.zip", "beside": [TABLE]})
+    assert joined.run("download") == 1
+    assert message in no_secrets(joined, capfd)
+
+
+@pytest.mark.more
+def test_kaggle_table_that_is_damaged_on_its_way_is_fetched_again(joined: Work, archive: Path) -> None:
+    clips, table = parts_of(archive)
+    joined.fake.files = {"clips.zip": Bytes(zipped(clips)), TABLE: Bytes(table)}
+    use(joined, {**COMPETITION, "file": "clips.zip", "beside": [TABLE]})
+    assert joined.run("download") == 0
+    whole, requests = schema.CLIP_TABLE.read_bytes(), len(joined.fake.requests)
+    shutil.rmtree("data")
+    joined.fake.reset()
+    joined.fake.faults[requests - 1] = Fault("flip")
+    assert joined.run("download") == 0
+    assert schema.CLIP_TABLE.read_bytes() == whole
+    assert len(joined.fake.requests) == requests + 1
+
+
+@pytest.mark.more
+def test_doctor_wants_credentials_for_a_competition(joined: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert joined.root == Path.cwd()
+    assert doctor_says()["Kaggle credentials"].status == "ok"
+    monkeypatch.delenv("KAGGLE_API_TOKEN")
+    assert doctor_says()["Kaggle credentials"].status == "failure"
+    use(joined, DATA_SET)
+    assert doctor_says()["Kaggle credentials"].status == "warning"
+
+
+def doctor_says() -> dict[str, Finding]:
+    return {finding.about: finding for finding in kaggle_needs(Runtime, "http://127.0.0.1:9")}
