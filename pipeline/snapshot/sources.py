@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LEFT_BEHIND = re.compile(LEFT_BEHIND)
+
 
 @dataclass(frozen=True)
 class OpenedSnapshot:
@@ -247,27 +249,26 @@ def _walk(root: Path) -> Iterator[tuple[str, int]]:
 
     Passed over is what systems leave behind, and what is no file unless its name is that of a clip or a table.
     """
-    folders, seen = [root], set[tuple[int, int]]()
+    folders, seen = [""], set[tuple[int, int]]()
     while folders:
-        folder = folders.pop()
-        status = folder.stat()
+        folder = folders.pop()  # below root, with a / at its end
+        status = (root / folder).stat()
         if (status.st_dev, status.st_ino) in seen:
-            raise SnapshotError(f"{folder}: leads to a folder of the snapshot that was listed already")
+            raise SnapshotError(f"{root / folder}: leads to a folder of the snapshot that was listed already")
         seen.add((status.st_dev, status.st_ino))
-        with os.scandir(folder) as entries:
+        with os.scandir(root / folder) as entries:
             for entry in entries:
-                path, is_folder = Path(entry.path), entry.is_dir()
-                name = path.relative_to(root).as_posix()
-                if re.search(LEFT_BEHIND, f"{name}/" if is_folder else name):
+                name = f"{folder}{entry.name}/" if entry.is_dir() else f"{folder}{entry.name}"
+                if _LEFT_BEHIND.search(name):
                     continue
                 try:
                     name.encode()
                 except UnicodeEncodeError:
                     problem = f"a file's name is not UTF-8: {os.fsencode(entry.name)!r}"
-                    raise SnapshotError(f"{folder}: {problem}") from None
-                if is_folder:
-                    folders.append(path)
+                    raise SnapshotError(f"{root / folder}: {problem}") from None
+                if name.endswith("/"):
+                    folders.append(name)
                 elif entry.is_file():
                     yield name, entry.stat().st_size
                 elif name.lower().endswith(DATA_EXTENSIONS):
-                    raise SnapshotError(f"{path}: is no regular file")
+                    raise SnapshotError(f"{root / name}: is no regular file")
