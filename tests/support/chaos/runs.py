@@ -74,14 +74,15 @@ def run(
     kill: tuple[signal.Signals, float] | None = None,
 ) -> Ended:
     """Run commands in the folder `root` until one fails; `kill` is a signal, and how many seconds later to send it."""
-    said = root / ".said"
-    said.unlink(missing_ok=True)
     reading, writing = os.pipe()
+    said, saying = os.pipe()  # no file: the largest that a run may write is limited
+    os.set_blocking(said, False)
     pid = os.fork()
     if not pid:
         os.close(reading)
-        _child(root, commands, said, writing, prepare)
+        _child(root, commands, saying, writing, prepare)
     os.close(writing)
+    os.close(saying)
     signalled = False
     try:
         if kill is not None and _reads(reading, DEADLINE_SECONDS) and not _ends_within(reading, kill[1]):
@@ -93,23 +94,25 @@ def run(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    text = said.read_text(errors="replace") if said.exists() else ""
-    said.unlink(missing_ok=True)
+    try:
+        text = os.read(said, 1 << 20).decode(errors="replace")  # a pipe holds less; who says more is not in time
+    except BlockingIOError:  # nothing
+        text = ""
+    os.close(said)
     done = text.count("\0ended\n")
     return Ended((0,) * done + ((code,) if code or not done else ()), text.replace("\0ended\n", ""), in_time, signalled)
 
 
 def _child(
-    root: Path, commands: Sequence[Command], said: Path, writing: int, prepare: Callable[[], None]
+    root: Path, commands: Sequence[Command], saying: int, writing: int, prepare: Callable[[], None]
 ) -> None:  # pragma: no cover  in a fork
     status = 1
     try:
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts behind its back ignores it
         os.chdir(root)
-        file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         for stream in (1, 2):
-            os.dup2(file, stream)
+            os.dup2(saying, stream)
         sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
         resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE_BYTES, LARGEST_FILE_BYTES))
