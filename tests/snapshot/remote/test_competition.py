@@ -1,4 +1,4 @@
-"""Competitions, and single files of Kaggle: the real client and our own reader, against the fake Kaggle on loopback."""
+"""Competitions, single files of Kaggle, and a notebook's folder: the real client and our own reader, on loopback."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from pipeline.snapshot.remote import kaggle
 from pipeline.snapshot.remote.retries import RetryPolicy
 from tests.support.fake_kaggle import Bytes, Fault, FileContent
 from tests.support.kaggle_work import CLIPS, OPENED, TOKEN, Work, no_secrets
+from tests.support.project import ROOT
 
 COMPETITION = {"kind": "kaggle-competition", "competition": "birds-2026"}
 DATA_SET = {"kind": "kaggle", "dataset": "somebody/birds", "version": 3}
@@ -250,6 +251,40 @@ def test_kaggle_table_that_is_damaged_on_its_way_is_fetched_again(joined: Work, 
     assert joined.run("download") == 0
     assert schema.CLIP_TABLE.read_bytes() == whole
     assert len(joined.fake.requests) == requests + 1
+
+
+# In a notebook
+
+
+@pytest.mark.more
+def test_folder_of_a_notebook_gives_the_same_clips_and_stays_as_it_is(
+    work: Work, archive: Path, tmp_path: Path, local: dict[str, bytes]
+) -> None:
+    folder = tmp_path / "input/common-voice"
+    with zipfile.ZipFile(archive) as whole:
+        whole.extractall(folder)
+    paths = [folder, *folder.rglob("*")]
+    for path in paths:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = listing(folder)
+    blocks = (ROOT / "docs/kaggle.md").read_text(encoding="utf-8").split("```yaml\n")
+    [text] = [block.partition("```")[0] for block in blocks if "kind: directory" in block]
+    use(work, {**YAML(typ="safe").load(text)["source"], "path": str(folder)})
+    assert work.run() == 0
+    assert listing(folder) == before
+    assert work.outputs()[str(schema.RANKING)] == local[str(schema.RANKING)]
+    clips, _ = parts_of(archive)
+    assert len(stored_clips()) == CLIPS
+    assert all(row["audio"]["bytes"] in clips.values() for row in stored_clips())
+    assert work.fake.api_calls == []
+    for path in paths:  # so that the folder can be removed
+        path.chmod(0o755)
+
+
+def listing(folder: Path) -> list[tuple[str, int, int, int]]:
+    """Return what is in a folder, and when it was changed."""
+    found = [(path, path.stat()) for path in [folder, *sorted(folder.rglob("*"))]]
+    return [(str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns) for path, status in found]
 
 
 @pytest.mark.more
