@@ -76,7 +76,16 @@ Folder = Annotated[Text, Rule(_folder)]
 
 
 class ArchiveSource(Settings, frozen=True):
-    """A zip or tar archive: on disk, at an http(s) URL, or in an object store."""
+    """A zip or tar archive: on disk, at an http(s) URL, or in an object store.
+
+    Attributes
+    ----------
+    path
+        Of a zip, ``.tar``, ``.tar.gz`` or ``.tgz``: on disk, from the root of the repository, or a URL of http,
+        https, s3 or gs without user, password and query.
+    sha256
+        Of the archive, in hex. Another archive is an error.
+    """
 
     kind: Literal["archive"]
     path: Place
@@ -144,7 +153,15 @@ class OnKaggle(Settings, frozen=True, kw_only=True):
 
 
 class KaggleSource(OnKaggle, frozen=True):
-    """The archive of a Kaggle data set."""
+    """The archive of a Kaggle data set; `file` and `beside` as `OnKaggle` has them.
+
+    Attributes
+    ----------
+    dataset
+        As in the data set's address: ``OWNER/NAME``.
+    version
+        The number of its version.
+    """
 
     kind: Literal["kaggle"]
     dataset: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+/[A-Za-z0-9._-]+\Z")]
@@ -167,7 +184,13 @@ class KaggleSource(OnKaggle, frozen=True):
 
 
 class CompetitionSource(OnKaggle, frozen=True):
-    """The archive of the files of a Kaggle competition; they have no versions."""
+    """The archive of a Kaggle competition, whose files have no versions; `file` and `beside` as `OnKaggle` has them.
+
+    Attributes
+    ----------
+    competition
+        As in the competition's address: ``NAME``.
+    """
 
     kind: Literal["kaggle-competition"]
     competition: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\Z")]
@@ -188,7 +211,13 @@ class CompetitionSource(OnKaggle, frozen=True):
 
 
 class DirectorySource(Settings, frozen=True):
-    """The same tree, unpacked."""
+    """The same tree, unpacked.
+
+    Attributes
+    ----------
+    path
+        Of the folder, from the root of the repository.
+    """
 
     kind: Literal["directory"]
     path: Folder
