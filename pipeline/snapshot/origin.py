@@ -118,15 +118,7 @@ class ArchiveSource(Settings, frozen=True):
 
 
 class OnKaggle(Settings, frozen=True, kw_only=True):
-    """What data sets and competitions on Kaggle have in common: an archive of all files, and each file on its own.
-
-    Attributes
-    ----------
-    file
-        An archive among the files, which is the snapshot; None for the archive of all files.
-    beside
-        Tables among the files, which are fetched with that one and become members of the snapshot.
-    """
+    """What data sets and competitions on Kaggle have in common: an archive of all files, and each file on its own."""
 
     file: Annotated[Text, Rule(_file)] | None = None
     beside: Annotated[tuple[Text, ...], Rule(_files)] = ()
@@ -153,7 +145,7 @@ class OnKaggle(Settings, frozen=True, kw_only=True):
 
 
 class KaggleSource(OnKaggle, frozen=True):
-    """The archive of a Kaggle data set; `file` and `beside` as `OnKaggle` has them.
+    """The archive of a Kaggle data set.
 
     Attributes
     ----------
@@ -161,6 +153,10 @@ class KaggleSource(OnKaggle, frozen=True):
         As in the data set's address: ``OWNER/NAME``.
     version
         The number of its version.
+    file
+        An archive among its files, which is read in place of the archive of all files.
+    beside
+        Tables among its files, which are fetched with that one and count as members of it.
     """
 
     kind: Literal["kaggle"]
@@ -184,12 +180,16 @@ class KaggleSource(OnKaggle, frozen=True):
 
 
 class CompetitionSource(OnKaggle, frozen=True):
-    """The archive of a Kaggle competition, whose files have no versions; `file` and `beside` as `OnKaggle` has them.
+    """The archive of a Kaggle competition, whose files have no versions.
 
     Attributes
     ----------
     competition
         As in the competition's address: ``NAME``.
+    file
+        An archive among its files, which is read in place of the archive of all files.
+    beside
+        Tables among its files, which are fetched with that one and count as members of it.
     """
 
     kind: Literal["kaggle-competition"]
