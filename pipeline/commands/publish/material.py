@@ -21,6 +21,7 @@ from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.snapshot.description import Description, describe
+from pipeline.snapshot.origin import CompetitionSource
 from pipeline.waveforms.encodings import waveforms_schema
 
 
@@ -30,9 +31,12 @@ class RedistributionForbidden(PipelineError):
     def __init__(self, snapshot: str, description: Description) -> None:
         path, title = schema.SNAPSHOTS / f"{snapshot}.yaml", description.title
         if description.redistribution is None:
+            by_name = f"nor does the name of their licence, {description.license}"
+            if isinstance(description.source, CompetitionSource):
+                by_name = "and the rules of a competition may forbid it whatever the licence"
             reason = (
-                f"{path} does not say whether the terms of {title} allow it, nor does the name of their licence, "
-                f"{description.license}.\nIf they allow it, say so there: redistribution: true"
+                f"{path} does not say whether the terms of {title} allow it, {by_name}.\n"
+                "If they allow it, say so there: redistribution: true"
             )
         else:
             reason = (
