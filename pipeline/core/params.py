@@ -98,7 +98,13 @@ Fraction = Annotated[float, Meta(gt=0, le=1)]
 
 
 class Bounds(Settings, frozen=True):
-    """The smallest and the largest eligible value of a column of numbers, both inclusive; None is no bound."""
+    """The bounds of the eligible values of a column of numbers.
+
+    Attributes
+    ----------
+    min, max
+        The smallest and the largest, both inclusive; null is no bound.
+    """
 
     min: float | None = None
     max: float | None = None
@@ -138,7 +144,13 @@ class Stratify(Settings, frozen=True, kw_only=True):
 
 
 class Subsample(Settings, frozen=True, kw_only=True):
-    """How many clips, as either `clips` or `hours`, and which of them are rejected."""
+    """How many clips, as either `clips` or `hours`, and which of them are rejected.
+
+    Attributes
+    ----------
+    hours
+        In place of `clips`: the first clips of the ranking that are as long together.
+    """
 
     clips: Annotated[int, Meta(ge=1)] | None = None
     hours: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None

@@ -33,18 +33,45 @@ class Description(Settings, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    title
+        What the data set is called.
+    license
+        Its licence, by its SPDX identifier where it has one, such as ``CC-BY-4.0``.
+    citation
+        How to cite it.
+    source
+        Where it lies.
     redistribution
-        Whether its terms allow to publish its clips again; None where the description does not say so.
+        Whether its terms allow to publish its clips again. Left out: where the licence's name says so (CC0, CC BY,
+        MIT …).
     format
-        A file of configs/formats whose keys are part of the description.
-    audio, tables, tables_file
-        Which members are clips, and which are tables; or a table in the repository. Without tables, each clip is a row.
-    clip, id
-        A row → the path of its clip, and its id.
+        The name of a file in ``configs/formats`` whose keys are part of the description. A key beside it takes the
+        place of the format's, whole.
+    audio
+        The path pattern of the members that are clips, or a list; the first that matches counts.
+    tables
+        The path pattern of the members that are tables, or a list. Without tables, each clip is a row.
+    tables_file
+        A table in this repository in their place.
+    dialect
+        How the tables are written: ``csv``, ``tsv``, or keys of its own.
+    clip
+        The template that makes the path of a row's clip.
+    id
+        The template that makes its id. Left out: the path that `clip` makes, without its extension. The ranking
+        hashes the id: never change it once a sample is drawn.
     columns
-        The declared columns: our name → theirs, and what becomes of their cells.
-    label, text, apart
-        Roles of columns: what a classifier predicts, which words are said, of which no value may be in two splits.
+        The declared columns: our name → theirs, or the long form.
+    label
+        The column that a classifier predicts, and by which the report compares.
+    text
+        The column that has the words that are said.
+    apart
+        Columns of which no value may be in two splits: a speaker, an author, a recording.
+    lookups
+        Second tables, which say more of each row.
+    seconds
+        Durations that are known beforehand, so that nothing is fetched that is too short or too long.
     """
 
     title: str

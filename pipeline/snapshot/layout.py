@@ -74,6 +74,8 @@ class Dialect(Settings, frozen=True):
         Around a cell that holds separators or line ends; None where there is none.
     header
         The names of the columns where the file has none; None where its first line has them.
+    encoding
+        Of the text, as Python calls it.
     comment
         What a line begins with that is passed over.
     skip
@@ -109,7 +111,27 @@ class Dialect(Settings, frozen=True):
 
 
 class ColumnSource(Settings, frozen=True, rename={"names": "from", "codes": "map"}):
-    """Where a declared column is from, and what becomes of its cells: missing, then mapped, then of its type."""
+    """Where a declared column is from, and what becomes of its cells: missing, then mapped, then of its type.
+
+    Attributes
+    ----------
+    names
+        The name of a column of the table or of a lookup, or of a field of a pattern; of a list, the first that is
+        there. Left out, it is our own name.
+    type
+        What the cells hold. An integer may be written as 3 or 3.0; of a number, ``nan`` is a missing value.
+    codes
+        The value of each code, which is a text in quotes: ``{"01": neutral, else: null}``. ``else`` is for all
+        others.
+    missing
+        Cells that mean that there is no value. An empty one always does.
+    values
+        The documented values. Others are kept, and counted in the report.
+    unit
+        Of a number, such as Hz.
+    description
+        What the column says, in a sentence.
+    """
 
     names: Annotated[tuple[str, ...], Rule(_names, is_whole=True)] = ()  # the first that is there; none: our own
     type: Literal["text", "integer", "number"] = "text"
@@ -139,7 +161,13 @@ class Lookup(Settings, frozen=True):
     Attributes
     ----------
     on
-        A column of it → what it is in a row.
+        A column of it → what it is in a row, such as ``{patient: "{subject}"}``.
+    tables
+        The path pattern of the table in the archive, or a list of them.
+    tables_file
+        A file of this repository in its place.
+    dialect
+        How the table is written; csv if left out.
     columns
         More declared columns; without any, the table serves ``seconds`` or ``columns``, and may be absent.
     """
@@ -158,7 +186,15 @@ class Lookup(Settings, frozen=True):
 
 
 class Seconds(Settings, frozen=True, rename={"names": "from"}):
-    """Durations that are known beforehand."""
+    """Durations that are known beforehand.
+
+    Attributes
+    ----------
+    names
+        The name of the column that has them; of a list, the first that is there.
+    unit
+        In which the column has them: seconds or milliseconds.
+    """
 
     names: Annotated[tuple[str, ...], Rule(_names, is_whole=True)]
     unit: Literal["s", "ms"] = "s"
