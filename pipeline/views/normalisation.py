@@ -23,6 +23,12 @@ def normalised(texts: Iterable[str | float | None]) -> list[str]:
     ------
     MissingPackage
         whisper-normalizer is not installed.
+
+    Examples
+    --------
+    >>> from pipeline.views import text
+    >>> text.normalised(["Don't you recognise twenty-one colours?", None])
+    ['do not you recognize 21 colors', '']
     """
     normalise = _normaliser()
     # A sentence that is missing from a column of pandas is NaN.

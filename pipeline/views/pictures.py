@@ -25,6 +25,8 @@ with naming_the_extra():
     from pipeline.core.params import load_runtime
     from pipeline.engines.local import LocalProcesses
 
+__all__ = ["batches", "png", "spectrograms"]
+
 Float32 = npt.NDArray[np.float32]
 Lengths = npt.NDArray[np.int64]
 
@@ -75,6 +77,14 @@ def spectrograms(
         The array is larger than this machine's memory; take `batches`.
     WorkerError
         A worker process ended.
+
+    Examples
+    --------
+    >>> from pipeline import open_waveforms
+    >>> from pipeline.views import pictures
+    >>> drawn, lengths = pictures.spectrograms(open_waveforms().head(4), seconds=1.5)
+    >>> drawn.shape, drawn.dtype, lengths
+    ((4, 128, 47), dtype('float32'), array([47, 47, 33, 28]))
     """
     chosen, level = _checked(clips, front_end, reference)
     shape = (chosen.mels, chosen.frames(padding.samples_in(seconds, clips.sample_rate)))
@@ -97,7 +107,15 @@ def batches(
     *,
     clips_per_batch: int = _TASK_CLIPS,
 ) -> Iterator[tuple[Float32, Lengths]]:
-    """Yield what `spectrograms` returns, a batch of clips at a time, in order: for more than fits in memory."""
+    """Yield what `spectrograms` returns, a batch of clips at a time, in order: for more than fits in memory.
+
+    Examples
+    --------
+    >>> from pipeline import open_waveforms
+    >>> from pipeline.views import pictures
+    >>> [drawn.shape for drawn, lengths in pictures.batches(open_waveforms(), clips_per_batch=50)]
+    [(50, 128, 94), (50, 128, 94), (20, 128, 94)]
+    """
     chosen, level = _checked(clips, front_end, reference)
     samples = padding.samples_in(seconds, clips.sample_rate)
     views = clips.batches(clips_per_batch)
@@ -115,6 +133,14 @@ def png(picture: Float32, front_end: str = "mel-128", reference: str | None = No
     ----------
     picture
         float32 of shape (mels, frames), from `spectrograms` with this front end and reference.
+
+    Examples
+    --------
+    >>> from pipeline import open_waveforms
+    >>> from pipeline.views import pictures
+    >>> drawn, lengths = pictures.spectrograms(open_waveforms().head(1))
+    >>> pictures.png(drawn[0])[1:4]
+    b'PNG'
     """
     chosen, level = _known(front_end, reference)
     floor, ceiling = chosen.floors[level], chosen.ceilings[level]

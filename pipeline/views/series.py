@@ -12,6 +12,8 @@ from pipeline.core.errors import naming_the_extra
 from pipeline.views import padding
 from pipeline.waveforms.reader import Waveforms
 
+__all__ = ["array", "envelopes", "windows"]
+
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Lengths = npt.NDArray[np.int64]
@@ -40,6 +42,14 @@ def array(clips: Waveforms, seconds: float = 3.0) -> tuple[Float32, Lengths]:
         `seconds` is not between a sample and an hour.
     MemoryError
         The array is larger than this machine's memory.
+
+    Examples
+    --------
+    >>> from pipeline import open_waveforms
+    >>> from pipeline.views import series
+    >>> samples, lengths = series.array(open_waveforms().head(4), seconds=1.5)
+    >>> samples.shape, lengths
+    ((4, 1, 24000), array([24000, 24000, 16512, 14208]))
     """
     samples = padding.samples_in(seconds, clips.sample_rate)
     cut = padding.filled((len(clips), 1, samples))
@@ -72,6 +82,14 @@ def windows(
         `seconds` or `hop_seconds` is not between a sample and an hour.
     MemoryError
         The array is larger than this machine's memory.
+
+    Examples
+    --------
+    >>> from pipeline import open_waveforms
+    >>> from pipeline.views import series
+    >>> samples, clip_id, start_seconds = series.windows(open_waveforms().head(2))
+    >>> samples.shape, start_seconds
+    ((4, 1, 16000), array([0. , 0.5, 0. , 0.5]))
     """
     rate = clips.sample_rate
     window = padding.samples_in(seconds, rate)
@@ -117,6 +135,14 @@ def envelopes(clips: Waveforms, rate: int = 100, seconds: float = 3.0) -> tuple[
         `rate` does not divide the sample rate, or `seconds` is not between a sample and an hour.
     MemoryError
         The array is larger than this machine's memory.
+
+    Examples
+    --------
+    >>> from pipeline import open_waveforms
+    >>> from pipeline.views import series
+    >>> drawn, lengths = series.envelopes(open_waveforms().head(4))
+    >>> drawn.shape, lengths
+    ((4, 1, 300), array([192, 189, 103,  88]))
     """
     samples = padding.samples_in(seconds, clips.sample_rate)
     if rate != int(rate) or not 0 < rate <= clips.sample_rate or clips.sample_rate % rate:

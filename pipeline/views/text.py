@@ -25,6 +25,13 @@ def spoken(clips: Waveforms) -> pd.Series[str]:
     ------
     ValueError
         No column of the snapshot has that role.
+
+    Examples
+    --------
+    >>> from pipeline import open_waveforms
+    >>> from pipeline.views import text
+    >>> list(text.spoken(open_waveforms().head(2)))
+    ['i could smell rain before it came', 'it was too quiet for a market day']
     """
     if clips.text is None:
         names = ", ".join(column.name for column in clips.declared) or "none"
@@ -36,5 +43,11 @@ def words(texts: Iterable[str | float | None]) -> npt.NDArray[np.float64]:
     """Return the number of words of each text, float64 of shape (n,), as ``clips.features()["words"]`` has it.
 
     NaN where it is missing (None, or NaN in a column of pandas) or has no count (`pipeline.core.words.word_count`).
+
+    Examples
+    --------
+    >>> from pipeline.views import text
+    >>> text.words(["try the other key", None])
+    array([ 4., nan])
     """
     return np.array([word_count(text if isinstance(text, str) else None) for text in texts], dtype=np.float64)

@@ -176,7 +176,7 @@ class Waveforms:
 
     @property
     def declared(self) -> tuple[Column, ...]:
-        """The declared columns: name, type, roles, unit, description and documented values of each."""
+        """The declared columns, with name, type, roles, unit, description and documented values of each."""
         return columns.declared(self._store.columns)
 
     @property
@@ -191,7 +191,7 @@ class Waveforms:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What the first shard says of itself: versions, snapshot, licence, settings."""
+        """What the first shard says of itself, such as versions, snapshot, licence and settings."""
         return asdict(self._store.seal)
 
     def head(self, clips: int) -> Waveforms:
