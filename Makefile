@@ -1,6 +1,8 @@
 # Two commands: `make repro` makes the sample, `make test` proves it. Each sets up all that it needs.
 PYTHON ?= python3
 VENV := .venv
+# The versions in it: make LOCK=requirements-lowest.lock test
+LOCK := requirements.lock
 READY := $(VENV)/ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # uv compiles nothing: the first start of a module does, for all that follow.
@@ -8,45 +10,53 @@ unexport PYTHONDONTWRITEBYTECODE
 # What a user's own uv is told must not change this environment.
 unexport UV_COMPILE_BYTECODE UV_CONSTRAINT UV_EXCLUDE_NEWER UV_NO_BINARY UV_OVERRIDE UV_PYTHON UV_SYSTEM_PYTHON VIRTUAL_ENV
 
-.PHONY: repro env test test-more live check bench notebooks chaos lock clean
+.PHONY: help repro env test test-more live check docs bench notebooks chaos lock clean
 
-repro: $(READY)
+help: ## print this list
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1:\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+repro: $(READY) ## draw the sample that params.yaml asks for
 	dvc repro || { python -m pipeline doctor --dvc; exit 1; }
 
 # The environment alone, for a machine that gets the sample with `dvc pull`.
-env: $(READY)
+env: $(READY) ## set up .venv alone, where dvc pull brings the sample
 
 # Each law by its cheapest witness.
-test: $(READY)
+test: $(READY) ## run the tests, in under two minutes
 	pytest --numprocesses auto -m "not more"
 
 # The rest: engines, stores, browser, notebooks, full grids, kills, the fault bench; and each law of Hypothesis again, on
 # many examples.
-test-more: $(READY)
+test-more: $(READY) ## run the longer tests
 	pytest --numprocesses auto -m "more or hypothesis" --hypothesis-profile=many
 
 # Twenty clips from the real Kaggle, about 110 MB, and what only a network can tell: docs/kaggle.md.
-live: $(READY)
+live: $(READY) ## draw twenty clips from the real Kaggle
 	pytest -m live tests/snapshot/remote/test_live.py
 
-check: $(READY)
+check: $(READY) ## check format, types and spelling
 	ruff check
 	ruff format --check
 	mypy
+	codespell
+
+# The site, of the README, docs/ and the notebooks: docs/_build/index.html. Warnings are errors: dead links among them.
+docs: $(READY) ## build the site in docs/_build
+	sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs . docs/_build
 
 # How fast it is, beside its bound and its peers: docs/performance.md. PEERS is a Python that has lhotse, datasets and
 # torchcodec, in an environment of their own; without it, those are left out.
-bench: $(READY)
+bench: $(READY) ## measure how fast it is
 	python benchmarks/speed.py $(if $(PEERS),--peers $(PEERS))
 
 # The unit that follows, in a browser. It reads data/, so the sample is made first if need be.
-notebooks: repro
+notebooks: repro ## open the notebooks
 	jupyter lab notebooks
 
 # Faults drawn with a seed, each in a small project: docs/reliability.md. It prints what got through, and a table.
 N := 2000
 SEED := 7
-chaos: $(READY)
+chaos: $(READY) ## draw faults, and see how each ends
 	python -m tests.support.chaos.bench --trials $(N) --seed $(SEED)
 
 # A virtual environment of exactly the locked versions, made anew when the lock is newer. pip installs uv, by its entry in
@@ -54,7 +64,7 @@ chaos: $(READY)
 # only pip is configured for), pip installs everything.
 UV := /^uv==/,/[^\\]$$/
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement /dev/stdin
-$(READY): requirements.lock
+$(READY): $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "This needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	rm -rf $(VENV)
@@ -75,9 +85,11 @@ endef
 export KNOW_PROJECT
 
 # The ranges are in pyproject.toml.
-lock: $(READY)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	  --extra make --extra cluster --extra s3 --extra tar --group dev --group notebooks pyproject.toml --output-file requirements.lock
+COMPILE := --quiet --python-version 3.11 --generate-hashes --no-header pyproject.toml \
+  --extra make --extra cluster --extra s3 --extra tar --group dev
+lock: $(READY) ## lock the newest versions that pyproject.toml allows, and the lowest
+	uv pip compile $(COMPILE) --universal --group docs --group notebooks --output-file requirements.lock
+	uv pip compile $(COMPILE) --resolution lowest-direct --output-file requirements-lowest.lock
 
-clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## remove the environment and caches
+	rm -rf $(VENV) docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

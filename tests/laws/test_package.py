@@ -26,7 +26,7 @@ from pipeline.registry import COMMANDS, STAGES
 from tests.support.project import ROOT, Project, environment
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+LOCK, LOWEST_LOCK = ((ROOT / f"requirements{which}.lock").read_text(encoding="utf-8") for which in ("", "-lowest"))
 
 
 def pins(text: str) -> set[str]:
@@ -64,13 +64,15 @@ def test_lock_pins_every_requirement_with_hashes_and_names_no_host() -> None:
         *project["dependencies"],
         *(name for extra in ("make", "cluster", "s3", "tar") for name in project["optional-dependencies"][extra]),
         *PYPROJECT["dependency-groups"]["dev"],
-        *PYPROJECT["dependency-groups"]["notebooks"],
     ]
-    assert names_of(wanted) | names_of(PYPROJECT["build-system"]["requires"]) <= pins(LOCK)
-    for entry in re.split(r"\n(?=[a-z0-9])", LOCK):
-        if "==" in entry.split("\n")[0]:
-            assert "--hash=sha256:" in entry, entry.split("\n")[0]
-    assert not re.search(r"://|--index|--find-links", LOCK)
+    for_people = [*PYPROJECT["dependency-groups"]["notebooks"], *PYPROJECT["dependency-groups"]["docs"]]
+    assert names_of(wanted) | names_of(PYPROJECT["build-system"]["requires"]) <= pins(LOWEST_LOCK)
+    assert names_of(wanted) | names_of(for_people) <= pins(LOCK)
+    for lock in (LOCK, LOWEST_LOCK):
+        for entry in re.split(r"\n(?=[a-z0-9])", lock):
+            if "==" in entry.split("\n")[0]:
+                assert "--hash=sha256:" in entry, entry.split("\n")[0]
+        assert not re.search(r"://|--index|--find-links", lock)
 
 
 # The environment, made by a Python, a pip and a uv that only write down what they are asked for
