@@ -1,8 +1,9 @@
 # Two commands: `make repro` makes the sample, `make test` proves it. Each sets up all that it needs.
 PYTHON ?= python3
 VENV := .venv
-# The versions in it: make LOCK=requirements-lowest.lock test
+# Or the lowest versions: make LOCK=requirements-lowest.lock test
 LOCK := requirements.lock
+MAKEOVERRIDES := # is not for a make that a test starts
 READY := $(VENV)/ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # uv compiles nothing: the first start of a module does, for all that follow.
