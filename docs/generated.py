@@ -13,7 +13,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 from unittest import mock
 
 import msgspec
@@ -31,23 +31,45 @@ _TYPES = {"string": "text", "integer": "whole number", "number": "number", "bool
 _PICTURES = ("image/png", "image/jpeg")
 
 
-def settings(model: type[Settings], comments: dict[str, str]) -> str:
-    """Describe each key of a section: its type, its default, and its meaning as a comment or the docstring has it.
+def settings(model: type[Settings], file: Path | None = None) -> str:
+    """Describe the keys of a file of settings, then those of each section in it: type, default, and meaning.
+
+    The meaning is what the docstring of the class says of an attribute, or a comment of `file`, or what the class of a
+    section says of itself.
 
     Raises
     ------
     KeyError
         A key has no meaning.
     """
-    meanings = attributes(model) | comments
-    entries = []
+    parts = [_keys(model, comments_of(file) if file else {})]
+    for section, name in _sections_in(model).items():
+        comments = comments_of(file, name) if file else {}
+        parts.append(f"## {section.__name__}\n\n{_first_line(section)}\n\n{_keys(section, comments)}")
+    return "\n".join(parts)
+
+
+def _sections_in(model: type[Settings]) -> dict[type[Settings], str]:
+    """Return the classes of all sections, and the key of each."""
+    found: dict[type[Settings], str] = {}
     for field in msgspec.structs.fields(model):
-        needed = "required" if field.required else f"default `{_as_yaml(_default(field))}`"
-        meaning = meanings.get(field.name) or _first_line(field.type)
-        if not meaning:
-            raise KeyError(f"{model.__name__}.{field.name} has no meaning")
-        entries.append(f"`{field.encode_name}`\n: *{_type(field.type)}; {needed}.* {meaning}\n")
-    return "\n".join(entries)
+        for section in _sections(field.type):
+            found |= {section: field.encode_name} | _sections_in(section) | found
+    return found
+
+
+def _keys(model: type[Settings], comments: dict[str, str]) -> str:
+    meanings = attributes(model) | comments
+    return "\n".join(_key(field, meanings, model) for field in msgspec.structs.fields(model))
+
+
+def _key(field: msgspec.structs.FieldInfo, meanings: dict[str, str], model: type[Settings]) -> str:
+    sections = _sections(field.type)
+    meaning = meanings.get(field.name) or " ".join(map(_first_line, sections[:1]))
+    if not meaning and get_origin(field.type) is not Literal:
+        raise KeyError(f"{model.__name__}.{field.name} has no meaning: add it to the class, under Attributes")
+    needed = "required" if field.required else f"default `{_as_yaml(_default(field))}`"
+    return f"`{field.encode_name}`\n: *{_type(field.type)}; {needed}.* {meaning}\n"
 
 
 def attributes(model: type[Settings]) -> dict[str, str]:
@@ -76,12 +98,14 @@ def comments_of(file: Path, section: str = "") -> dict[str, str]:
 
 
 def _sections(kind: Any) -> list[type[Settings]]:
-    """Return the sections that a value of this type is, or that it is a mapping or a list of."""
-    return [each for each in (kind, *get_args(kind)) if isinstance(each, type) and issubclass(each, Settings)]
+    """Return the classes of the sections that a value of this type is, or has."""
+    if isinstance(kind, type) and issubclass(kind, Settings):
+        return [kind]
+    return [section for each in get_args(kind) for section in _sections(each)]
 
 
-def _first_line(kind: Any) -> str:
-    return next((str(each.__doc__).partition("\n")[0] for each in _sections(kind)), "")
+def _first_line(section: type[Settings]) -> str:
+    return (inspect.getdoc(section) or "").partition("\n\n")[0]
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:
@@ -91,17 +115,23 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
 def _as_yaml(value: Any) -> str:
     stream = io.StringIO()
     yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = True
+    yaml.default_flow_style, yaml.width = True, 1000
     yaml.dump(msgspec.to_builtins(value), stream)
     return stream.getvalue().removesuffix("\n").removesuffix("\n...")
 
 
 def _type(kind: Any) -> str:
-    """Return a type in words; a section, or a mapping or list of them, by the name of its class."""
-    sections = _sections(kind)
-    if sections:
-        return " or ".join(f"[{each.__name__}](#{each.__name__.lower()})" for each in sections)
-    return _schema_in_words(msgspec.json.schema(kind))
+    """Return a type in words, with links to sections."""
+    sections, parts = _sections(kind), get_args(kind)
+    if [kind] == sections:
+        return f"[{kind.__name__}](#{kind.__name__.lower()})"
+    if not sections:
+        return _schema_in_words(msgspec.json.schema(kind))
+    if get_origin(kind) is Annotated:
+        return _type(parts[0])
+    if get_origin(kind) is dict:
+        return f"mapping to {_type(parts[1])}"
+    return f"list of {_type(parts[0])}" if get_origin(kind) is tuple else " or ".join(map(_type, parts))
 
 
 def _schema_in_words(schema: dict[str, Any]) -> str:
@@ -113,11 +143,12 @@ def _schema_in_words(schema: dict[str, Any]) -> str:
         return f"list of {len(schema['prefixItems'])}: {', '.join(map(_schema_in_words, schema['prefixItems']))}"
     if schema.get("type") == "array":
         return f"list of {_schema_in_words(schema['items'])}"
-    if "$ref" in schema or schema.get("type") == "object":
+    if schema.get("type") == "object":
         return "mapping"
-    bounds = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most"}
-    limits = " and ".join(f"{words} {schema[key]:,.15g}" for key, words in bounds.items() if key in schema)
-    return _TYPES[schema["type"]] + (f" ({limits})" if limits else "")
+    low = f"from {schema['minimum']:,}" if "minimum" in schema else "above 0" if "exclusiveMinimum" in schema else ""
+    high = f"to {int(schema['maximum']):,}" if "maximum" in schema else ""
+    bounds = " ".join(filter(None, [low, high]))
+    return _TYPES[schema["type"]] + (f" ({bounds})" if bounds else "")
 
 
 def command_line() -> str:
@@ -157,17 +188,17 @@ def _fenced(language: str, text: str) -> str:
 
 
 class SettingsKeys(SphinxDirective):
-    """The keys of a class of settings; and the file, and its section, whose comments say what they mean."""
+    """The keys of a class of settings; and the file whose comments say what they mean."""
 
     required_arguments = 1
-    optional_arguments = 2
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Return a list of definitions."""
-        name, *commented = self.arguments
-        module, _, model = name.rpartition(".")
-        comments = comments_of(ROOT / commented[0], *commented[1:]) if commented else {}
-        return self.parse_text_to_nodes(settings(getattr(importlib.import_module(module), model), comments))
+        """Return a list of definitions for each section."""
+        module, _, name = self.arguments[0].rpartition(".")
+        file = ROOT / self.arguments[1] if self.arguments[1:] else None
+        text = settings(getattr(importlib.import_module(module), name), file)
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 
 class CommandLine(SphinxDirective):

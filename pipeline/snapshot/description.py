@@ -70,8 +70,6 @@ class Description(Settings, frozen=True, kw_only=True):
         Columns of which no value may be in two splits: a speaker, an author, a recording.
     lookups
         Second tables, which say more of each row.
-    seconds
-        Durations that are known beforehand, so that nothing is fetched that is too short or too long.
     """
 
     title: str
