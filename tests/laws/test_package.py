@@ -75,6 +75,15 @@ def test_lock_pins_every_requirement_with_hashes_and_names_no_host() -> None:
         assert not re.search(r"://|--index|--find-links", lock)
 
 
+# The targets
+
+
+def test_make_alone_prints_a_line_for_each_target() -> None:
+    printed = subprocess.run(["make"], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True).stdout
+    [targets] = re.findall(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(re.findall(r"^make ([a-z-]+): +\w", printed, re.MULTILINE)) == set(targets.split())
+
+
 # The environment, made by a Python, a pip and a uv that only write down what they are asked for
 
 STUB_PYTHON = r"""#!/bin/sh
