@@ -17,7 +17,6 @@ import generated  # noqa: E402  it lies beside this file
 import pipeline.core.version  # noqa: E402
 
 project = "audio-subsample"
-author = f"the authors of {project}"
 release = version = pipeline.core.version.version()
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
@@ -40,6 +39,7 @@ html_extra_path = ["_static/index.html"]  # of the site's root, which leads to d
 html_static_path = ["_static/site.css"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_show_copyright = False
 pygments_style = "tango"
 pygments_dark_style = "github-dark"
 
