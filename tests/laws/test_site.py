@@ -15,10 +15,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import msgspec
 import pytest
 
 import pipeline
 import pipeline.views
+from pipeline.core.params import Params, Runtime
+from pipeline.snapshot.description import Description
 from tests.support.browser import Page, chromium, find_chromium
 from tests.support.project import ROOT, Once, Project, environment
 
@@ -103,6 +106,17 @@ def test_site_has_all_that_is_public() -> None:
 
 def is_public_function(name: str, value: object, module: types.ModuleType) -> bool:
     return inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
+
+
+def test_site_says_what_each_key_of_settings_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    generated = importlib.import_module("generated")
+    for model, file in ((Params, "params.yaml"), (Runtime, "configs/runtime.yaml"), (Description, None)):
+        text = generated.settings(model, ROOT / file if file else None)  # KeyError where one has no meaning
+        assert all(f"`{field.encode_name}`\n: *" in text for field in msgspec.structs.fields(model))
+    runtime = generated.settings(Runtime, ROOT / "configs/runtime.yaml")
+    assert "`connections`\n: *whole number (from 1 to 64); default `16`.* requests in flight\n" in runtime
 
 
 @pytest.mark.more
