@@ -73,10 +73,13 @@ def _key(field: msgspec.structs.FieldInfo, meanings: dict[str, str], model: type
 
 
 def attributes(model: type[Settings]) -> dict[str, str]:
-    """Return what the section "Attributes" of a docstring, laid out as by numpydoc, says of each."""
-    section = (inspect.getdoc(model) or "").partition("Attributes\n----------\n")[2]
-    entries = re.findall(r"^(\w[^\n]*)\n((?:    [^\n]*\n?|\n)+)", section, re.MULTILINE)
-    return {name: " ".join(text.split()) for names, text in entries for name in names.split(", ")}
+    """Return what the sections "Attributes" of a class and its bases, laid out as by numpydoc, say of each."""
+    found: dict[str, str] = {}
+    for each in reversed(model.__mro__):
+        section = inspect.cleandoc(each.__doc__ or "").partition("Attributes\n----------\n")[2]
+        entries = re.findall(r"^(\w[^\n]*)\n((?:    [^\n]*\n?|\n)+)", section, re.MULTILINE)
+        found |= {name: " ".join(text.split()) for names, text in entries for name in names.split(", ")}
+    return found
 
 
 def comments_of(file: Path, section: str = "") -> dict[str, str]:
