@@ -32,8 +32,13 @@ from pipeline.core.schema import Reason
 Float32 = npt.NDArray[np.float32]
 Int16 = npt.NDArray[np.int16]
 
+Piece = tuple[float, float | None]  # from where to where of a recording, in seconds; None is its end
+WHOLE: Piece = (0.0, None)
+
 PCM16_SCALE = 32768
 _BLOCK_FRAMES = 1 << 20
+_CONTEXT_SECONDS = 0.25  # on both sides of a piece: ten times what soxr's HQ looks at, which is 0.02 s at 8 kHz
+_MOST_COPIED = 1 << 26  # bytes of a file that are copied for libsndfile, to be read faster
 
 # Environment variables by which libsoxr chooses other instructions, which round differently (soxr.c, soxr_create).
 _SOXR_SWITCHES = ("SOXR_USE_SIMD", "SOXR_USE_SIMD32", "SOXR_USE_SIMD64")
@@ -52,7 +57,7 @@ class Audio:
     source_format
         Of the file, in libsndfile's names: ``MP3``, ``WAV/PCM_16``, ``OGG/VORBIS``.
     source_sample_rate, source_channels, source_samples
-        Of the file, in Hz, and per channel.
+        Of the file, in Hz, and per channel; also where the waveform is a piece of it.
     """
 
     waveform: Float32
@@ -71,12 +76,61 @@ def load(data: bytes, sample_rate: int) -> Audio:
     Rejected
         As `walk`; UNDECODABLE: the decoder refuses it, or yields another number of frames than the file declares.
     """
-    sound = walk(data)
-    decoded = samples(sound)
-    count, channels = decoded.shape
-    mono = decoded[:, 0] if channels == 1 else np.mean(decoded, axis=1)
-    resampled = resample(mono, sound.sample_rate, sample_rate)
-    return Audio(resampled, sample_rate, sound.name, sound.sample_rate, channels, count)
+    return load_piece(walk(data), sample_rate, WHOLE)
+
+
+def load_piece(sound: Sound, sample_rate: int, piece: Piece) -> Audio:
+    """Decode the piece of a recording between two times: ``waveform[round(start · rate) : round(end · rate)]``.
+
+    Decoding begins at the nearest frame that the decoder can seek to without changing a bit (`Sound.seekable`); what is
+    before the piece is dropped block by block. At the file's own rate, samples are those of `load`, bit for bit. At
+    another one, only the piece is resampled, with `_CONTEXT_SECONDS` on both sides, from a frame that falls on a sample
+    of the new rate: soxr's sums are then of the same products in blocks that begin elsewhere, and differ by the
+    rounding of float32, some 1e-7 of full scale; one in 2,000 samples of pcm16 is a step higher or lower. Between rates
+    without a simple ratio (16,001 Hz to 16,000), soxr itself is late by up to 1e-10 of the time since the beginning,
+    and the piece is not.
+
+    Parameters
+    ----------
+    sound
+        What `walk` or `check` found of the file.
+    piece
+        Where it begins and ends, in seconds from the beginning; None is the end of the recording, and so is what lies
+        beyond it.
+
+    Raises
+    ------
+    Rejected
+        UNDECODABLE: the decoder refuses the file, or it ends before its declared end or that of the piece; or the
+        recording ends before the piece begins.
+    """
+    if piece == WHOLE:
+        decoded = samples(sound)
+        waveform = resample(_mono(decoded), sound.sample_rate, sample_rate)
+        return Audio(waveform, sample_rate, sound.name, sound.sample_rate, sound.channels, len(decoded))
+    source_rate, frames = sound.sample_rate, count_frames(sound)
+    most = math.ceil(frames * (sample_rate / source_rate))
+    first = round(piece[0] * sample_rate)
+    stop = most if piece[1] is None else min(most, round(piece[1] * sample_rate))
+    if not 0 <= first < stop:
+        seconds = "its end" if piece[1] is None else f"{piece[1]:g} s"
+        raise Rejected(
+            Reason.UNDECODABLE,
+            f"it has no piece from {piece[0]:g} s to {seconds}: it is {frames / source_rate:g} s long",
+        )
+    context = round(_CONTEXT_SECONDS * source_rate)
+    period = source_rate // math.gcd(source_rate, sample_rate)  # of frames that fall on samples of the new rate
+    begin = max(0, first * source_rate // sample_rate - context) // period * period
+    end = min(frames, -(-stop * source_rate // sample_rate) + context)
+    resampled = resample(_mono(_frames_between(sound, begin, end)), source_rate, sample_rate)
+    before = begin * sample_rate // source_rate
+    waveform = resampled[first - before : stop - before].copy()
+    return Audio(waveform, sample_rate, sound.name, source_rate, sound.channels, frames)
+
+
+def count_frames(sound: Sound) -> int:
+    """Return how many samples of each channel a file has; decodes it where it does not say."""
+    return sound.frames if sound.frames is not None else sum(len(block) for block in blocks(sound, "float32"))
 
 
 def samples(sound: Sound) -> Float32:
@@ -99,41 +153,85 @@ def header(sound: Sound) -> tuple[int, int, int]:
 
 def _read(sound: Sound, dtype: str) -> npt.NDArray[Any]:
     """Decode as many frames as the walk found: what a header says may be no number at all."""
+    decoded = list(blocks(sound, dtype, sound.frames or _BLOCK_FRAMES))
+    return decoded[0] if len(decoded) == 1 else np.concatenate(decoded)
+
+
+def blocks(sound: Sound, dtype: str, block_frames: int = _BLOCK_FRAMES) -> Iterator[npt.NDArray[Any]]:
+    """Decode a file block by block, each of shape (frames, channels).
+
+    Raises
+    ------
+    Rejected
+        As `load_piece`; at the end, where there are other frames than the file declares.
+    """
+    count = 0
     with _opened(sound.readable) as file:
-        # soundfile.read would seek to the start, after which MPEG-2 decodes with other last bits than librosa gets.
-        blocks: list[npt.NDArray[Any]] = [file.read(sound.frames or _BLOCK_FRAMES, dtype=dtype, always_2d=True)]
-        while sound.frames is None and len(blocks[-1]) == _BLOCK_FRAMES:
-            blocks.append(file.read(_BLOCK_FRAMES, dtype=dtype, always_2d=True))
+        wanted = block_frames
+        while wanted:
+            block = file.read(wanted, dtype=dtype, always_2d=True)
+            count += len(block)
+            if len(block):
+                yield block
+            if len(block) < wanted:
+                break
+            wanted = block_frames if sound.frames is None else min(block_frames, sound.frames - count)
         facts = (file.samplerate, file.channels)
-    decoded = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-    if not len(decoded):
+    if not count:
         raise Rejected(Reason.UNDECODABLE, "decodes to no samples at all")
-    if facts != (sound.sample_rate, sound.channels) or not sound.declares(len(decoded)):
+    if facts != (sound.sample_rate, sound.channels) or not sound.declares(count):
         raise Rejected(
             Reason.UNDECODABLE,
-            f"decodes to {len(decoded)} samples of {facts[1]} channels at {facts[0]} Hz; it declares "
+            f"decodes to {count} samples of {facts[1]} channels at {facts[0]} Hz; it declares "
             f"{sound.frames or 'others'} of {sound.channels} at {sound.sample_rate} Hz",
         )
+
+
+def _frames_between(sound: Sound, begin: int, end: int) -> Float32:
+    """Return frames of a file, float32 of shape (end − begin, channels)."""
+    with _opened(sound.readable) as file:
+        if nearest := min(begin, sound.seekable):
+            file.seek(nearest)
+        for at in range(nearest, begin, _BLOCK_FRAMES):
+            file.read(min(_BLOCK_FRAMES, begin - at), dtype="float32")
+        decoded: Float32 = file.read(end - begin, dtype="float32", always_2d=True)
+    if decoded.shape != (end - begin, sound.channels):
+        found = f"from frame {begin} on it decodes to {len(decoded)} samples of {decoded.shape[1]} channels"
+        raise Rejected(Reason.UNDECODABLE, f"{found}; asked for were {end - begin} of {sound.channels}")
     return decoded
+
+
+def _mono(decoded: Float32) -> Float32:
+    mono: Float32 = decoded[:, 0] if decoded.shape[1] == 1 else np.mean(decoded, axis=1)
+    return mono
+
+
+class _Stream(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is read on and on: soundfile seeks after each read, after which MPEG-2 has other last bits."""
+
+    def seekable(self) -> bool:
+        return False
 
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[soundfile.SoundFile]:
-    """Open a file in memory, or where the system has none (macOS, some sandboxes) a BytesIO.
+    """Open a file in memory, or a BytesIO: where the system has no such files (macOS, sandboxes), or for a long one.
 
-    From a BytesIO, libsndfile reads by hundreds of calls of Python.
+    From a BytesIO, libsndfile reads by hundreds of calls of Python; but it copies nothing.
     """
     try:
         try:
+            if len(data) > _MOST_COPIED:
+                raise OSError("too large to be copied")
             descriptor = os.memfd_create("clip")
         except (AttributeError, OSError):
-            with interrupts.defer_sigint(), soundfile.SoundFile(io.BytesIO(data)) as file:  # Ctrl-C in a call ends it
+            with interrupts.defer_sigint(), _Stream(io.BytesIO(data)) as file:  # Ctrl-C in a call ends it
                 yield file
             return
         with os.fdopen(descriptor, "w+b") as memory:
             memory.write(data)
             memory.seek(0)  # which writes all of it, or fails
-            with soundfile.SoundFile(memory.fileno(), closefd=False) as file:
+            with _Stream(memory.fileno(), closefd=False) as file:
                 yield file
     except soundfile.LibsndfileError as error:
         raise Rejected(Reason.UNDECODABLE, "the decoder does not read it" + _explained(error)) from None

@@ -46,7 +46,7 @@ def walk(data: bytes) -> Sound:
     """
     first = previous = _page(data, 0)
     packet = data[first.body : first.end]
-    granule = 0
+    granule = before_last_page = 0
     while previous.end < len(data):
         page = _page(data, previous.end)
         if page.serial != first.serial or page.flags & _BEGIN:
@@ -57,14 +57,15 @@ def walk(data: bytes) -> Sound:
         if page.granule != _NO_PACKET:
             if page.granule < granule:
                 raise Rejected(Reason.DAMAGED, f"page {page.number} ends at sample {page.granule}, after {granule}")
-            granule = page.granule
+            before_last_page, granule = granule, page.granule
         previous = page
     if not previous.flags & _END:
         raise Rejected(
             Reason.TRUNCATED, f"page {previous.number}, its last one, is not marked as the end of the stream"
         )
     if packet[:7] == b"\x01vorbis" and len(packet) >= 30:
-        return Sound("OGG", "VORBIS", int.from_bytes(packet[12:16], "little"), packet[11], granule, readable=data)
+        rate = int.from_bytes(packet[12:16], "little")
+        return Sound("OGG", "VORBIS", rate, packet[11], granule, before_last_page=before_last_page, readable=data)
     if packet[:8] == b"OpusHead" and len(packet) >= 19:
         pre_skip, rate = int.from_bytes(packet[10:12], "little"), int.from_bytes(packet[12:16], "little")
         rate = min((each for each in _OPUS_RATES if each >= rate), default=48_000)  # as libsndfile decodes it
