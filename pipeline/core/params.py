@@ -163,11 +163,19 @@ class Subsample(Settings, frozen=True, kw_only=True):
             raise ValueError("should have either clips or hours, and not both")
 
 
+class Excerpt(Settings, frozen=True):
+    """A piece of each recording in place of all of it: how long, and where it lies."""
+
+    seconds: Annotated[float, Meta(ge=0.001, le=_LONGEST)]
+    at: Literal["start", "centre", "random"]
+
+
 class Waveforms(Settings, frozen=True):
     """How waveforms are decoded and stored."""
 
     sample_rate: Annotated[int, Meta(ge=schema.LEAST_SAMPLE_RATE, le=192_000)]
     encoding: Text  # a key of `pipeline.waveforms.encodings.ENCODINGS`, as the stage verifies
+    excerpt: Excerpt | None = None
 
 
 class Features(Settings, frozen=True):

@@ -90,8 +90,11 @@ def clips_schema(declared: Declared) -> pa.Schema:
     return pa.schema([*_PLACE, ("audio", AUDIO_FILE), *_ORIGIN[:2], *declared])
 
 
-def waveforms_schema(audio: pa.Field, declared: Declared) -> pa.Schema:
-    """Return the columns of a shard of waveforms; `audio` is that of its encoding (`pipeline.waveforms.encodings`)."""
+def waveforms_schema(audio: pa.Field, declared: Declared, *, pieces: bool = False) -> pa.Schema:
+    """Return the columns of a shard of waveforms; `audio` is that of its encoding (`pipeline.waveforms.encodings`).
+
+    With `pieces`, each waveform is a piece of its file, and a column says where in it that begins.
+    """
     return pa.schema(
         [
             ("clip_id", pa.string()),
@@ -106,6 +109,7 @@ def waveforms_schema(audio: pa.Field, declared: Declared) -> pa.Schema:
             ("table", pa.string()),
             ("split", pa.string()),
             ("rank", pa.int64()),
+            *([("start_seconds", pa.float64())] if pieces else []),
             ("peak_dbfs", pa.float32()),
             ("rms_dbfs", pa.float32()),
             ("clipped_samples", pa.int32()),

@@ -100,6 +100,8 @@ def _section(model: type[Settings], values: Any, path: str, problems: list[str])
 
 def _value(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
     """Return the value of a field of the type `kind`; where that is not possible, add to `problems`."""
+    if value is None and type(None) in get_args(kind):
+        return None
     sections = [each for each in (kind, *get_args(kind)) if isinstance(each, type) and issubclass(each, Settings)]
     if sections and get_origin(kind) in (dict, tuple):
         return _several(sections[0], get_origin(kind), value, path, problems)
@@ -144,7 +146,7 @@ def _leaf(kind: Any, value: Any) -> Any:
     if not any(rule.is_whole for rule in rules):
         value = msgspec.convert(value, kind)
     for rule in rules:
-        value = value if value is None else rule.check(value)
+        value = rule.check(value)
     return value
 
 

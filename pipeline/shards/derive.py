@@ -147,7 +147,7 @@ def map_shards(
 
 
 def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path, cut: int | None = None) -> int:
-    """Make one shard from another, or from its first `cut` rows; return how many rows were computed.
+    """Make one shard from another, or from its first `cut` rows, batch by batch; return how many rows were computed.
 
     Rows that the shard `earlier`, made in the same way, has in the same places and from the same inputs are copied: a
     last shard that grows costs only its new rows.
@@ -161,8 +161,10 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path, cut: i
     new_columns = pa.schema([field for field in recipe.columns if field.name not in recipe.copied])
     digests: list[str] = []
     computed = 0
+    group: list[pa.Table] = []
+    most = recipe.ROW_GROUP_ROWS
     with sealed.writing(target, recipe.columns, recipe.metadata(), **recipe.parquet()) as writer:
-        for whole in _row_groups(shard, list({*recipe.inputs, *recipe.copied}), recipe.ROW_GROUP_ROWS):
+        for whole in _batches(shard, list({*recipe.inputs, *recipe.copied}), most):
             rows = whole if cut is None else whole.slice(0, cut - len(digests))
             if not rows.num_rows:
                 break
@@ -172,29 +174,33 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path, cut: i
             if reusable and len(digests) < reusable.num_rows:
                 pairs = zip(new_digests, reusable.seal.sources[len(digests) :], strict=False)
                 same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-                parts.append(reusable.read(len(digests) // recipe.ROW_GROUP_ROWS).slice(0, same))
+                parts.append(reusable.read(len(digests) // most).slice(len(digests) % most, same))
             reused = sum(part.num_rows for part in parts)
             if reused < rows.num_rows:
                 parts.append(recipe.rows(inputs.slice(reused)))
                 computed += rows.num_rows - reused
-            group = pa.concat_tables([_typed(part, new_columns) for part in parts])
-            columns = {name: (rows if name in recipe.copied else group)[name] for name in recipe.columns.names}
-            writer.write(pa.table(columns, schema=recipe.columns).combine_chunks())
+            made = pa.concat_tables([_typed(part, new_columns) for part in parts])
+            columns = {name: (rows if name in recipe.copied else made)[name] for name in recipe.columns.names}
+            group.append(pa.table(columns, schema=recipe.columns))
             digests += new_digests
+            if len(digests) % most == 0 or len(digests) == (shard.num_rows if cut is None else cut):
+                writer.write(pa.concat_tables(group).combine_chunks())
+                group = []
         writer.seal(replace(seal, sources=tuple(digests)))
     return computed
 
 
-def _row_groups(shard: Shard[Seal], columns: list[str], most: int) -> Iterator[pa.Table]:
-    """Yield the rows of a shard, `most` at a time, however its own row groups are cut."""
-    rest = shard.columns.empty_table().select(columns)
+def _batches(shard: Shard[Seal], columns: list[str], most: int) -> Iterator[pa.Table]:
+    """Yield the rows of a shard: each time as many as its row group has, up to the next multiple of `most`."""
+    done = 0
     for group in shard.groups:
-        rest = pa.concat_tables([rest, shard.read(group, columns).select(columns)])
-        while rest.num_rows >= most:
-            yield rest.slice(0, most).combine_chunks()
-            rest = rest.slice(most)
-    if rest.num_rows:
-        yield rest.combine_chunks()
+        rest = shard.read(group, columns)
+        pa.default_memory_pool().release_unused()  # of reading a long file, as much again
+        while rest.num_rows:
+            batch = rest.slice(0, most - done % most)
+            yield batch
+            done += batch.num_rows
+            rest = rest.slice(batch.num_rows)
 
 
 def _typed(table: pa.Table, columns: pa.Schema) -> pa.Table:

@@ -7,9 +7,10 @@ import platform
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.shards import sealed
@@ -142,10 +143,18 @@ def row_digests(rows: pa.Table) -> list[str]:
     """Return a digest of 64 bits for each row."""
     hashers = [hashlib.blake2b(digest_size=8) for _ in range(rows.num_rows)]
     for column in rows.columns:
-        for hasher, value in zip(hashers, _as_bytes(column.combine_chunks()), strict=True):
+        values = chain.from_iterable(map(_as_bytes, column.chunks))
+        for hasher, value in zip(hashers, values, strict=True):
             hasher.update(len(value).to_bytes(8, "little"))
             hasher.update(value)
     return [hasher.hexdigest() for hasher in hashers]
+
+
+def binary_values(column: pa.BinaryArray) -> Iterator[memoryview]:
+    """Yield the values of a column of bytes in place: pyarrow's scalars are copies, of files that may be large."""
+    _, offsets, data = column.buffers()
+    places = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1].tolist()
+    yield from (memoryview(data or b"")[start:stop] for start, stop in pairwise(places))
 
 
 def _as_bytes(column: pa.Array) -> Iterator[bytes | memoryview]:
@@ -155,6 +164,6 @@ def _as_bytes(column: pa.Array) -> Iterator[bytes | memoryview]:
     elif pa.types.is_struct(column.type):
         yield from _as_bytes(column.field(0))
     elif pa.types.is_binary(column.type):
-        yield from (value.as_buffer() for value in column)
+        yield from binary_values(column)
     else:
         yield from (repr(value).encode() for value in column.to_pylist())

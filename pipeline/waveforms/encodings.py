@@ -155,9 +155,9 @@ def encoding_named(name: str) -> Encoding:
     return ENCODINGS[name]
 
 
-def waveforms_schema(encoding: str, declared: schema.Declared = ()) -> pa.Schema:
+def waveforms_schema(encoding: str, declared: schema.Declared = (), *, pieces: bool = False) -> pa.Schema:
     """Return the columns of a shard of waveforms in an encoding, with the declared columns."""
-    return schema.waveforms_schema(ENCODINGS[encoding].FIELD, declared)
+    return schema.waveforms_schema(ENCODINGS[encoding].FIELD, declared, pieces=pieces)
 
 
 def waveforms_of(column: pa.Array) -> list[Float32]:

@@ -57,6 +57,8 @@ class Clip:
         Of the file, such as ``WAV/PCM_16``, and in Hz.
     peak_dbfs, rms_dbfs
         Level relative to full scale, in dB; −inf for digital silence.
+    start_seconds
+        Where in its file the waveform begins: an excerpt, or a segment.
     """
 
     clip_id: str
@@ -77,6 +79,7 @@ class Clip:
     rms_dbfs: float
     clipped_samples: int
     source_sha256: str
+    start_seconds: float = 0.0
 
     def __getattr__(self, name: str) -> Value | None:
         """Return the value of a declared column."""
@@ -276,7 +279,8 @@ class _Store:
         audio = [field for field in self.columns if field.name in AUDIO_NAMES]
         if not audio:
             raise ShardError(f"{shards[0].path}: holds no audio; waveforms are in {schema.WAVEFORMS}")
-        if self.columns.names != schema.waveforms_schema(audio[0], columns.fields(self.columns)).names:
+        pieces = "start_seconds" in self.columns.names
+        if self.columns.names != schema.waveforms_schema(audio[0], columns.fields(self.columns), pieces=pieces).names:
             raise ShardError(f"{shards[0].path}: was written by another version of the pipeline; {GET_AGAIN}")
         self._audio_name = audio[0].name
         self._declared = [column.name for column in columns.declared(self.columns)]

@@ -6,6 +6,7 @@ import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy.typing as npt
@@ -13,10 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.audio import decode
+from pipeline.audio.walk import walk
 from pipeline.core.columns import declared
 from pipeline.core.errors import Rejected, ShardError
-from pipeline.shards.recipe import Recipe
+from pipeline.core.params import Excerpt
+from pipeline.shards.recipe import Recipe, binary_values
 from pipeline.waveforms.encodings import ENCODINGS, waveforms_schema
+from pipeline.waveforms.excerpts import piece_of
 
 _THREADS = 2  # that decode: libmpg123 and libsoxr leave the interpreter to others meanwhile
 _HUGGING_FACE = {pa.float64(): "float64", pa.float32(): "float32"}  # where its names differ from Arrow's
@@ -45,11 +49,14 @@ class WaveformRecipe(Recipe):
     declared
         The fields of the declared columns, as the clips have them (`pipeline.core.columns.fields`). Not a setting:
         where only the declaration changes, a shard is written again, and its waveforms are copied.
+    excerpt
+        Which piece of each recording is decoded; None for all of it.
     """
 
     sample_rate: int
     encoding: str
     declared: tuple[pa.Field, ...] = ()
+    excerpt: Excerpt | None = None
 
     NAME: ClassVar[str] = "waveforms"
     REVISION: ClassVar[int] = 2
@@ -64,11 +71,12 @@ class WaveformRecipe(Recipe):
     @property
     def columns(self) -> pa.Schema:
         """Those of a shard of waveforms in this encoding."""
-        return waveforms_schema(self.encoding, self.declared)
+        return waveforms_schema(self.encoding, self.declared, pieces=self.excerpt is not None)
 
     def settings(self) -> dict[str, Any]:
-        """Return the rate and the encoding."""
-        return {"sample_rate": self.sample_rate, "encoding": self.encoding}
+        """Return the rate and the encoding, and the excerpt where there is one."""
+        excerpt = {} if self.excerpt is None else {"excerpt": self.excerpt.as_dict()}
+        return {"sample_rate": self.sample_rate, "encoding": self.encoding, **excerpt}
 
     def versions(self) -> dict[str, str]:
         """Return the versions of what decodes, resamples and rounds."""
@@ -100,7 +108,8 @@ class WaveformRecipe(Recipe):
             A clip does not decode to what its file declares: names the clip.
         """
         clip_ids = source["clip_id"].to_pylist()
-        files = pc.struct_field(source["audio"], "bytes").to_pylist()
+        chunks = pc.struct_field(source["audio"], "bytes").chunks
+        files = chain.from_iterable(map(binary_values, chunks))
         with ThreadPoolExecutor(_THREADS) as pool:
             facts, stored = zip(*pool.map(self._row, clip_ids, files), strict=True)
         encoding = ENCODINGS[self.encoding]
@@ -108,10 +117,13 @@ class WaveformRecipe(Recipe):
         table = pa.Table.from_pylist(facts, schema=measured)
         return table.append_column(encoding.FIELD, encoding.pack(stored, clip_ids))
 
-    def _row(self, clip_id: str, data: bytes) -> tuple[dict[str, Any], npt.NDArray[Any] | bytes]:
+    def _row(self, clip_id: str, file: memoryview) -> tuple[dict[str, Any], npt.NDArray[Any] | bytes]:
         """Decode a clip, and make sure that it is as long as its file declares (law 4); return its row and audio."""
+        data = bytes(file)
         try:
-            decoded = decode.load(data, self.sample_rate)
+            sound = walk(data)
+            piece = decode.WHOLE if self.excerpt is None else piece_of(sound, self.sample_rate, self.excerpt, clip_id)
+            decoded = decode.load_piece(sound, self.sample_rate, piece)
         except Rejected as rejected:
             raise ShardError(
                 f"the clip {clip_id} cannot be decoded as it should: {rejected.reason.value}, {rejected.detail}.\n"
@@ -130,5 +142,6 @@ class WaveformRecipe(Recipe):
             "rms_dbfs": rms,
             "clipped_samples": clipped,
             "source_sha256": hashlib.sha256(data).hexdigest(),
+            "start_seconds": piece[0],
         }
         return facts, ENCODINGS[self.encoding].encode(decoded, pcm)

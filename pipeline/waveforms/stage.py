@@ -26,6 +26,7 @@ def run() -> str:
             f"{schema.CLIPS} has clips of the snapshot {clips.seal.snapshot}, and params.yaml asks for "
             f"{params.snapshot}; get them with: dvc repro subsample"
         )
-    recipe = WaveformRecipe(params.waveforms.sample_rate, params.waveforms.encoding, tuple(fields(clips.columns)))
+    wanted = params.waveforms
+    recipe = WaveformRecipe(wanted.sample_rate, wanted.encoding, tuple(fields(clips.columns)), wanted.excerpt)
     derived = derive(recipe, schema.CLIPS, schema.WAVEFORMS, engine_for(load_runtime(), worker_facts))
     return f"{amount(derived.rows, 'waveform')} in {amount(derived.shards, 'shard')}; {derived.computed} decoded now"

@@ -1,0 +1,37 @@
+"""Which piece of a recording its excerpt is. Pure."""
+
+from __future__ import annotations
+
+import math
+from hashlib import blake2b
+
+from pipeline.audio.decode import WHOLE, Piece, count_frames
+from pipeline.audio.sound import Sound
+from pipeline.core.params import Excerpt
+
+
+def piece_of(sound: Sound, sample_rate: int, excerpt: Excerpt, clip_id: str) -> Piece:
+    """Return where the excerpt of a recording begins and ends, each on a sample of its waveform, in seconds.
+
+    At random, its place is a salted hash of the clip's id, scaled to what the length of the recording allows: it never
+    changes, whatever else is in the sample. A recording that is not longer than its excerpt is kept whole.
+
+    Parameters
+    ----------
+    sound
+        The recording.
+    sample_rate
+        Of its waveform, in Hz.
+    """
+    samples = math.ceil(count_frames(sound) * (sample_rate / sound.sample_rate))
+    wanted = round(excerpt.seconds * sample_rate)
+    spare = samples - wanted
+    if spare <= 0:
+        return WHOLE
+    first = {"start": 0, "centre": spare // 2, "random": _hash(clip_id) * (spare + 1) >> 64}[excerpt.at]
+    return first / sample_rate, (first + wanted) / sample_rate
+
+
+def _hash(clip_id: str) -> int:
+    """Return 64 bits that depend on nothing else."""
+    return int.from_bytes(blake2b(clip_id.encode(), digest_size=8, person=b"excerpt").digest())
