@@ -1,7 +1,7 @@
-"""What this pipeline is compared with: ``python benchmarks/peers.py NAME MP3S OUT PROCESSES [CLIPS]``.
+"""What this pipeline is compared with: ``python benchmarks/peers.py NAME FILES OUT PROCESSES [CLIPS]``.
 
-The peer called NAME decodes the first CLIPS of a folder of MP3s, and writes their waveforms at 16 kHz to the folder OUT
-in its own way. Runs in any interpreter that has the peer's packages, and needs nothing of this project.
+The peer called NAME decodes the first CLIPS of a folder of audio, and writes their waveforms at 16 kHz to the folder
+OUT in its own way. Runs in any interpreter that has the peer's packages, and needs nothing of this project.
 """
 
 # Each peer imports what it needs, before its processes fork. All are called alike.
@@ -189,9 +189,9 @@ def _decoded_by_datasets(row: dict[str, Any]) -> dict[str, Any]:
     return {"waveform": row["audio"].get_all_samples().data[0].numpy()}
 
 
-def main(name: str, mp3s: str, out: str, processes: str, clips: str | None = None) -> None:
+def main(name: str, files: str, out: str, processes: str, clips: str | None = None) -> None:
     """Run one peer."""
-    paths = sorted(Path(mp3s).glob("*.mp3"))[: int(clips) if clips else None]
+    paths = sorted(Path(files).iterdir())[: int(clips) if clips else None]
     shutil.rmtree(out, ignore_errors=True)
     Path(out).mkdir(parents=True)
     PEERS[name](paths, Path(out), int(processes))

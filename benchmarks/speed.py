@@ -166,11 +166,11 @@ class Bench:
         took = [self.run([sys.executable, "-m", "pipeline", name], project) for name in names]
         return Took(sum(t.wall for t in took), sum(t.cpu for t in took), max(t.peak_mb for t in took))
 
-    def run(self, command: Iterable[object], folder: Path) -> Took:
-        """Run a command in a folder, and measure it."""
+    def run(self, command: Iterable[object], folder: Path, checkout: Path = ROOT) -> Took:
+        """Run a command in a folder, with the package of a checkout, and measure it."""
         result = self.folder.resolve() / "took.json"
         measured = [sys.executable, str(HERE / "measure.py"), str(result), *map(str, command)]
-        environment = {**_environment(), "PIPELINE_WORKERS": str(self.processes)}
+        environment = {**_environment(checkout), "PIPELINE_WORKERS": str(self.processes)}
         done = subprocess.run(measured, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"{' '.join(measured)}\nended with exit status {done.returncode}:\n{done.stderr}")
@@ -300,9 +300,9 @@ def _megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def _environment() -> dict[str, str]:
+def _environment(checkout: Path = ROOT) -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path}
+    return {**os.environ, "PYTHONPATH": str(checkout), "PATH": path}
 
 
 def _copy(source: Path, target: Path) -> None:

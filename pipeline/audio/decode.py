@@ -14,7 +14,7 @@ import io
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from pipeline.audio.quiet import without_mpg123
 from pipeline.audio.sound import Sound
 from pipeline.audio.walk import walk
 from pipeline.core import interrupts
@@ -147,7 +148,7 @@ def integers(sound: Sound) -> npt.NDArray[np.int32]:
 
 def header(sound: Sound) -> tuple[int, int, int]:
     """Return the sample rate, channels and frames that libsndfile reads in the header of a file."""
-    with _opened(sound.readable) as file:
+    with _opened(sound) as file:
         return file.samplerate, file.channels, file.frames
 
 
@@ -166,7 +167,7 @@ def blocks(sound: Sound, dtype: str, block_frames: int = _BLOCK_FRAMES) -> Itera
         As `load_piece`; at the end, where there are other frames than the file declares.
     """
     count = 0
-    with _opened(sound.readable) as file:
+    with _opened(sound) as file:
         wanted = block_frames
         while wanted:
             block = file.read(wanted, dtype=dtype, always_2d=True)
@@ -189,7 +190,7 @@ def blocks(sound: Sound, dtype: str, block_frames: int = _BLOCK_FRAMES) -> Itera
 
 def _frames_between(sound: Sound, begin: int, end: int) -> Float32:
     """Return frames of a file, float32 of shape (end − begin, channels)."""
-    with _opened(sound.readable) as file:
+    with _opened(sound) as file:
         if nearest := min(begin, sound.seekable):
             file.seek(nearest)
         for at in range(nearest, begin, _BLOCK_FRAMES):
@@ -214,27 +215,33 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[soundfile.SoundFile]:
+def _opened(sound: Sound) -> Iterator[soundfile.SoundFile]:
     """Open a file in memory, or a BytesIO: where the system has no such files (macOS, sandboxes), or for a long one.
 
     From a BytesIO, libsndfile reads by hundreds of calls of Python; but it copies nothing.
     """
+    data = sound.readable
+    descriptor = _memory_file() if len(data) <= _MOST_COPIED else None
     try:
-        try:
-            if len(data) > _MOST_COPIED:
-                raise OSError("too large to be copied")
-            descriptor = os.memfd_create("clip")
-        except (AttributeError, OSError):
-            with interrupts.defer_sigint(), _Stream(io.BytesIO(data)) as file:  # Ctrl-C in a call ends it
-                yield file
-            return
-        with os.fdopen(descriptor, "w+b") as memory:
-            memory.write(data)
-            memory.seek(0)  # which writes all of it, or fails
-            with _Stream(memory.fileno(), closefd=False) as file:
-                yield file
+        with without_mpg123() if sound.format == "MP3" else nullcontext():
+            if descriptor is None:
+                with interrupts.defer_sigint(), _Stream(io.BytesIO(data)) as file:  # Ctrl-C in a call ends it
+                    yield file
+                return
+            with os.fdopen(descriptor, "w+b") as memory:
+                memory.write(data)
+                memory.seek(0)  # which writes all of it, or fails
+                with _Stream(memory.fileno(), closefd=False) as file:
+                    yield file
     except soundfile.LibsndfileError as error:
         raise Rejected(Reason.UNDECODABLE, "the decoder does not read it" + _explained(error)) from None
+
+
+def _memory_file() -> int | None:
+    try:
+        return os.memfd_create("clip")
+    except (AttributeError, OSError):
+        return None
 
 
 def _explained(error: soundfile.LibsndfileError) -> str:
