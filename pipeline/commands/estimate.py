@@ -169,8 +169,10 @@ def _seals() -> dict[Any, ClipsSeal]:
 def _lines(params: Params, found: Estimate, *, remote: bool) -> Iterable[tuple[str, str]]:
     encoding, rate = params.waveforms.encoding, params.waveforms.sample_rate
     seconds = found.goal.nanoseconds_so_far / 1e9
-    waveform_bytes = seconds * encoding_named(encoding).BYTES_PER_SECOND * rate / 16_000
     eligible, accepted = sum(found.sizes.values()), found.accepted.total()
+    if params.waveforms.excerpt:
+        seconds = min(seconds, accepted * params.waveforms.excerpt.seconds)
+    waveform_bytes = seconds * encoding_named(encoding).BYTES_PER_SECOND * rate / 16_000
     yield "eligible", f"{eligible:,} of {found.rows:,} clips, in {len(found.sizes)} strata"
     guess = ", by the sizes of the files: their durations are not known beforehand" if found.guessed else ""
     yield "sample", f"{accepted:,} clips, about {found.goal.hours_so_far:.2f} hours{guess}"

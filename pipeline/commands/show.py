@@ -103,6 +103,7 @@ def described(
         "level": f"peak {clip.peak_dbfs:.1f} dB, RMS {clip.rms_dbfs:.1f} dB of full scale",
         "clipped": f"{clip.clipped_samples} samples",
         "source": f"{source}, {source_bytes} bytes",
+        **({} if clip.start_seconds is None else {"begins": f"{clip.start_seconds:.3f} s after the file does"}),
         "SHA-256": clip.source_sha256,
         **{column.name: _with_unit(clip.columns[column.name], column.unit) for column in declared},
         "table": clip.table,

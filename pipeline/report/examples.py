@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pipeline.audio import decode
 from pipeline.clips import reader
 from pipeline.report import sound
 from pipeline.report.sound import Sound
@@ -24,7 +25,7 @@ _WAV = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "ALAW", "ULAW")  # what
 
 @dataclass(frozen=True)
 class Player:
-    """A clip's file as published, and its MIME type; without data, why there is no player."""
+    """A clip's file as published, or its excerpt as FLAC, and the MIME type; without data, why there is no player."""
 
     data: bytes | None
     mime_type: str
@@ -69,7 +70,10 @@ def _read(waveforms: Waveforms, places: Iterable[int], room: int) -> dict[int, t
     originals = reader.read_originals((clip.clip_id, clip.source_sha256) for clip in clips.values())
     read = {}
     for (place, clip), original in zip(clips.items(), originals, strict=True):
-        player = player_of(clip.source_format, original.data, room)
+        if clip.start_seconds is None:
+            player = player_of(clip.source_format, original.data, room)
+        else:
+            player = player_of("FLAC", decode.to_flac(decode.to_pcm16(clip.waveform)[0], clip.sample_rate), room)
         room -= len(player.data or b"")
         read[place] = (clip, player)
     return read

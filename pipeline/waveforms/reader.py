@@ -58,7 +58,7 @@ class Clip:
     peak_dbfs, rms_dbfs
         Level relative to full scale, in dB; −inf for digital silence.
     start_seconds
-        Where in its file the waveform begins: an excerpt, or a segment.
+        Where in its file the waveform begins, which is an excerpt or a segment of it; None where it is all of it.
     """
 
     clip_id: str
@@ -79,7 +79,7 @@ class Clip:
     rms_dbfs: float
     clipped_samples: int
     source_sha256: str
-    start_seconds: float = 0.0
+    start_seconds: float | None = None
 
     def __getattr__(self, name: str) -> Value | None:
         """Return the value of a declared column."""

@@ -43,6 +43,7 @@ def test_excerpt_is_that_piece_of_its_recording_in_every_format(at: Any, tmp_pat
     make_shard(recipe, clips, folder / "part-00000.parquet", tmp_path / "nothing.parquet")
     for clip, data in zip(open_waveforms(folder), files, strict=True):
         whole = decode.load(data, 16_000).waveform
+        assert clip.start_seconds is not None
         first = round(clip.start_seconds * 16_000)
         assert clip.num_samples == min(12_000, len(whole))
         assert first == clip.start_seconds * 16_000

@@ -11,6 +11,7 @@ import soundfile
 from pipeline import open_waveforms
 from pipeline.clips.reader import read_originals
 from pipeline.core.errors import ParameterError
+from pipeline.views import pictures, series
 from tests.support.project import Project
 
 DESCRIPTION = """\
@@ -62,6 +63,33 @@ def test_waveforms_are_made_of_files_of_any_format(birds: Project) -> None:
         if clip.source_format in {"WAV/PCM_16", "FLAC/PCM_16", "AIFF/PCM_16"}:  # 16 kHz, mono, 16 bits
             samples, _ = soundfile.read(path, dtype="int16")
             np.testing.assert_array_equal(clip.waveform * 32768, samples)
+
+
+@pytest.mark.more
+def test_excerpts_of_files_of_any_format_reach_every_view(birds: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    birds.set(waveforms__excerpt={"seconds": 0.25, "at": "centre"})
+    birds.run("git", "init", "--quiet")
+    birds.run("dvc", "repro")
+    clips = open_waveforms(birds.root / "data/waveforms")
+    assert [(clip.num_samples, clip.start_seconds) for clip in clips] == [(4_000, 0.375)] * len(FORMATS)
+    assert series.array(clips, seconds=0.25)[0].shape == (len(FORMATS), 1, 4_000)
+    assert len(pictures.spectrograms(clips, seconds=0.25)[0]) == len(FORMATS)
+    features = clips.features()
+    assert len(features) == len(FORMATS)
+    assert features["words"].isna().all()
+    assert "data:audio/flac" in (birds.root / "reports/report.html").read_text()
+    for clip in clips:
+        assert birds.main("show", clip.clip_id) == 0
+        shown = capsys.readouterr().out
+        assert clip.source_format in shown
+        assert "begins        0.375 s" in shown
+    count = str(len(FORMATS))
+    for file_format in ("original", "mp3", "flac"):
+        assert birds.main("export", "--clips", count, "--to", file_format, "--format", file_format) == 0
+        suffixes = sorted(path.suffix.lower() for path in (birds.root / file_format).glob("sample-*"))
+        names = [f".{kind.partition('/')[0].lower()}" for kind in FORMATS]
+        assert suffixes == ([".flac"] * len(FORMATS) if file_format == "flac" else sorted(names))
+    assert birds.main("publish", "--for", "huggingface", "--to", "published") == 0
 
 
 def test_waveforms_stage_refuses_an_unknown_encoding(birds: Project) -> None:

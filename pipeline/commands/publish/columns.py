@@ -23,6 +23,7 @@ _WAVEFORMS = {
     "table": ("The table of the source that lists the clip.", None),
     "split": ("The split that the clip belongs to.", None),
     "rank": ("Place in the ranking; the clips up to any rank are a stratified sample.", None),
+    "start_seconds": ("Where in its file the waveform begins.", "s"),
     "peak_dbfs": ("Largest magnitude, relative to full scale.", "dB"),
     "rms_dbfs": ("Root mean square, relative to full scale.", "dB"),
     "clipped_samples": ("Samples that were clipped to fit 16 bits.", None),

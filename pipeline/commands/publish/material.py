@@ -90,7 +90,8 @@ class Material:
     @property
     def flac_columns(self) -> pa.Schema:
         """The columns of the waveforms with FLAC files in place of samples."""
-        return waveforms_schema("flac", fields(self.waveforms[0].columns))
+        columns = self.waveforms[0].columns
+        return waveforms_schema("flac", fields(columns), pieces="start_seconds" in columns.names)
 
     @cached_property
     def splits(self) -> dict[str, int]:
