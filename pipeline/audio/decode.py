@@ -190,7 +190,7 @@ def blocks(sound: Sound, dtype: str, block_frames: int = _BLOCK_FRAMES) -> Itera
 
 def _frames_between(sound: Sound, begin: int, end: int) -> Float32:
     """Return frames of a file, float32 of shape (end − begin, channels)."""
-    with _opened(sound) as file:
+    with _opened(sound, copied=not sound.seekable) as file:
         if nearest := min(begin, sound.seekable):
             file.seek(nearest)
         for at in range(nearest, begin, _BLOCK_FRAMES):
@@ -215,13 +215,13 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]
 
 
 @contextmanager
-def _opened(sound: Sound) -> Iterator[soundfile.SoundFile]:
-    """Open a file in memory, or a BytesIO: where the system has no such files (macOS, sandboxes), or for a long one.
+def _opened(sound: Sound, *, copied: bool = True) -> Iterator[soundfile.SoundFile]:
+    """Open a file in memory, or a BytesIO: where the system has no such files (macOS, sandboxes), or not `copied`.
 
     From a BytesIO, libsndfile reads by hundreds of calls of Python; but it copies nothing.
     """
     data = sound.readable
-    descriptor = _memory_file() if len(data) <= _MOST_COPIED else None
+    descriptor = _memory_file() if copied and len(data) <= _MOST_COPIED else None
     try:
         with without_mpg123() if sound.format == "MP3" else nullcontext():
             if descriptor is None:
