@@ -19,6 +19,7 @@ RESERVED = frozenset(
     | {"rank", "split", "stratum", "weight", "reason", "detail", "audio", "waveform", "columns", "features", "metadata"}
     | {"sample_rate", "num_samples", "duration_seconds", "start_seconds", "peak_dbfs", "rms_dbfs", "clipped_samples"}
     | {"source_format", "source_sample_rate", "source_channels", "source_sha256", "words", "words_per_second"}
+    | {"end_seconds"}
 )
 
 

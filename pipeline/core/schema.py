@@ -67,6 +67,8 @@ MEMBERS = pa.schema(
 _PLACE = [("rank", pa.int64()), ("clip_id", pa.string())]
 _ORIGIN = [("table", pa.string()), ("split", pa.string()), ("stratum", pa.string())]
 
+PIECE = ("start_seconds", "end_seconds")  # of a clip that is a piece of a recording; only there
+
 AUDIO_FILE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])  # as Hugging Face's Audio
 LEAST_SAMPLE_RATE = 8000  # Hz, of a telephone; below, features have no spectrum to speak of
 REJECTED_COLUMNS = ("rank", "clip_id", "reason", "detail")

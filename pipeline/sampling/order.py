@@ -18,6 +18,7 @@ from pipeline.sampling.ranking import rank
 from pipeline.sampling.splits import assign
 from pipeline.snapshot.clips import are_copies, read_clips
 from pipeline.snapshot.receipt import read_receipt
+from pipeline.snapshot.segments import are_pieces, with_recordings
 
 _MANY_LEVELS = 1000
 
@@ -77,9 +78,10 @@ def make_order(wanted: Stratify) -> Order:
             f"no clip of {', '.join(wanted.tables) or 'any table'} is eligible: of {clips.num_rows} rows these filters "
             f"took: {filters}.\nLoosen them in params.yaml, under stratify."
         )
-    split = assign(clips, wanted.splits, seed=wanted.seed)  # of all rows: no filter moves a clip to another split
+    named = with_recordings(clips)
+    split = assign(named, wanted.splits, seed=wanted.seed)  # of all rows: no filter moves a clip to another split
     clips = clips.append_column("split", pa.array(split, pa.string())).filter(pa.array(is_eligible))
-    columns = apart(clips.schema)
+    columns = apart(named.schema)
     if clips["split"].null_count == clips.num_rows:
         raise SampleError(
             f"none of {clips.num_rows} clips has its {' and '.join(columns)} in the same split; ask for fewer splits "
@@ -90,9 +92,9 @@ def make_order(wanted: Stratify) -> Order:
 
 
 def _shared(clips: pa.Table) -> list[str]:
-    """Return what is wrong where two tables have an id or a file in common, or nothing."""
+    """Return what is wrong where two tables have an id or a file in common, or nothing; pieces may share a file."""
     tables = np.asarray(clips["table"].to_pylist(), dtype=object)
-    for column in ("clip_id", "path"):
+    for column in ("clip_id",) if are_pieces(clips.schema) else ("clip_id", "path"):
         cells = clips[column].combine_chunks()
         if cells.null_count + pc.count_distinct(cells).as_py() == len(cells):
             continue

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError, SnapshotError
 from pipeline.core.files import require_file
+from pipeline.core.schema import PIECE
 from pipeline.snapshot.description import Description
 from pipeline.snapshot.receipt import Receipt, damaged
 
@@ -79,11 +80,13 @@ def read_clips(
 def are_copies(clips: pa.Table) -> npt.NDArray[np.bool_]:
     """Return which rows are copies: their clip has the length and CRC-32 of that of a row with an earlier id.
 
-    Only these are no copies: rows without a member, and those of a folder, which has no CRC-32.
+    Of pieces, they have the same start and end as well. Only these are no copies: rows without a member, and those of
+    a folder, which has no CRC-32.
     """
     size, crc = (pc.fill_null(clips[name], -1).to_numpy() for name in ("size_bytes", "crc32"))
-    order = np.lexsort((size, crc))
-    same = (np.diff(size[order]) == 0) & (np.diff(crc[order]) == 0) & (crc[order[1:]] >= 0)
+    keys = [size, crc, *(clips[name].to_numpy() for name in PIECE if name in clips.column_names)]
+    order = np.lexsort(keys)
+    same = np.all([np.diff(key[order]) == 0 for key in keys], axis=0) & (crc[order[1:]] >= 0)
     copies = np.zeros(clips.num_rows, bool)
     for group in np.split(order, np.flatnonzero(~same) + 1) if same.any() else []:
         if len(group) > 1:

@@ -20,6 +20,7 @@ from pipeline.core.settings import Settings, validated
 from pipeline.snapshot.layout import Audio, ColumnSource, Dialect, Lookup, Patterns, Seconds, TextTemplate
 from pipeline.snapshot.origin import ArchiveSource, CompetitionSource, DirectorySource, KaggleSource
 from pipeline.snapshot.patterns import Pattern, Template
+from pipeline.snapshot.segments import COLUMNS, Segment
 
 FORMATS = Path("configs/formats")
 
@@ -70,6 +71,8 @@ class Description(Settings, frozen=True, kw_only=True):
         Columns of which no value may be in two splits: a speaker, an author, a recording.
     lookups
         Second tables, which say more of each row.
+    segment
+        The columns that say which piece of a recording a row is. Left out: a row is a whole file.
     """
 
     title: str
@@ -90,6 +93,7 @@ class Description(Settings, frozen=True, kw_only=True):
     apart: Names = ()
     lookups: tuple[Lookup, ...] = ()
     seconds: Seconds | None = None
+    segment: Segment | None = None
 
     def __post_init__(self) -> None:
         problems = [*self._problems_of_rows(), *self._problems_of_columns()]
@@ -103,11 +107,11 @@ class Description(Settings, frozen=True, kw_only=True):
 
     @property
     def declared(self) -> dict[str, ColumnSource]:
-        """The declared columns by name: its own, then those of its lookups."""
+        """The declared columns by name: its own, then those of its lookups, then those of pieces."""
         columns = dict(self.columns)
         for lookup in self.lookups:
             columns |= lookup.columns
-        return columns
+        return columns | (COLUMNS if self.segment else {})
 
     @property
     def may_be_redistributed(self) -> bool:
@@ -134,6 +138,10 @@ class Description(Settings, frozen=True, kw_only=True):
             yield "clip: missing; the path of a clip, made of the columns of a row, such as {filename}"
         if not self.has_tables and self.clip is not None:
             yield "clip: there are no tables that it could be made of"
+        if not self.has_tables and self.segment is not None:
+            yield "segment: there are no tables whose rows could be pieces of recordings"
+        if self.seconds is not None and self.segment is not None:
+            yield "seconds, segment: should be one of the two; a piece lasts from its start to its end"
         if not self.has_tables and self.id is not None:
             fields = {name for text in self.audio for name in Pattern(text).fields}
             unknown = [name for name in Template(self.id).names if name not in fields]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -20,6 +20,7 @@ from pipeline.snapshot.lookups import LookupTable
 from pipeline.snapshot.members import Members, Read, TableFile, comparable, first_match
 from pipeline.snapshot.patterns import Pattern, Reading, Template
 from pipeline.snapshot.receipt import TableCounts
+from pipeline.snapshot.segments import pieces
 from pipeline.snapshot.tables import (
     NAMED,
     Cells,
@@ -203,7 +204,12 @@ class Join:
                 raise TableError(rows.name, None, f"columns.{column}: {error}") from None
             rows.call_bad(pc.and_not(unfit, bad), f"{column}: expected a value of the type {source.type}", their)
             bad = pc.or_(bad, unfit)
-        made["seconds"], unfit = self._seconds(rows, cells, bad)
+        if self._description.segment is None:
+            made["seconds"], unfit = self._seconds(rows, cells, bad)
+        else:
+            of_pieces, unfit = self._pieces(rows, cells, bad)
+            made |= of_pieces
+            made["clip_id"] = ids = pc.binary_join_element_wise(ids, made.pop("suffix"), "@")
         rows.require_few_bad()
         place = self.members.clips.take(index)
         made |= {column: place["name" if column == "path" else column] for column in PLACE.names if column != "seconds"}
@@ -233,6 +239,20 @@ class Join:
         unfit = pc.or_(unfit, pc.fill_null(pc.less(values, 0), False))
         rows.call_bad(pc.and_not(unfit, bad), "seconds: expected a duration", cells[name])
         return pc.divide(values, {"s": 1.0, "ms": 1000.0}[wanted.unit]), unfit
+
+    def _pieces(self, rows: Rows, cells: Cells, bad: pa.BooleanArray) -> tuple[Mapping[str, pa.Array], pa.BooleanArray]:
+        """Return which piece each row is, and where one is none; of rows that are not bad already."""
+        wanted = self._description.segment
+        assert wanted is not None
+        starts, ends = (cells[require_column(rows, "segment", (name,), cells)] for name in (wanted.start, wanted.end))
+        made = pieces(wanted, starts, ends)
+        unfit = made["suffix"].is_null()
+        unit = {"s": "in seconds", "ms": "in milliseconds", "clock": "as h:m:s or m:s"}[wanted.unit]
+        got = pc.binary_join_element_wise(
+            starts, ends, " and ", null_handling="replace", null_replacement="an empty cell"
+        )
+        rows.call_bad(pc.and_not(unfit, bad), f"segment: expected a start, and a later end, {unit}", got)
+        return made, pc.or_(bad, unfit)
 
     def _read_made(self, made: pa.StringArray) -> Reading:
         """Read the fields of `audio`, as far as the paths that rows make have its parts."""
@@ -288,4 +308,5 @@ class Join:
         description = self._description
         wanted = {name for column, source in description.columns.items() for name in source.names or (column,)}
         wanted |= set(description.seconds.names) if description.seconds else set()
+        wanted |= {description.segment.start, description.segment.end} if description.segment else set()
         return LookupTable(lookup, tables, wanted)
