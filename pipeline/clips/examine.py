@@ -1,35 +1,61 @@
-"""Down the ranking: fetch and check clips side by side, and stop when there are enough good ones."""
+"""Down the ranking: fetch and check clips side by side, and stop when there are enough good ones.
+
+Clips that are pieces of one recording share its file, which is fetched and checked once.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
 
 from pipeline.audio.check import check
 from pipeline.clips.plan import Candidate, Goal, Seconds
 from pipeline.core.errors import Rejected
 from pipeline.core.schema import Reason
-from pipeline.snapshot.archive import Snapshot
+from pipeline.snapshot.archive import Member, Snapshot
 
 _MOST_IN_FLIGHT = 64
+_MOST_BYTES_IN_FLIGHT = 1 << 28  # no more are fetched while as many wait to be written
+_CUT_NANOSECONDS = 50_000_000  # of a piece that may lie behind its recording's end: an MP3 frame, or a rounded end
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """The file of a clip, or of the recording that it is a piece of: whole audio, or why it is rejected.
+
+    Attributes
+    ----------
+    data
+        Its bytes; None where an earlier clip took them along.
+    """
+
+    data: bytes | None = b""
+    frames: int = 0
+    sample_rate: int = 1
+    rejected: Rejected | None = None
+
+    @property
+    def nanoseconds(self) -> int:
+        """Its duration."""
+        return self.frames * 1_000_000_000 // self.sample_rate
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a candidate: a good clip with its bytes and duration, or a rejected one."""
+    """What became of a candidate: a good clip with its bytes (as `File.data`) and duration, or a rejected one."""
 
     candidate: Candidate
-    data: bytes = b""
+    data: bytes | None = b""
     nanoseconds: int = 0  # an integer, so that sums do not depend on their order
     rejected: Rejected | None = None
 
 
 @dataclass(frozen=True)
 class Check:
-    """What makes a clip a good one: whole audio, and of a duration within `seconds`.
+    """What makes a clip a good one: whole audio, of a duration within `seconds`, and, of a piece, within its recording.
 
     `REVISION` is that of these rules, of `Candidate.member_to_fetch` and of `pipeline.audio.check`: it is raised when
     they accept or reject other clips than before, or where clips are stored in another way; every clip is judged again.
@@ -39,28 +65,64 @@ class Check:
 
     REVISION: ClassVar[int] = 2
 
-    def fetch(self, candidate: Candidate, snapshot: Snapshot) -> Verdict:
-        """Fetch a clip and judge it; runs in a thread."""
-        try:
-            data = snapshot.read(candidate.member_to_fetch())
-        except Rejected as rejected:
-            return Verdict(candidate, rejected=rejected)
-        return self.judge(candidate, data)
+    def member_to_fetch(self, candidate: Candidate) -> Member:
+        """Return the member to fetch, or raise `Rejected` where the clip can be rejected without its bytes."""
+        member = candidate.member_to_fetch()
+        if candidate.piece is not None:
+            self._require_duration(candidate.seconds or 0)
+        return member
 
-    def judge(self, candidate: Candidate, data: bytes) -> Verdict:
-        """Walk over the structure of a clip, and decode it where that leaves a doubt."""
-        low, high = self.seconds
+    def fetch(self, member: Member, snapshot: Snapshot) -> File:
+        """Fetch a file and examine it; runs in a thread."""
+        try:
+            return self.examine(snapshot.read(member))
+        except Rejected as rejected:
+            return File(rejected=rejected)
+
+    def examine(self, data: bytes) -> File:
+        """Walk over the structure of a file, and decode it where that leaves a doubt."""
         try:
             sound = check(data)
-            frames = sound.frames or 0
-            seconds = frames / sound.sample_rate
-            if seconds < low:
-                raise Rejected(Reason.TOO_SHORT, f"{seconds:.3f} s; at least {low:g} s are asked for")
-            if high is not None and seconds > high:
-                raise Rejected(Reason.TOO_LONG, f"{seconds:.3f} s; at most {high:g} s are asked for")
+        except Rejected as rejected:
+            return File(rejected=rejected)
+        return File(data, sound.frames or 0, sound.sample_rate)
+
+    def judge(self, candidate: Candidate, file: File) -> Verdict:
+        """Say whether a clip of this file is a good one."""
+        nanoseconds = file.nanoseconds
+        try:
+            if file.rejected is not None:
+                raise file.rejected
+            if candidate.piece is None:
+                self._require_duration(file.frames / file.sample_rate)
+            else:
+                start, end = (round(seconds * 1e9) for seconds in candidate.piece)
+                if start >= nanoseconds or end > nanoseconds + _CUT_NANOSECONDS:
+                    detail = f"ends at {end / 1e9:.3f} s of a recording of {nanoseconds / 1e9:.3f} s"
+                    raise Rejected(Reason.TRUNCATED, detail)
+                nanoseconds = min(end, nanoseconds) - start
         except Rejected as rejected:
             return Verdict(candidate, rejected=rejected)
-        return Verdict(candidate, data, frames * 1_000_000_000 // sound.sample_rate)
+        return Verdict(candidate, file.data, nanoseconds)
+
+    def _require_duration(self, seconds: float) -> None:
+        low, high = self.seconds
+        if seconds < low:
+            raise Rejected(Reason.TOO_SHORT, f"{seconds:.3f} s; at least {low:g} s are asked for")
+        if high is not None and seconds > high:
+            raise Rejected(Reason.TOO_LONG, f"{seconds:.3f} s; at most {high:g} s are asked for")
+
+
+class _Started(NamedTuple):
+    """A candidate whose file is here, or is being fetched."""
+
+    candidate: Candidate
+    file: File | Future[File]
+    guess: int | None = None  # how long it may last if it is good
+    size_bytes: int = 0  # of the file, if it is held in memory for this candidate
+
+
+Files = dict[str, File | Future[File]]  # by `Candidate.file_name`
 
 
 @dataclass(frozen=True)
@@ -72,17 +134,17 @@ class Examiner:
     check
         What makes a clip a good one.
     recall
-        Returns the verdict on a candidate that is known from an earlier run, or None.
+        Returns the file of a candidate that an earlier run has, or why it rejected the candidate; or None.
     snapshot
         What to fetch from; None where `recall` knows every candidate.
     pool
         Threads to fetch and check with.
     on_fetched
-        Is called for each clip that was fetched, with 1 and its bytes.
+        Is called for each file that was fetched, with 1 and its bytes.
     """
 
     check: Check
-    recall: Callable[[Candidate], Verdict | None]
+    recall: Callable[[Candidate], File | None]
     snapshot: Snapshot | None
     pool: Executor
     on_fetched: Callable[[int, int], None]
@@ -91,37 +153,65 @@ class Examiner:
         """Yield verdicts in the order of the ranking until `most` clips are good or the goal is met.
 
         Requests in flight are counted as good clips of their estimated length, so none is wasted except where clips
-        last longer than estimated.
+        last longer than estimated. The first good piece of a recording takes its bytes along, the others have none.
         """
-        in_flight: deque[tuple[Verdict | Future[Verdict], int | None]] = deque()  # with how long a good one may last
+        in_flight: deque[_Started] = deque()
+        recordings: Files = {}
         good = nanoseconds = 0
         while good < most and not goal.is_met_with(good, nanoseconds):
-            likely = [guess for _, guess in in_flight if guess is not None]
+            likely = [each.guess for each in in_flight if each.guess is not None]
             probably_good, probably_nanoseconds = good + len(likely), nanoseconds + sum(likely)
             is_enough = probably_good >= most or goal.is_met_with(probably_good, probably_nanoseconds)
-            candidate = None if is_enough or len(in_flight) >= _MOST_IN_FLIGHT else next(candidates, None)
+            is_full = len(in_flight) >= _MOST_IN_FLIGHT
+            is_full = is_full or sum(each.size_bytes for each in in_flight) >= _MOST_BYTES_IN_FLIGHT
+            candidate = None if is_enough or is_full else next(candidates, None)
             if candidate is not None:
-                in_flight.append(self._start(candidate))
+                in_flight.append(self._start(candidate, recordings))
                 continue
             if not in_flight:
                 return
-            outcome, _ = in_flight.popleft()
-            if isinstance(outcome, Verdict):
-                verdict = outcome
-            else:
-                verdict = outcome.result()
-                self.on_fetched(1, len(verdict.data))
+            verdict = self._finish(in_flight.popleft(), recordings)
             if verdict.rejected is None:
                 good, nanoseconds = good + 1, nanoseconds + verdict.nanoseconds
             yield verdict
 
-    def _start(self, candidate: Candidate) -> tuple[Verdict | Future[Verdict], int | None]:
-        """Return the verdict on a candidate, or the future one, and how long the clip may last if it is good."""
+    def _start(self, candidate: Candidate, recordings: Files) -> _Started:
+        """Get a candidate's file: from those of the recordings, from an earlier run, or by a request."""
         try:
-            candidate.member_to_fetch()
+            member = self.check.member_to_fetch(candidate)
         except Rejected as rejected:
-            return Verdict(candidate, rejected=rejected), None
-        if verdict := self.recall(candidate):
-            return verdict, None if verdict.rejected else verdict.nanoseconds
-        assert self.snapshot is not None, candidate.clip_id
-        return self.pool.submit(self.check.fetch, candidate, self.snapshot), candidate.guess_nanoseconds()
+            return _Started(candidate, File(rejected=rejected))
+        size_bytes = 0
+        file = recordings.get(candidate.file_name)
+        if file is None:
+            file, size_bytes = self.recall(candidate), member.size_bytes
+        if file is None:
+            assert self.snapshot is not None, candidate.clip_id
+            file = self.pool.submit(self.check.fetch, member, self.snapshot)
+        if isinstance(file, Future):
+            guess: int | None = candidate.guess_nanoseconds()
+        else:
+            verdict = self.check.judge(candidate, file)
+            guess = None if verdict.rejected else verdict.nanoseconds
+        if candidate.piece is not None and guess is not None:
+            recordings[candidate.file_name] = file
+        return _Started(candidate, file, guess, size_bytes)
+
+    def _finish(self, started: _Started, recordings: Files) -> Verdict:
+        """Wait for a candidate's file, and judge the candidate."""
+        candidate, file = started.candidate, started.file
+        if isinstance(file, Future):
+            file = file.result()
+            if started.size_bytes:
+                self.on_fetched(1, len(file.data or b""))
+        verdict = self.check.judge(candidate, file)
+        if candidate.piece is None:
+            return verdict
+        known = recordings.get(candidate.file_name)
+        if isinstance(known, File) and known.data is None:
+            return replace(verdict, data=None)
+        if verdict.rejected is None or file.rejected is not None:
+            recordings[candidate.file_name] = replace(file, data=None)
+        else:  # only the piece is bad: rather get its recording again than keep any number of them
+            recordings.pop(candidate.file_name, None)
+        return verdict

@@ -14,7 +14,7 @@ from pipeline.core import schema
 from pipeline.core.columns import fields
 from pipeline.core.errors import Rejected, SnapshotError
 from pipeline.core.params import Subsample
-from pipeline.core.schema import Reason
+from pipeline.core.schema import PIECE, Reason
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.clips import PLACE
 
@@ -26,6 +26,7 @@ _BYTES_PER_SECOND = {".mp3": 8_000, ".opus": 4_000, ".ogg": 12_000, ".oga": 12_0
 _UNCOMPRESSED_BYTES_PER_SECOND = 88_200  # 44.1 kHz, 16 bits, mono
 
 Seconds = tuple[float, float | None]  # the shortest and the longest duration of a good clip; None: there is no longest
+Piece = tuple[float, float]  # of a recording: start and end in seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,16 @@ class Candidate:
         return str(self.row["clip_id"])
 
     @property
+    def piece(self) -> Piece | None:
+        """Which piece of its recording the clip is; None where it is a whole file."""
+        return (self.row[PIECE[0]], self.row[PIECE[1]]) if PIECE[0] in self.row else None
+
+    @property
     def file_name(self) -> str:
-        """The clip's id with the extension of its file."""
-        return self.clip_id + (splitext(self.member.name)[1] if self.member else "")
+        """The clip's id with the extension of its file; of a piece, its recording's name in the archive."""
+        if self.member is None:
+            return self.clip_id
+        return self.clip_id + splitext(self.member.name)[1] if self.piece is None else self.member.name
 
     def place(self) -> list[Any]:
         """Return where the clip is in the archive; empty where it is not there."""
@@ -82,6 +90,12 @@ class Candidate:
         if self.member.size_bytes == 0:
             raise Rejected(Reason.EMPTY, "a file of 0 bytes")
         return self.member
+
+    def is_doubtful(self, reason: str) -> bool:
+        """Return whether it was rejected for bytes that the snapshot's index does not vouch for."""
+        if self.member is None or reason in {Reason.EXCLUDED, Reason.EMPTY}:
+            return False
+        return reason == Reason.CHECKSUM or self.member.crc32 is None
 
     def guess_nanoseconds(self) -> int:
         """Return how long the clip probably lasts: by the snapshot's tables, or else by its size."""
@@ -108,6 +122,8 @@ class Candidates:
     ----------
     columns
         Of a shard of these clips.
+    are_pieces
+        Whether they are pieces of recordings.
 
     Raises
     ------
@@ -118,6 +134,7 @@ class Candidates:
     def __init__(self, ranking: pa.Table, clips: pa.Table, exclude: Iterable[str]) -> None:
         self._ranking = ranking
         self.columns = schema.clips_schema(fields(ranking.schema))
+        self.are_pieces = PIECE[0] in self.columns.names
         rows = pc.index_in(ranking["clip_id"], value_set=clips["clip_id"].combine_chunks())
         if rows.null_count:
             raise SnapshotError(

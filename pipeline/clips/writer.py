@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from pipeline.clips.examine import Check, Examiner, Verdict
+from pipeline.clips.examine import Check, Examiner, File, Verdict
 from pipeline.clips.plan import Candidate, Candidates, Goal, Seconds
 from pipeline.clips.rejected import Counts, Rejection
 from pipeline.core import schema
@@ -101,72 +101,79 @@ class PreviousRuns:
     ) -> None:
         self._check = check
         self._is_local = is_local
-        self._stored: dict[str, tuple[Path, int, int]] = {}  # shard, row group and duration of each clip
+        self._nanoseconds: dict[str, int] = {}  # the duration of each clip
+        self._files: dict[str, tuple[Path, int]] = {}  # shard and row group that have each file, by its name
         self._rejected: dict[str, tuple[list[Any], Rejected]] = {}
         self._load = lru_cache(maxsize=2)(_read_files)
         for path, seal in seals.items():
             if seal.source != wanted.source:
                 continue
-            shard, nanoseconds = Shard(path, Seal), iter(seal.nanoseconds)
-            for group in shard.groups:
-                for clip_id in shard.read(group, ["clip_id"])["clip_id"].to_pylist():
-                    self._stored[clip_id] = path, group, next(nanoseconds)
+            self.add(path, seal)
             if (seal.revision, seal.seconds) == (wanted.revision, wanted.seconds):
                 for rejection, place in zip(seal.rejected, seal.places, strict=True):
                     self._rejected[rejection.clip_id] = place, Rejected(Reason(rejection.reason), rejection.detail)
 
-    def recall(self, candidate: Candidate) -> Verdict | None:
-        """Return what became of a candidate before, or None where it has to be fetched."""
+    def add(self, path: Path, seal: ClipsSeal) -> None:
+        """Take in the clips of a shard; of a recording's pieces, the first there has the file."""
+        self._load.cache_clear()  # the shard may have taken another's place
+        shard, nanoseconds = Shard(path, Seal), iter(seal.nanoseconds)
+        found: dict[str, tuple[Path, int]] = {}
+        for group in shard.groups:
+            for row in shard.read(group, ["clip_id", "audio.path"]).to_pylist():
+                self._nanoseconds[row["clip_id"]] = next(nanoseconds)
+                found.setdefault(row["audio"]["path"], (path, group))
+        self._files |= found
+
+    def recall(self, candidate: Candidate) -> File | None:
+        """Return a candidate's file, or why it was rejected before; None where it has to be fetched."""
         if rejected := self.rejected(candidate):
-            return Verdict(candidate, rejected=rejected)
-        if candidate.member is None or candidate.clip_id not in self._stored:
+            return File(rejected=rejected)
+        if candidate.member is None or not self.has_file(candidate):
             return None
-        path, group, _ = self._stored[candidate.clip_id]
-        data = self._load(path, group).get(candidate.clip_id)  # this run may have replaced the shard
+        data = self._load(*self._files[candidate.file_name]).get(candidate.file_name)  # this run may have replaced it
         if data is None or len(data) != candidate.member.size_bytes:
             return None
         if candidate.member.crc32 not in (None, zlib.crc32(data)):
             return None
-        return self._check.judge(candidate, data)
+        return self._check.examine(data)
 
     def rejected(self, candidate: Candidate) -> Rejected | None:
         """Return why a candidate was rejected before, if it was and is still in the same place of the archive."""
         place, rejected = self._rejected.get(candidate.clip_id, ([], None))
         if rejected is None or rejected.reason is Reason.EXCLUDED or place != candidate.place():
             return None
-        return None if self._is_local and is_doubtful(candidate, rejected.reason) else rejected
+        return None if self._is_local and candidate.is_doubtful(rejected.reason) else rejected
 
     def missing(self, candidates: Iterable[Candidate], goal: Goal) -> Iterator[Member]:
         """Yield the members that will probably be fetched until the goal is met; none where all clips are here."""
         low, high = self._check.seconds
         so_far = replace(goal)
+        recordings: set[str] = set()
         for candidate in candidates:
             if so_far.is_met:
                 return
             try:
-                member = candidate.member_to_fetch()
+                member = self._check.member_to_fetch(candidate)
             except Rejected:
                 continue
             if self.rejected(candidate):
                 continue
             nanoseconds = self.stored_nanoseconds(candidate)
             if nanoseconds is None:
-                yield member
+                if not (self.has_file(candidate) or candidate.file_name in recordings):
+                    recordings.add(candidate.file_name)
+                    yield member
                 so_far.add(1, candidate.guess_nanoseconds())
             elif low <= nanoseconds / 1e9 <= (high or math.inf):
                 so_far.add(1, nanoseconds)
 
     def stored_nanoseconds(self, candidate: Candidate) -> int | None:
-        """Return the duration of a candidate whose file is stored, without looking at it."""
-        stored = self._stored.get(candidate.clip_id)
-        return stored[2] if stored else None
+        """Return the duration of a candidate that is stored, without looking at it."""
+        return self._nanoseconds.get(candidate.clip_id)
 
-
-def is_doubtful(candidate: Candidate, reason: str) -> bool:
-    """Return whether a clip was rejected for bytes that the snapshot's index does not vouch for."""
-    if candidate.member is None or reason in {Reason.EXCLUDED, Reason.EMPTY}:
-        return False
-    return reason == Reason.CHECKSUM or candidate.member.crc32 is None
+    def has_file(self, candidate: Candidate) -> bool:
+        """Return whether a candidate's file is stored, without looking at it."""
+        return candidate.file_name in self._files
 
 
 class ClipShardWriter:
@@ -228,13 +235,16 @@ class ClipShardWriter:
         Without an `examiner` it ends at the first shard that has to be made.
         """
         while not goal.is_met and self.rank < len(self._candidates):
-            seal = self._find(goal)
-            if seal is None and examiner is None:
-                return
-            if seal is None:
-                assert examiner is not None
+            found = self._find(goal)
+            if found is None:
+                if examiner is None:
+                    return
                 verdicts = examiner.run(self._candidates.since(self.rank), goal, self._shard_clips)
-                seal = self._write(self._folder.new(self._count), verdicts, goal, counts)
+                path = self._folder.new(self._count)
+                found = path, self._write(path, verdicts, goal, counts)
+            _, seal = found
+            if self._candidates.are_pieces:
+                self.previous.add(*found)  # a later shard may have other pieces of its recordings
             counts.add(seal.ranks, seal.rejected)
             goal.add(len(seal.nanoseconds), sum(seal.nanoseconds))
             counts.verify(self._most_accepted(goal, counts) if goal.clips else len(counts.accepted))
@@ -245,10 +255,10 @@ class ClipShardWriter:
         """Give the shards that `fill` kept and made their final names."""
         self._folder.publish(self._count)
 
-    def _find(self, goal: Goal) -> ClipsSeal | None:
-        """Return the seal of the next shard if it is there, whole, and what would be made now."""
+    def _find(self, goal: Goal) -> tuple[Path, ClipsSeal] | None:
+        """Return the next shard and its seal if it is there, whole, and what would be made now."""
 
-        def right(path: Path) -> ClipsSeal | None:
+        def right(path: Path) -> tuple[Path, ClipsSeal] | None:
             seal = self._seals.get(path)
             if seal is None or seal.ranks[0] != self.rank or seal.ranks[1] >= len(self._candidates):
                 return None
@@ -267,14 +277,18 @@ class ClipShardWriter:
                 and list(seal.places) == [candidate.place() for candidate in rejected]
                 and all(map(self._is_still_rejected, rejected, seal.rejected))
             )
-            return self._seals.pop(path) if is_right else None
+            return (path, self._seals.pop(path)) if is_right else None
 
         return self._folder.find(self._count, right)
 
     def _is_still_rejected(self, candidate: Candidate, rejection: Rejection) -> bool:
-        if self._local is None or not is_doubtful(candidate, rejection.reason):
+        if self._local is None or not candidate.is_doubtful(rejection.reason):
             return True
-        again = self._check.fetch(candidate, self._local).rejected
+        try:
+            file = self._check.fetch(self._check.member_to_fetch(candidate), self._local)
+        except Rejected as rejected:
+            file = File(rejected=rejected)
+        again = self._check.judge(candidate, file).rejected
         return again is not None and (again.reason, again.detail) == (rejection.reason, rejection.detail)
 
     def _most_accepted(self, goal: Goal, counts: Counts, rejected: Sequence[Rejection] = ()) -> int:
@@ -307,7 +321,7 @@ class ClipShardWriter:
                     continue
                 nanoseconds.append(verdict.nanoseconds)
                 rows.append({**candidate.row, "audio": {"bytes": verdict.data, "path": candidate.file_name}})
-                size_bytes += len(verdict.data)
+                size_bytes += len(verdict.data or b"")
                 if len(rows) == _ROW_GROUP_CLIPS or size_bytes >= _ROW_GROUP_BYTES:
                     writer.write(pa.Table.from_pylist(rows, schema=columns))
                     rows, size_bytes = [], 0
@@ -325,9 +339,9 @@ class ClipShardWriter:
         return seal
 
 
-def _read_files(path: Path, group: int) -> dict[str, bytes]:
+def _read_files(path: Path, group: int) -> dict[str, bytes | None]:
     shard = Shard(path, Seal)
     if group not in shard.groups:
         return {}
-    table = shard.read(group, ["clip_id", "audio"])
-    return {row["clip_id"]: row["audio"]["bytes"] for row in table.to_pylist()}
+    files = shard.read(group, ["audio"])["audio"].to_pylist()
+    return {file["path"]: file["bytes"] for file in reversed(files)}  # of several pieces, the first has the bytes

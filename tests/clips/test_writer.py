@@ -18,7 +18,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.clips.examine import Check, Examiner, Verdict
+from pipeline.clips.examine import Check, Examiner, File, Verdict
 from pipeline.clips.plan import Candidate, Candidates, Goal, Seconds
 from pipeline.clips.rejected import Counts, Rejection
 from pipeline.clips.writer import ClipShardWriter, ClipsSeal
@@ -177,8 +177,8 @@ def test_check_measures_the_decoded_duration() -> None:
 def test_examiner_fetches_neither_what_is_known_nor_what_the_index_rules_out() -> None:
     archive = Archive([None, b"", GOOD[0], *GOOD])
 
-    def recall(candidate: Candidate) -> Verdict | None:
-        return None if candidate.rank % 2 else Verdict(candidate, GOOD[0], 1)
+    def recall(candidate: Candidate) -> File | None:
+        return None if candidate.rank % 2 else CHECK.examine(GOOD[0])
 
     verdicts = examine(archive, Goal(9, None), exclude=("birds/000002",), recall=recall)
     reasons = [verdict.rejected.reason for verdict in verdicts if verdict.rejected]
@@ -378,9 +378,8 @@ def test_clips_of_other_rules_are_judged_again_with_the_snapshot_open(
     fill(Archive([*GOOD]), 4, 9)
     judge = Check.judge
 
-    def stricter(self: Check, candidate: Candidate, data: bytes) -> Verdict:
-        is_good = candidate.rank != 1
-        return judge(self, candidate, data if is_good else b"")
+    def stricter(self: Check, candidate: Candidate, file: File) -> Verdict:
+        return judge(self, candidate, file if candidate.rank != 1 else self.examine(b""))
 
     monkeypatch.setattr(Check, "REVISION", Check.REVISION + 1)
     monkeypatch.setattr(Check, "judge", stricter)
