@@ -44,11 +44,14 @@ class Estimate:
     goal: Goal
     accepted: Counter[str] = field(default_factory=Counter)  # clips of the sample, by stratum
     clip_bytes: int = 0  # of the sample, as published
-    to_fetch: int = 0  # clips, one request each
+    to_fetch: int = 0  # files, one request each
     to_fetch_bytes: int = 0
-    there: int = 0  # clips that earlier runs fetched
+    there: int = 0  # files that earlier runs fetched
     guessed: int = 0  # clips of the sample whose duration is unknown, and guessed from their size
     unsupported: Counter[str] = field(default_factory=Counter)  # clips that will be rejected, by extension
+    files: str = "clips"  # what they are called
+    counted: set[str] = field(default_factory=set)  # files so far: pieces of a recording have one together
+    held: set[tuple[str, int]] = field(default_factory=set)  # files, and the numbers of the shards that hold them
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,26 +124,30 @@ def _walk(params: Params, receipt: Receipt, order: Order) -> Estimate:
     seal = wanted_seal(params, describe(params.snapshot), receipt.source_identity(), ranking.schema)
     earlier = PreviousRuns(_seals(), seal, check)
     found = Estimate(order.rows, dict(Counter(ranking["stratum"].to_pylist())), Goal.of(wanted))
-    for candidate in Candidates(ranking, clips, wanted.exclude).since(0):
+    candidates = Candidates(ranking, clips, wanted.exclude)
+    found.files = "recordings" if candidates.are_pieces else "clips"
+    for candidate in candidates.since(0):
         if found.goal.is_met:
             break
-        _count(found, candidate, check, earlier)
+        _count(found, candidate, check, earlier, params.shards.clips)
     return found
 
 
-def _count(found: Estimate, candidate: Candidate, check: Check, earlier: PreviousRuns) -> None:
+def _count(found: Estimate, candidate: Candidate, check: Check, earlier: PreviousRuns, shard_clips: int) -> None:
     try:
-        member = candidate.member_to_fetch()
+        member = check.member_to_fetch(candidate)
     except Rejected:
         return
     if earlier.rejected(candidate):
         return
     stored = earlier.stored_nanoseconds(candidate)
-    if stored is not None:
-        found.there += 1
-    else:
-        found.to_fetch += 1
-        found.to_fetch_bytes += member.compressed_bytes or member.size_bytes
+    if candidate.file_name not in found.counted:
+        found.counted.add(candidate.file_name)
+        if earlier.has_file(candidate):
+            found.there += 1
+        else:
+            found.to_fetch += 1
+            found.to_fetch_bytes += member.compressed_bytes or member.size_bytes
     extension = PurePosixPath(member.name).suffix.lower()
     if extension in _UNSUPPORTED:
         found.unsupported[extension] += 1
@@ -151,8 +158,11 @@ def _count(found: Estimate, candidate: Candidate, check: Check, earlier: Previou
     if is_guessed or shortest <= nanoseconds / 1e9 <= (longest or math.inf):
         found.guessed += is_guessed
         found.accepted[candidate.row["stratum"]] += 1
+        place = candidate.file_name, found.goal.clips_so_far // shard_clips
+        if place not in found.held:
+            found.held.add(place)
+            found.clip_bytes += member.size_bytes
         found.goal.add(1, nanoseconds)
-        found.clip_bytes += member.size_bytes
 
 
 def _seals() -> dict[Any, ClipsSeal]:
@@ -181,12 +191,12 @@ def _lines(params: Params, found: Estimate, *, remote: bool) -> Iterable[tuple[s
         yield "rejected", f"{kinds}: no decoder here reads them; subsample fetches and rejects each"
     if not found.goal.is_met:
         yield "", "fewer than params.yaml asks for: that is all there is, and subsample will fail"
-    yield "there", f"{found.there:,} clips"
+    yield "there", f"{found.there:,} {found.files}"
     how = "in as many requests" if remote else "from this disk"
-    yield "to fetch", f"{found.to_fetch:,} clips, {found.to_fetch_bytes / 1e6:.1f} MB, {how}"
+    yield "to fetch", f"{found.to_fetch:,} {found.files}, {found.to_fetch_bytes / 1e6:.1f} MB, {how}"
     yield (
         "on disk",
-        f"{found.clip_bytes / 1e6:.1f} MB of clips, {waveform_bytes / 1e6:.1f} MB of waveforms ({encoding})",
+        f"{found.clip_bytes / 1e6:.1f} MB of {found.files}, {waveform_bytes / 1e6:.1f} MB of waveforms ({encoding})",
     )
     names = sorted(found.sizes)
     shares = Shares([found.sizes[name] for name in names], params.stratify.allocation)

@@ -159,7 +159,9 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path, cut: i
     if reusable and not (reusable.seal.is_like(seal) and whole_shards({earlier: reusable})):
         reusable = None
     new_columns = pa.schema([field for field in recipe.columns if field.name not in recipe.copied])
+    rows_of = recipe.start(shard)
     digests: list[str] = []
+    files: dict[str, str] = {}
     computed = 0
     group: list[pa.Table] = []
     most = recipe.ROW_GROUP_ROWS
@@ -169,7 +171,7 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path, cut: i
             if not rows.num_rows:
                 break
             inputs = rows.select(recipe.inputs)
-            new_digests = row_digests(inputs)
+            new_digests = row_digests(inputs, files)
             parts = []
             if reusable and len(digests) < reusable.num_rows:
                 pairs = zip(new_digests, reusable.seal.sources[len(digests) :], strict=False)
@@ -177,7 +179,7 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path, cut: i
                 parts.append(reusable.read(len(digests) // most).slice(len(digests) % most, same))
             reused = sum(part.num_rows for part in parts)
             if reused < rows.num_rows:
-                parts.append(recipe.rows(inputs.slice(reused)))
+                parts.append(rows_of(inputs.slice(reused)))
                 computed += rows.num_rows - reused
             made = pa.concat_tables([_typed(part, new_columns) for part in parts])
             columns = {name: (rows if name in recipe.copied else made)[name] for name in recipe.columns.names}

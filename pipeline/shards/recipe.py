@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, pairwise
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.shards import sealed
-from pipeline.shards.sealed import Seal
+from pipeline.shards.sealed import Seal, Shard
 
 
 class Recipe(ABC):
@@ -61,6 +62,10 @@ class Recipe(ABC):
     @abstractmethod
     def rows(self, source: pa.Table) -> pa.Table:
         """Return a row for each row of `source` (`inputs`); none may depend on the others. Pure."""
+
+    def start(self, source: Shard[Any]) -> Callable[[pa.Table], pa.Table]:  # noqa: ARG002
+        """Return what makes the rows of a shard: `rows`, unless they need more of `source` than their own inputs."""
+        return self.rows
 
     def parquet(self) -> dict[str, Any]:
         """Return options of `pyarrow.parquet.ParquetWriter`."""
@@ -139,15 +144,32 @@ def _fingerprint(seal: DerivedSeal, source: Seal, rows: int | None) -> str:
     return sealed.fingerprint([asdict(seal), source.fingerprint, source.content_sha256, *cut])
 
 
-def row_digests(rows: pa.Table) -> list[str]:
-    """Return a digest of 64 bits for each row."""
+def row_digests(rows: pa.Table, files: dict[str, str]) -> list[str]:
+    """Return a digest of 64 bits for each row.
+
+    Parameters
+    ----------
+    files
+        By the path of each file, the digest of the row of the shard that has its bytes; is added to. In the digest of a
+        row whose file is null, that of the row which has it counts.
+    """
     hashers = [hashlib.blake2b(digest_size=8) for _ in range(rows.num_rows)]
     for column in rows.columns:
         values = chain.from_iterable(map(_as_bytes, column.chunks))
         for hasher, value in zip(hashers, values, strict=True):
             hasher.update(len(value).to_bytes(8, "little"))
             hasher.update(value)
-    return [hasher.hexdigest() for hasher in hashers]
+    digests = [hasher.hexdigest() for hasher in hashers]
+    for column in rows.columns:
+        if pa.types.is_struct(column.type):
+            held = pc.is_valid(pc.struct_field(column, "bytes")).to_pylist()
+            for row, path in enumerate(pc.struct_field(column, "path").to_pylist()):
+                if held[row]:
+                    files[path] = digests[row]
+                else:
+                    both = f"{digests[row]} {files[path]}".encode()
+                    digests[row] = hashlib.blake2b(both, digest_size=8).hexdigest()
+    return digests
 
 
 def binary_values(column: pa.BinaryArray) -> Iterator[memoryview]:

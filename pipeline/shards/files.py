@@ -1,0 +1,44 @@
+"""The files that the rows of a shard hold, by their paths.
+
+Rows may have one file together, as pieces of one recording have: then the first of them has its bytes, and those of the
+others are null. So a shard holds all that its rows need, and each file once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow.compute as pc
+
+from pipeline.shards.sealed import Shard
+
+
+class Files:
+    """The files of a shard, none of which is held in memory.
+
+    Parameters
+    ----------
+    shard
+        With a column of `pipeline.core.schema.AUDIO_FILE`.
+    """
+
+    def __init__(self, shard: Shard[Any]) -> None:
+        self._shard = shard
+        self._group_of: dict[str, int] = {}  # the row group that has a file's bytes
+        for group in shard.groups:
+            for path in pc.struct_field(shard.read(group, ["audio.path"])["audio"], "path").to_pylist():
+                self._group_of.setdefault(path, group)
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of a file.
+
+        Raises
+        ------
+        KeyError
+            No row has it.
+        ShardError
+            It cannot be read, or is damaged.
+        """
+        files = self._shard.read(self._group_of[path], ["audio"])["audio"].combine_chunks()
+        data: bytes = files.field("bytes")[files.field("path").index(path).as_py()].as_py()
+        return data
