@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -17,6 +19,7 @@ from pipeline.snapshot.description import describe
 from pipeline.snapshot.join import Join
 from pipeline.snapshot.receipt import Receipt, remarks, write_receipt
 from pipeline.snapshot.sources import open_snapshot
+from pipeline.snapshot.tables import first_of_each
 
 
 def run() -> str:
@@ -38,7 +41,8 @@ def run() -> str:
             with pq.ParquetWriter(path, join.schema, compression="zstd") as writer:
                 for table in join.tables():
                     writer.write_table(table)
-                    size_bytes += pc.sum(table["size_bytes"]).as_py() or 0
+                    files = np.unique(first_of_each(table["path"].combine_chunks()))  # of pieces, each recording once
+                    size_bytes += pc.sum(table["size_bytes"].take(pa.array(files))).as_py() or 0
             members = join.members
             receipt = Receipt(
                 snapshot=name,

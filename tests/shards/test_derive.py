@@ -257,7 +257,20 @@ def test_row_digests_differ_for_different_rows_of_any_type() -> None:
             ),
         }
     )
-    digests = row_digests(rows)
+    digests = row_digests(rows, {})
     assert digests[0] == digests[1]
     assert len(set(digests)) == 4
-    assert row_digests(rows.slice(3)) == digests[3:]
+    assert row_digests(rows.slice(3), {}) == digests[3:]
+
+
+def test_row_digests_of_rows_that_share_a_file_differ_where_the_file_does() -> None:
+    def digests(*files: bytes | None, at_once: int = 9) -> list[str]:
+        audio = [{"bytes": data, "path": "p" if data is None else f"{data[:1].decode()}"} for data in files]
+        rows = pa.table({"audio": pa.array(audio, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))})
+        known: dict[str, str] = {}
+        return [each for at in range(0, len(files), at_once) for each in row_digests(rows.slice(at, at_once), known)]
+
+    whole = digests(b"p1", b"x", None, None)
+    assert digests(b"p1", b"x", None, None, at_once=1) == whole
+    assert whole[2] == whole[3] != whole[0]
+    assert digests(b"p2", b"x", None)[2] != whole[2]

@@ -1,4 +1,4 @@
-"""Data sets of three layouts: Kaggle's of Common Voice (the demo), a later release, and a labelled one of no format."""
+"""Data sets of four layouts: Kaggle's of Common Voice (the demo), a later release, a labelled one, one of pieces."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from tests.support import segments
 from tests.support.labelled import DESCRIPTION, FAULTS, labelled_files
 from tests.support.project import DEMO, Project
 from tests.support.tarballs import demo_files, pack
@@ -92,6 +93,13 @@ DATA_SETS = {
     ),
     "labelled": DataSet(
         labelled_files, DESCRIPTION, {"tables": ["sounds"], "strata": ["kind"], "require": []}, 153, FAULTS
+    ),
+    "segments": DataSet(
+        segments.segment_files,
+        segments.DESCRIPTION,
+        {"tables": ["songs"], "strata": ["bird"], "require": []},
+        segments.GOOD,
+        segments.FAULTS,
     ),
 }
 
