@@ -5,25 +5,45 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from posixpath import splitext
 from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 
+from pipeline.audio import decode
+from pipeline.audio.walk import walk
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
+from pipeline.core.schema import PIECE
+from pipeline.shards.files import Files
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.sealed import Seal, Shard
 
 
 class Original(NamedTuple):
-    """A clip's file."""
+    """A clip's file, or that of the recording which it is a piece of.
+
+    Attributes
+    ----------
+    extension
+        Of its name in the archive, such as .mp3.
+    piece
+        Start and end in seconds; None where the clip is the whole file.
+    """
 
     data: bytes
-    extension: str  # of its name in the archive, such as .mp3
+    extension: str
+    piece: tuple[float, float] | None = None
+
+    def of_clip(self) -> Original:
+        """Return the file of the clip alone: of a piece, a WAV of 16 bits, at its recording's rate."""
+        return self if self.piece is None else Original(decode.cut(walk(self.data), *self.piece), ".wav")
 
 
 def read_originals(wanted: Iterable[tuple[str, str]], folder: Path = schema.CLIPS) -> Iterator[Original]:
     """Yield the file of each clip, holding one row group in memory; none is read twice for clips in rank order.
+
+    Of pieces of a recording that a shard holds once, it is read for each.
 
     Parameters
     ----------
@@ -36,20 +56,33 @@ def read_originals(wanted: Iterable[tuple[str, str]], folder: Path = schema.CLIP
         A shard is missing or damaged, a clip is in none of them, or its file has another SHA-256.
     """
     groups = ((shard, group) for path in shard_paths(folder) for shard in [Shard(path, Seal)] for group in shard.groups)
-    files: dict[str, Any] = {}
+    rows: dict[str, Any] = {}
     for clip_id, sha256 in wanted:
-        if clip_id not in files:
+        if clip_id not in rows:
             for shard, group in groups:
                 ids = shard.read(group, ["clip_id"])["clip_id"].to_pylist()
                 if clip_id in ids:
-                    files = dict(zip(ids, shard.read(group, ["audio"])["audio"], strict=True))
+                    rows = _read_rows(shard, group)
                     break
             else:
                 raise ShardError(f"{folder}: has no clip {clip_id}; make it again with: dvc repro")
-        data, path = (files[clip_id][name].as_py() for name in ("bytes", "path"))
+        audio, *piece = (cell.as_py() for cell in rows[clip_id])
+        data = audio["bytes"] or Files(shard).read(audio["path"])
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ShardError(f"{folder}: the file of {clip_id} is not the one that its waveform is of; run: dvc repro")
-        yield Original(data, path.removeprefix(clip_id))
+        if piece:
+            yield Original(data, splitext(audio["path"])[1], (piece[0], piece[1]))
+        else:
+            yield Original(data, audio["path"].removeprefix(clip_id))
+
+
+def _read_rows(shard: Shard[Seal], group: int) -> dict[str, Any]:
+    """Return the file of each clip of a row group, and where it begins and ends in it if it is a piece."""
+    pieces = [name for name in PIECE if name in shard.columns.names]
+    table = shard.read(group, ["clip_id", "audio", *pieces])
+    return dict(
+        zip(table["clip_id"].to_pylist(), zip(*(table[name] for name in ("audio", *pieces)), strict=True), strict=True)
+    )
 
 
 def audio_bytes(path: Path) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from pipeline.shards.recipe import binary_values
 from pipeline.shards.sealed import Shard
 
 
@@ -40,5 +41,5 @@ class Files:
             It cannot be read, or is damaged.
         """
         files = self._shard.read(self._group_of[path], ["audio"])["audio"].combine_chunks()
-        data: bytes = files.field("bytes")[files.field("path").index(path).as_py()].as_py()
-        return data
+        place = files.field("path").index(path).as_py()
+        return bytes(next(binary_values(files.field("bytes").slice(place))))

@@ -10,11 +10,11 @@ from pipeline.audio.sound import Sound
 from pipeline.core.params import Excerpt
 
 
-def piece_of(sound: Sound, sample_rate: int, excerpt: Excerpt, clip_id: str) -> Piece:
-    """Return where the excerpt of a recording begins and ends, each on a sample of its waveform, in seconds.
+def piece_of(sound: Sound, sample_rate: int, excerpt: Excerpt, clip_id: str, within: Piece = WHOLE) -> Piece:
+    """Return where the excerpt of a recording, or of a piece of it, begins and ends, each on a sample of its waveform, in seconds.
 
     At random, its place is a salted hash of the clip's id, scaled to what the length of the recording allows: it never
-    changes, whatever else is in the sample. A recording that is not longer than its excerpt is kept whole.
+    changes, whatever else is in the sample. What is not longer than its excerpt is kept whole.
 
     Parameters
     ----------
@@ -22,13 +22,17 @@ def piece_of(sound: Sound, sample_rate: int, excerpt: Excerpt, clip_id: str) -> 
         The recording.
     sample_rate
         Of its waveform, in Hz.
+    within
+        The piece.
     """
     samples = math.ceil(count_frames(sound) * (sample_rate / sound.sample_rate))
+    begin = round(within[0] * sample_rate)
+    end = samples if within[1] is None else min(samples, round(within[1] * sample_rate))
     wanted = round(excerpt.seconds * sample_rate)
-    spare = samples - wanted
+    spare = end - begin - wanted
     if spare <= 0:
-        return WHOLE
-    first = {"start": 0, "centre": spare // 2, "random": _hash(clip_id) * (spare + 1) >> 64}[excerpt.at]
+        return within
+    first = begin + {"start": 0, "centre": spare // 2, "random": _hash(clip_id) * (spare + 1) >> 64}[excerpt.at]
     return first / sample_rate, (first + wanted) / sample_rate
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from functools import partial
+from itertools import chain, repeat
 from typing import Any, ClassVar
 
 import numpy.typing as npt
@@ -14,13 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.audio import decode
-from pipeline.audio.walk import walk
 from pipeline.core.columns import declared
 from pipeline.core.errors import Rejected, ShardError
 from pipeline.core.params import Excerpt
+from pipeline.core.schema import PIECE
+from pipeline.shards.files import Files
 from pipeline.shards.recipe import Recipe, binary_values
+from pipeline.shards.sealed import Shard
 from pipeline.waveforms.encodings import ENCODINGS, waveforms_schema
 from pipeline.waveforms.excerpts import piece_of
+from pipeline.waveforms.recordings import Recordings, Source
 
 _THREADS = 2  # that decode: libmpg123 and libsoxr leave the interpreter to others meanwhile
 _HUGGING_FACE = {pa.float64(): "float64", pa.float32(): "float32"}  # where its names differ from Arrow's
@@ -60,18 +64,32 @@ class WaveformRecipe(Recipe):
 
     NAME: ClassVar[str] = "waveforms"
     REVISION: ClassVar[int] = 2
-    inputs = ("clip_id", "audio")
     ROW_GROUP_ROWS: ClassVar[int] = 16  # docs/performance.md has what it takes to get at one of them
+
+    @property
+    def are_pieces(self) -> bool:
+        """Whether the clips are pieces of recordings."""
+        return PIECE[0] in (field.name for field in self.declared)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The id and the file, and where a piece begins and ends."""
+        return "clip_id", "audio", *(PIECE if self.are_pieces else ())
 
     @property
     def copied(self) -> tuple[str, ...]:
         """The id, the declared columns, and where the clip is from."""
-        return "clip_id", *(field.name for field in self.declared), "table", "split", "rank"
+        return "clip_id", *(field.name for field in self._copied), "table", "split", "rank"
 
     @property
     def columns(self) -> pa.Schema:
         """Those of a shard of waveforms in this encoding."""
-        return waveforms_schema(self.encoding, self.declared, pieces=self.excerpt is not None)
+        return waveforms_schema(self.encoding, self._copied, pieces=self.are_pieces or self.excerpt is not None)
+
+    @property
+    def _copied(self) -> list[pa.Field]:
+        """The declared columns but for where a piece begins, which an excerpt of it may do later."""
+        return [field for field in self.declared if field.name != PIECE[0]]
 
     def settings(self) -> dict[str, Any]:
         """Return the rate and the encoding, and the excerpt where there is one."""
@@ -107,23 +125,43 @@ class WaveformRecipe(Recipe):
         ShardError
             A clip does not decode to what its file declares: names the clip.
         """
-        clip_ids = source["clip_id"].to_pylist()
         chunks = pc.struct_field(source["audio"], "bytes").chunks
         files = chain.from_iterable(map(binary_values, chunks))
+        return self._rows(source, [partial(Source.of, file) for file in files], repeat(decode.WHOLE))
+
+    def start(self, source: Shard[Any]) -> Callable[[pa.Table], pa.Table]:
+        """Return what decodes the clips of a shard: pieces need recordings whose bytes earlier rows have."""
+        if not self.are_pieces:
+            return self.rows
+        recordings = Recordings(Files(source))
+
+        def rows(pieces: pa.Table) -> pa.Table:
+            paths = pc.struct_field(pieces["audio"], "path").to_pylist()
+            places = zip(*(pieces[name].to_pylist() for name in PIECE), strict=True)
+            return self._rows(pieces, [partial(recordings.get, path) for path in paths], places)
+
+        return rows
+
+    def _rows(
+        self, source: pa.Table, files: Iterable[Callable[[], Source]], pieces: Iterable[decode.Piece]
+    ) -> pa.Table:
+        clip_ids = source["clip_id"].to_pylist()
         with ThreadPoolExecutor(_THREADS) as pool:
-            facts, stored = zip(*pool.map(self._row, clip_ids, files), strict=True)
+            facts, stored = zip(*pool.map(self._row, clip_ids, files, pieces), strict=True)
         encoding = ENCODINGS[self.encoding]
         measured = pa.schema([field for field in self.columns if field.name not in (*self.copied, encoding.FIELD.name)])
         table = pa.Table.from_pylist(facts, schema=measured)
         return table.append_column(encoding.FIELD, encoding.pack(stored, clip_ids))
 
-    def _row(self, clip_id: str, file: memoryview) -> tuple[dict[str, Any], npt.NDArray[Any] | bytes]:
+    def _row(
+        self, clip_id: str, file: Callable[[], Source], piece: decode.Piece
+    ) -> tuple[dict[str, Any], npt.NDArray[Any] | bytes]:
         """Decode a clip, and make sure that it is as long as its file declares (law 4); return its row and audio."""
-        data = bytes(file)
         try:
-            sound = walk(data)
-            piece = decode.WHOLE if self.excerpt is None else piece_of(sound, self.sample_rate, self.excerpt, clip_id)
-            decoded = decode.load_piece(sound, self.sample_rate, piece)
+            source = file()
+            if self.excerpt is not None:
+                piece = piece_of(source.sound, self.sample_rate, self.excerpt, clip_id, piece)
+            decoded = decode.load_piece(source.sound, self.sample_rate, piece)
         except Rejected as rejected:
             raise ShardError(
                 f"the clip {clip_id} cannot be decoded as it should: {rejected.reason.value}, {rejected.detail}.\n"
@@ -141,7 +179,7 @@ class WaveformRecipe(Recipe):
             "peak_dbfs": peak,
             "rms_dbfs": rms,
             "clipped_samples": clipped,
-            "source_sha256": hashlib.sha256(data).hexdigest(),
+            "source_sha256": source.sha256,
             "start_seconds": piece[0],
         }
         return facts, ENCODINGS[self.encoding].encode(decoded, pcm)
