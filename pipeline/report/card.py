@@ -12,6 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipeline.core.schema import PIECE
 from pipeline.report.comparison import Column
 from pipeline.report.html import About, counted, environment, number, percent, split_rows, why_above_one
 from pipeline.report.numbers import Report
@@ -68,10 +69,15 @@ def limits(metrics: Mapping[str, Any], apart: Sequence[str]) -> list[str]:
         The columns that are kept apart.
     """
     kept = f"No value of {' or '.join(apart)} is in two splits" if apart else "Clips are split one by one"
+    if "recordings" in metrics:
+        kept = f"{kept}, and no recording is" if apart else "No recording is in two splits"
     stated = [
         "The sample represents the eligible clips (by `stratify.allocation`), not any larger population.",
         f"{kept}; nothing else is kept apart, such as speakers or recording sessions that the columns do not name.",
     ]
+    if "recordings" in metrics:
+        recordings = counted(metrics["recordings"], "recording")
+        stated.insert(0, f"A clip is a piece, from `{PIECE[0]}` to `{PIECE[1]}`, of one of {recordings}.")
     if "population_sentences" in metrics:
         names = ("population_sentences", "most_repeated", "sample_sentences")
         sentences, most_repeated, in_sample = (number(metrics[name]) for name in names)

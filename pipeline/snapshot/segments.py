@@ -77,6 +77,11 @@ def are_pieces(schema: pa.Schema) -> bool:
     return PIECE[0] in schema.names
 
 
+def recording_ids(clip_ids: pa.ChunkedArray) -> pa.StringArray:
+    """Return the ids of pieces without what says which piece they are."""
+    return pc.replace_substring_regex(clip_ids.combine_chunks(), "@[0-9]+-[0-9]+$", "")
+
+
 def with_recordings(clips: pa.Table) -> pa.Table:
     """Return the table of clips; where they are pieces, with a column more that is to be kept apart, their recording.
 
@@ -85,7 +90,7 @@ def with_recordings(clips: pa.Table) -> pa.Table:
     """
     if not are_pieces(clips.schema):
         return clips
-    ids = pc.replace_substring_regex(clips["clip_id"].combine_chunks(), "@[0-9]+-[0-9]+$", "")
+    ids = recording_ids(clips["clip_id"])
     path, size, crc = (clips[name].combine_chunks() for name in ("path", "size_bytes", "crc32"))
     content = pc.binary_join_element_wise(size.cast(pa.string()), crc.cast(pa.string()), "\0")
     file = pc.coalesce(pc.if_else(pc.greater(size, 0), content, None), path, ids)

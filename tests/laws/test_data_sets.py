@@ -1,7 +1,8 @@
-"""The laws on data sets of three layouts; those of bytes are in test_resilience, those of sources in test_sources."""
+"""The laws on data sets of four layouts; those of bytes are in test_resilience, those of sources in test_sources."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections import Counter
@@ -78,14 +79,20 @@ def test_waveforms_are_what_soundfile_and_soxr_make_of_the_files(staged_once: Pr
     paths = frame(staged_once, schema.CLIP_TABLE).set_index("clip_id")["path"]
     files = data_set.files()
     for clip in open_waveforms(staged_once.root / schema.WAVEFORMS):
-        data, rate = soundfile.read(io.BytesIO(files[paths[clip.clip_id]]), dtype="float32", always_2d=True)
+        file = files[paths[clip.clip_id]]
+        assert hashlib.sha256(file).hexdigest() == clip.source_sha256
+        data, rate = soundfile.read(io.BytesIO(file), dtype="float32", always_2d=True)
         waveform = np.mean(data.T, axis=0) if data.shape[1] > 1 else data[:, 0]
         if rate != 16_000:  # librosa's length: rounded up, and filled with zeros
             length = int(np.ceil(len(waveform) * (16_000 / rate)))
             waveform = soxr.resample(waveform, rate, 16_000, quality="HQ")[:length]
             waveform = np.pad(waveform, (0, length - len(waveform)))
         steps = np.clip(np.rint(waveform.astype(np.float64) * 32768), -32768, 32767)
-        assert np.array_equal(clip.waveform * 32768, steps), clip.clip_id
+        if schema.PIECE[0] in clip.columns:
+            start, end = (round(float(clip.columns[name] or 0) * 16_000) for name in schema.PIECE)
+            assert abs(clip.waveform * 32768 - steps[start:end]).max() <= (rate != 16_000), clip.clip_id
+        else:
+            assert np.array_equal(clip.waveform * 32768, steps), clip.clip_id
 
 
 @every_data_set
@@ -97,7 +104,10 @@ def test_splits_share_no_value_that_is_kept_apart_and_no_copy(staged_once: Proje
         assert ranking.groupby(column)["split"].nunique().max() == 1, column
     assert ranking["split"].nunique() == 3
     clips = frame(staged_once, schema.CLIP_TABLE).set_index("clip_id").loc[ranking["clip_id"]]
-    assert not clips.dropna(subset="path").duplicated(["size_bytes", "crc32"]).any()
+    piece = [name for name in schema.PIECE if name in clips]
+    assert not clips.dropna(subset="path").duplicated(["size_bytes", "crc32", *piece]).any()
+    split_of = ranking.set_index("clip_id")["split"]
+    assert split_of.groupby([clips["size_bytes"], clips["crc32"]]).nunique().max() == 1
 
 
 @every_data_set
