@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, NamedTuple
 
 from pipeline.audio.check import check
@@ -114,10 +114,10 @@ class Check:
 
 
 class _Started(NamedTuple):
-    """A candidate whose file is here, or is being fetched."""
+    """A candidate that is rejected already, or whose file is here or is being fetched."""
 
     candidate: Candidate
-    file: File | Future[File]
+    file: Rejected | File | Future[File]
     guess: int | None = None  # how long it may last if it is good
     size_bytes: int = 0  # of the file, if it is held in memory for this candidate
 
@@ -148,6 +148,7 @@ class Examiner:
     snapshot: Snapshot | None
     pool: Executor
     on_fetched: Callable[[int, int], None]
+    rejected: Files = field(default_factory=dict)  # recordings
 
     def run(self, candidates: Iterator[Candidate], goal: Goal, most: int) -> Iterator[Verdict]:
         """Yield verdicts in the order of the ranking until `most` clips are good or the goal is met.
@@ -156,7 +157,7 @@ class Examiner:
         last longer than estimated. The first good piece of a recording takes its bytes along, the others have none.
         """
         in_flight: deque[_Started] = deque()
-        recordings: Files = {}
+        recordings = dict(self.rejected)
         good = nanoseconds = 0
         while good < most and not goal.is_met_with(good, nanoseconds):
             likely = [each.guess for each in in_flight if each.guess is not None]
@@ -180,7 +181,7 @@ class Examiner:
         try:
             member = self.check.member_to_fetch(candidate)
         except Rejected as rejected:
-            return _Started(candidate, File(rejected=rejected))
+            return _Started(candidate, rejected)
         size_bytes = 0
         file = recordings.get(candidate.file_name)
         if file is None:
@@ -188,18 +189,21 @@ class Examiner:
         if file is None:
             assert self.snapshot is not None, candidate.clip_id
             file = self.pool.submit(self.check.fetch, member, self.snapshot)
-        if isinstance(file, Future):
-            guess: int | None = candidate.guess_nanoseconds()
-        else:
+        guess = candidate.guess_nanoseconds()
+        if isinstance(file, File):
             verdict = self.check.judge(candidate, file)
-            guess = None if verdict.rejected else verdict.nanoseconds
-        if candidate.piece is not None and guess is not None:
+            if verdict.rejected is not None:
+                return _Started(candidate, verdict.rejected)
+            guess = verdict.nanoseconds
+        if candidate.piece is not None:
             recordings[candidate.file_name] = file
         return _Started(candidate, file, guess, size_bytes)
 
     def _finish(self, started: _Started, recordings: Files) -> Verdict:
         """Wait for a candidate's file, and judge the candidate."""
         candidate, file = started.candidate, started.file
+        if isinstance(file, Rejected):
+            return Verdict(candidate, rejected=file)
         if isinstance(file, Future):
             file = file.result()
             if started.size_bytes:
@@ -210,7 +214,9 @@ class Examiner:
         known = recordings.get(candidate.file_name)
         if isinstance(known, File) and known.data is None:
             return replace(verdict, data=None)
-        if verdict.rejected is None or file.rejected is not None:
+        if file.rejected is not None:
+            recordings[candidate.file_name] = self.rejected[candidate.file_name] = file
+        elif verdict.rejected is None:
             recordings[candidate.file_name] = replace(file, data=None)
         else:  # only the piece is bad: rather get its recording again than keep any number of them
             recordings.pop(candidate.file_name, None)

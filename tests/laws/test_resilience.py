@@ -90,6 +90,7 @@ MORE_HISTORIES = [soxr_told_to_use_other_instructions, other_encodings_and_anoth
         *(("demo", each) for each in HISTORIES),
         *(pytest.param("demo", each, marks=more) for each in MORE_HISTORIES),
         ("labelled", grown_in_steps),
+        *(pytest.param("segments", each, marks=more) for each in (grown_in_steps, damaged_on_disk, one_left_out)),
     ],
     indirect=["staged_once"],
 )

@@ -104,7 +104,11 @@ DATA_SETS = {
 }
 
 # A test with this runs on each of them; `staged_once` and `staged` are then projects of it.
-every_data_set = pytest.mark.parametrize("staged_once", DATA_SETS, indirect=True)
+every_data_set = pytest.mark.parametrize(
+    "staged_once",
+    [pytest.param(name, marks=pytest.mark.more if name == "segments" else ()) for name in DATA_SETS],
+    indirect=True,
+)
 
 
 def use(project: Project, name: str, place: str = "snapshot.zip", files: Mapping[str, bytes] | None = None) -> None:
