@@ -85,8 +85,12 @@ def _read_rows(shard: Shard[Seal], group: int) -> dict[str, Any]:
     )
 
 
-def audio_bytes(path: Path) -> int:
-    """Return how many bytes the files in a shard have together, holding one row group in memory."""
-    shard = Shard(path, Seal)
-    files = (pc.struct_field(shard.read(group, ["audio"])["audio"], "bytes") for group in shard.groups)
-    return sum(pc.sum(pc.binary_length(group)).as_py() or 0 for group in files)
+def audio_bytes(paths: Iterable[Path]) -> int:
+    """Return how many bytes the files in shards have together, each counted once, holding one row group in memory."""
+    sizes: dict[str, int] = {}
+    for shard in (Shard(path, Seal) for path in paths):
+        for group in shard.groups:
+            audio = shard.read(group, ["audio"])["audio"].combine_chunks()
+            names, lengths = audio.field("path").to_pylist(), pc.binary_length(audio.field("bytes")).to_pylist()
+            sizes |= {name: length for name, length in zip(names, lengths, strict=True) if length is not None}
+    return sum(sizes.values())

@@ -30,7 +30,7 @@ FORMATS = ("original", "mp3", "wav", "flac", "lhotse")
 TABLE, README, LICENSE = "samples.csv", "README.md", "LICENSE"
 MISSING = "?"  # as in the names of strata
 
-_FACTS = ("split", "duration_seconds", "source_sha256")  # in the table, behind the declared columns
+_FACTS = ("split", "start_seconds", "duration_seconds", "source_sha256")  # in the table, behind the declared columns
 
 
 class FolderUnusable(PipelineError):
@@ -141,7 +141,7 @@ def export(
     snapshot = describe(waveforms.about["snapshot"])
     metadata = _metadata(chosen)
     names = [column.name for column in chosen.declared]
-    table = metadata[["clip_id", *names, *_FACTS]]
+    table = metadata[["clip_id", *names, *(fact for fact in _FACTS if fact in metadata)]]
     if file_format in ("original", "mp3"):
         originals = reader.read_originals(zip(table["clip_id"], table["source_sha256"], strict=True))
         contents = (original.of_clip() for original in originals)

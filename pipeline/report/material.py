@@ -102,7 +102,7 @@ def load(clips: Waveforms, receipt: Receipt, drawn_from: Sequence[str]) -> Mater
         rejected=rejected,
         waveforms=waveforms,
         features=clips.feature_table(VOICE),
-        bytes_originals=sum(map(reader.audio_bytes, clip_paths)),
+        bytes_originals=reader.audio_bytes(clip_paths),
         bytes_clips=sum(path.stat().st_size for path in clip_paths),
         bytes_waveforms=sum(path.stat().st_size for path in waveform_paths),
     )

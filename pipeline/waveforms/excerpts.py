@@ -11,7 +11,7 @@ from pipeline.core.params import Excerpt
 
 
 def piece_of(sound: Sound, sample_rate: int, excerpt: Excerpt, clip_id: str, within: Piece = WHOLE) -> Piece:
-    """Return where the excerpt of a recording, or of a piece of it, begins and ends, each on a sample of its waveform, in seconds.
+    """Return where the excerpt of a recording or of its piece begins and ends, each on a sample, in seconds.
 
     At random, its place is a salted hash of the clip's id, scaled to what the length of the recording allows: it never
     changes, whatever else is in the sample. What is not longer than its excerpt is kept whole.

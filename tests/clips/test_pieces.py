@@ -8,6 +8,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,7 @@ from pipeline.clips.rejected import Counts
 from pipeline.clips.writer import ClipShardWriter, ClipsSeal
 from pipeline.core import schema
 from pipeline.core.columns import Column, fields
+from pipeline.core.params import Excerpt
 from pipeline.shards.derive import make_shard
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.sealed import Seal, Shard
@@ -197,6 +199,23 @@ def test_pieces_decode_to_what_lies_there_in_their_recordings(folder: Path, shar
         assert np.array_equal(row["waveform"], whole[round(start * 16_000) : round(end * 16_000)])
         assert row["source_sha256"] == hashlib.sha256(RECORDINGS[number]).hexdigest()
         assert (row["start_seconds"], row["end_seconds"]) == (start, end)
+
+
+@pytest.mark.parametrize("at", ["start", "centre", "random"])
+def test_excerpts_of_pieces_lie_within_them(folder: Path, at: Literal["start", "centre", "random"]) -> None:
+    fill(Archive(), 7, 99)
+    path, target = folder / "part-00000.parquet", folder / "waveforms.parquet"
+    recipe = WaveformRecipe(16_000, "float32", PIECE, Excerpt(1.25, at))
+    make_shard(recipe, path, target, target)
+    rows = pq.read_table(target).to_pylist()
+    for row, (number, start, end) in zip(rows, (ROWS[rank] for rank in GOOD), strict=True):
+        length = min(end, len(soundfile.read(io.BytesIO(RECORDINGS[number]))[0]) / 16_000) - start
+        seconds = min(1.25, length)
+        assert row["num_samples"] == round(seconds * 16_000)
+        assert 0 <= row["start_seconds"] - start <= length - seconds
+        if at != "random":
+            assert row["start_seconds"] - start == pytest.approx((length - seconds) / 2 if at == "centre" else 0)
+        assert row["end_seconds"] == end
 
 
 def test_waveforms_of_pieces_are_made_again_where_the_recording_is_another(folder: Path) -> None:

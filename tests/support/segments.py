@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from functools import cache
 
 import numpy as np
@@ -51,7 +52,23 @@ def sound(recording: int) -> bytes:
     buffer = io.BytesIO()
     kind = "OGG" if path_of(recording).endswith("ogg") else "WAV"
     soundfile.write(buffer, np.stack([samples, samples / 2][:channels], axis=1), rate, format=kind)
-    return buffer.getvalue()
+    return with_serial(buffer.getvalue()) if kind == "OGG" else buffer.getvalue()
+
+
+def with_serial(data: bytes, serial: int = 2017) -> bytes:
+    """Return an Ogg with a serial number in place of the random one that libsndfile gives it."""
+    reverse = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
+    pages, at = [], 0
+    while at < len(data):
+        body = at + 27 + data[at + 26]
+        end = body + sum(data[at + 27 : body])
+        page = (
+            data[at : at + 14] + serial.to_bytes(4, "little") + data[at + 18 : at + 22] + bytes(4) + data[at + 26 : end]
+        )
+        crc = zlib.crc32(page.translate(reverse), 0xFFFFFFFF) ^ 0xFFFFFFFF
+        pages.append(page[:22] + crc.to_bytes(4, "big").translate(reverse) + page[26:])
+        at = end
+    return b"".join(pages)
 
 
 def pieces_of(recording: int) -> list[tuple[int, int]]:
