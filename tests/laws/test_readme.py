@@ -20,6 +20,7 @@ from pipeline.core.settings import validated
 from pipeline.snapshot.description import Description
 from pipeline.snapshot.layout import ColumnSource, Dialect, Lookup, Seconds
 from pipeline.snapshot.origin import ArchiveSource, CompetitionSource, DirectorySource, KaggleSource
+from pipeline.snapshot.segments import Segment
 from tests.support.labelled import labelled_files
 from tests.support.project import ROOT, Project
 from tests.support.tarballs import pack
@@ -114,7 +115,7 @@ def test_descriptions_page_is_valid_and_has_every_key() -> None:
             own = YAML(typ="safe").load(ROOT / f"configs/formats/{example['format']}.yaml")
         validated(Description, {**about, **own, **example}, "docs/descriptions.md")
     sources = (ArchiveSource, KaggleSource, CompetitionSource, DirectorySource)
-    sections = (Description, ColumnSource, Dialect, Lookup, Seconds, *sources)
+    sections = (Description, ColumnSource, Dialect, Lookup, Seconds, Segment, *sources)
     keys = {field.encode_name for section in sections for field in msgspec.structs.fields(section)}
     assert keys <= set(all_keys(examples))
 
