@@ -20,7 +20,6 @@ _WAVEFORMS = {
     "source_sample_rate": ("Sample rate of that file.", "Hz"),
     "source_channels": ("Channels of that file.", None),
     "source_sha256": ("SHA-256 of that file.", None),
-    "start_seconds": ("Where in that file the waveform begins.", "s"),
     "table": ("The table of the source that lists the clip.", None),
     "split": ("The split that the clip belongs to.", None),
     "rank": ("Place in the ranking; the clips up to any rank are a stratified sample.", None),
