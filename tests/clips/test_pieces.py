@@ -28,7 +28,7 @@ from pipeline.core import schema
 from pipeline.core.columns import Column, fields
 from pipeline.core.params import Excerpt
 from pipeline.shards.derive import make_shard
-from pipeline.shards.folder import shard_paths
+from pipeline.shards.folder import existing_shards, shard_paths
 from pipeline.shards.sealed import Seal, Shard
 from pipeline.snapshot.archive import Member, Snapshot
 from pipeline.snapshot.clips import PLACE
@@ -161,6 +161,21 @@ def test_pieces_wait_for_no_more_bytes_than_fit(folder: Path, monkeypatch: pytes
     assert folder.exists()
 
 
+def test_pieces_that_are_there_are_neither_fetched_again_nor_stored_otherwise(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(Archive(), 7, 3)
+    expected = contents(folder)
+    monkeypatch.chdir(folder.parent)
+    for clips in (1, 4, 7):
+        archive = Archive()
+        there = {path for shard in existing_shards(schema.CLIPS) for path, _ in files(shard)}
+        fill(archive, clips, 3)
+        assert not there & set(archive.fetched)
+    assert contents(schema.CLIPS) == expected
+
+
+@pytest.mark.more
 @given(st.lists(st.tuples(st.integers(1, 7), st.integers(1, 5)), max_size=3), st.integers(1, 7), st.integers(1, 5))
 def test_pieces_have_the_same_bytes_whatever_was_asked_for_before(
     tmp_path_factory: pytest.TempPathFactory, before: list[tuple[int, int]], clips: int, shard_clips: int
