@@ -11,6 +11,7 @@ import pytest
 from pipeline.core.columns import Column
 from pipeline.core.errors import ParameterError, SampleError
 from pipeline.core.params import Bounds, Stratify
+from pipeline.core.schema import PIECE
 from pipeline.sampling import order
 from pipeline.sampling.order import make_order
 from tests.sampling.clips import COLUMNS, TEXT, table_of
@@ -69,6 +70,34 @@ def test_order_moves_no_clip_to_another_split_by_filters_strata_or_allocation(dr
     for where in ({"rating": Bounds(3, 4)}, {column.name: ("1", "2", "3", "4", "5")}):
         some = split_of(where=where)
         assert some == {clip_id: every[clip_id] for clip_id in some}
+
+
+@pytest.mark.parametrize("declared", [[], [TEXT], [Column("site", is_apart=True)]])
+def test_order_keeps_recordings_in_one_split_whatever_else_is_apart(draw: Draw, declared: list[Column]) -> None:
+    """Also where the recording lies there twice, and where two tables have pieces of it."""
+    numbers = range(200)
+    recordings = [number % 20 for number in numbers]
+    columns: dict[str, Any] = {
+        "clip_id": [f"{n}/{recordings[n]}@{n}-{n + 9}" for n in numbers],
+        "table": ["a", "b"] * 100,
+        "path": [f"{n % 40}.wav" for n in numbers],
+        "size_bytes": [5] * 200,
+        "crc32": recordings,
+        "text": [f"{n % 50}" for n in numbers],
+        "site": [f"{recordings[n] // 2}" for n in numbers],
+        "start_seconds": numbers,
+        "end_seconds": [n + 9 for n in numbers],
+    }
+    pieces = [Column(name, "number") for name in PIECE]
+    clips = table_of(columns, [*declared, *pieces])
+    ranking = draw(clips).ranking
+    assert ranking.num_rows == 200
+    split_of = dict(zip(ranking["clip_id"].to_pylist(), ranking["split"].to_pylist(), strict=True))
+    splits = [{split_of[columns["clip_id"][n]] for n in numbers if recordings[n] == each} for each in range(20)]
+    assert {len(each) for each in splits} == {1}
+    assert len(set.union(*splits)) == 2
+    some = draw(clips, where={"start_seconds": Bounds(50, 90)}).ranking.to_pylist()
+    assert all(row["split"] == split_of[row["clip_id"]] for row in some)
 
 
 def test_order_warns_of_strata_that_hold_a_clip_or_two(draw: Draw, caplog: pytest.LogCaptureFixture) -> None:
