@@ -283,18 +283,13 @@ def to_flac(pcm: Int16, sample_rate: int) -> bytes:
     return buffer.getvalue()
 
 
-def to_wav(pcm: Int16, sample_rate: int) -> bytes:
-    """Return 16 bit values, of shape (n,) or (n, channels), as a WAV file."""
-    buffer = io.BytesIO()
-    soundfile.write(buffer, pcm, sample_rate, format="WAV", subtype="PCM_16")
-    return buffer.getvalue()
-
-
 def cut(sound: Sound, start_seconds: float, end_seconds: float) -> bytes:
     """Return a piece of a recording as a WAV file of 16 bits, at its own rate and of all its channels."""
     begin, end = (round(seconds * sound.sample_rate) for seconds in (start_seconds, end_seconds))
     pcm, _ = to_pcm16(_frames_between(sound, begin, min(end, count_frames(sound))))
-    return to_wav(pcm, sound.sample_rate)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, pcm, sound.sample_rate, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()
 
 
 def from_flac(flac: bytes) -> Float32:

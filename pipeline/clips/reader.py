@@ -21,26 +21,15 @@ from pipeline.shards.sealed import Seal, Shard
 
 
 class Original(NamedTuple):
-    """A clip's file, or that of the recording which it is a piece of.
-
-    Attributes
-    ----------
-    extension
-        Of its name in the archive, such as .mp3.
-    piece
-        Start and end in seconds; None where the clip is the whole file.
-    """
+    """A clip's file, or that of the recording which it is a piece of."""
 
     data: bytes
-    extension: str
-    piece: tuple[float, float] | None = None
-
-    def of_clip(self) -> Original:
-        """Return the file of the clip alone: of a piece, a WAV of 16 bits, at its recording's rate."""
-        return self if self.piece is None else Original(decode.cut(walk(self.data), *self.piece), ".wav")
+    extension: str  # of its name in the archive, such as .mp3
 
 
-def read_originals(wanted: Iterable[tuple[str, str]], folder: Path = schema.CLIPS) -> Iterator[Original]:
+def read_originals(
+    wanted: Iterable[tuple[str, str]], folder: Path = schema.CLIPS, *, cut: bool = False
+) -> Iterator[Original]:
     """Yield the file of each clip, holding one row group in memory; none is read twice for clips in rank order.
 
     Of pieces of a recording that a shard holds once, it is read for each.
@@ -49,6 +38,8 @@ def read_originals(wanted: Iterable[tuple[str, str]], folder: Path = schema.CLIP
     ----------
     wanted
         Clip id and SHA-256 of each, as the waveforms have them, in rank order.
+    cut
+        Whether to cut a piece out of its recording: it is a WAV of 16 bits then, at the recording's rate.
 
     Raises
     ------
@@ -70,10 +61,10 @@ def read_originals(wanted: Iterable[tuple[str, str]], folder: Path = schema.CLIP
         data = audio["bytes"] or Files(shard).read(audio["path"])
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ShardError(f"{folder}: the file of {clip_id} is not the one that its waveform is of; run: dvc repro")
-        if piece:
-            yield Original(data, splitext(audio["path"])[1], (piece[0], piece[1]))
+        if piece and cut:
+            yield Original(decode.cut(walk(data), *piece), ".wav")
         else:
-            yield Original(data, audio["path"].removeprefix(clip_id))
+            yield Original(data, splitext(audio["path"])[1] if piece else audio["path"].removeprefix(clip_id))
 
 
 def _read_rows(shard: Shard[Seal], group: int) -> dict[str, Any]:

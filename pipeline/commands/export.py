@@ -1,19 +1,20 @@
 """Clips as files for a course: ``sample-0001.mp3 …``, each whole or not at all.
 
-A table of them, their licence and their citation lie beside them. An original is the file as published, byte for byte,
-or of a piece of a recording a WAV at the recording's own rate; WAV and FLAC are the waveform of the shard in 16 bits. No
-file is ever removed.
+A table of them, their licence and their citation lie beside them. An original is the file as published, byte for byte;
+WAV and FLAC are the waveform of the shard in 16 bits. No file is ever removed.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import soundfile
 
 from pipeline.audio import decode
 from pipeline.clips import reader
@@ -143,16 +144,15 @@ def export(
     names = [column.name for column in chosen.declared]
     table = metadata[["clip_id", *names, *(fact for fact in _FACTS if fact in metadata)]]
     if file_format in ("original", "mp3"):
-        originals = reader.read_originals(zip(table["clip_id"], table["source_sha256"], strict=True))
-        contents = (original.of_clip() for original in originals)
+        contents = reader.read_originals(zip(table["clip_id"], table["source_sha256"], strict=True), cut=True)
     else:
         audio_format = cuts.AUDIO_FORMAT if file_format == "lhotse" else file_format
         contents = (reader.Original(encoded(clip, audio_format), f".{audio_format}") for clip in chosen)
     files = []
-    for number, original in enumerate(contents, start=1):
-        files.append(f"sample-{number:04d}{original.extension}")
+    for number, (data, extension) in enumerate(contents, start=1):
+        files.append(f"sample-{number:04d}{extension}")
         with atomic.replacing(folder / files[-1]) as temporary:
-            temporary.write_bytes(original.data)
+            temporary.write_bytes(data)
     if pictures:
         from pipeline.commands import drawing  # noqa: PLC0415  audio alone needs no pillow
 
@@ -234,4 +234,6 @@ def encoded(clip: Clip, file_format: str) -> bytes:
     pcm, _ = decode.to_pcm16(clip.waveform)
     if file_format == "flac":
         return decode.to_flac(pcm, clip.sample_rate)
-    return decode.to_wav(pcm, clip.sample_rate)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, pcm, clip.sample_rate, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()

@@ -12,7 +12,6 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.core.schema import PIECE
 from pipeline.report.comparison import Column
 from pipeline.report.html import About, counted, environment, number, percent, split_rows, why_above_one
 from pipeline.report.numbers import Report
@@ -77,7 +76,7 @@ def limits(metrics: Mapping[str, Any], apart: Sequence[str]) -> list[str]:
     ]
     if "recordings" in metrics:
         recordings = counted(metrics["recordings"], "recording")
-        stated.insert(0, f"A clip is a piece, from `{PIECE[0]}` to `{PIECE[1]}`, of one of {recordings}.")
+        stated.insert(0, f"A clip is a piece, from `start_seconds` to `end_seconds`, of one of {recordings}.")
     if "population_sentences" in metrics:
         names = ("population_sentences", "most_repeated", "sample_sentences")
         sentences, most_repeated, in_sample = (number(metrics[name]) for name in names)
