@@ -1,67 +1,50 @@
-"""Each description of the catalogue goes the whole way on a miniature of its data set."""
+"""Each description of the catalogue, tried on a miniature of its data set; the laws on them are in test_data_sets."""
 
 from __future__ import annotations
 
 import re
-import shlex
 
+import pyarrow.parquet as pq
 import pytest
-from ruamel.yaml import YAML
 
-from pipeline import open_waveforms
-from pipeline.core import schema
-from pipeline.snapshot.description import describe
-from tests.support.miniatures import MINIATURES, Miniature
-from tests.support.project import ROOT, STAGES, Project
+from pipeline.core import columns, schema
+from pipeline.snapshot.receipt import read_receipt, remarks
+from tests.support.miniatures import MINIATURES
+from tests.support.project import ROOT, Project
 
-NAMES = sorted(path.stem for path in (ROOT / schema.SNAPSHOTS).glob("*.yaml"))
-CATALOGUE = [name for name in NAMES if name not in ("demo", "kaggle-common-voice")]
+NAMES = {path.stem for path in (ROOT / schema.SNAPSHOTS).glob("*.yaml")} - {"demo", "kaggle-common-voice"}
+CHEAP = ("ravdess", "asvspoof-2019-la")
 
-
-def settings_of(name: str) -> dict[str, object]:
-    """Return what the command in the header of a description sets in params.yaml."""
-    header = "".join(re.findall(r"^# ?(.*\n)", (ROOT / schema.SNAPSHOTS / f"{name}.yaml").read_text(), re.MULTILINE))
-    [command] = re.findall("^dvc exp run (.*)$", header.replace("\\\n", ""), re.MULTILINE)
-    pairs = [each.split("=", 1) for each in shlex.split(command) if each != "-S"]
-    return {key: YAML(typ="safe").load(value) for key, value in pairs}
-
-
-def drawn_from(project: Project, miniature: Miniature) -> Project:
-    """Have a project draw from a miniature as the header of its description says."""
-    miniature.write(project.root / "miniature.zip")
-    project.edit(f"configs/snapshots/{miniature.name}.yaml", source={"kind": "archive", "path": "miniature.zip"})
-    settings = {key.replace(".", "__"): value for key, value in settings_of(miniature.name).items()}
-    project.set(subsample__clips=30, subsample__max_rejected=0.1, **settings)
-    return project
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_description_is_valid(name: str) -> None:
-    about = describe(name, ROOT / schema.SNAPSHOTS, ROOT / "configs/formats")
-    assert about.declared
+every_miniature = pytest.mark.parametrize(
+    ("name", "staged_once"),
+    [pytest.param(name, name, marks=() if name in CHEAP else pytest.mark.more) for name in MINIATURES],
+    indirect=["staged_once"],
+)
 
 
 def test_catalogue_has_a_miniature_for_each_description() -> None:
-    assert sorted(MINIATURES) == CATALOGUE
+    assert set(MINIATURES) == NAMES
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[] if name in ("ravdess", "asvspoof-2019-la") else pytest.mark.more)
-        for name in CATALOGUE
-    ],
-)
-def test_description_leads_from_its_miniature_to_a_report(
-    name: str, fresh: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
+@every_miniature
+def test_description_finds_what_its_miniature_has(name: str, staged_once: Project) -> None:
     miniature = MINIATURES[name]
-    drawn_from(fresh, miniature)
-    assert fresh.main("download") == 0
-    first, *remarks = capsys.readouterr().out.splitlines()
-    assert f", {miniature.clips} clips, " in first
-    assert tuple(line.strip() for line in remarks) == miniature.remarks
-    for stage in STAGES[1:]:
-        assert fresh.main(stage) == 0, capsys.readouterr()
-    clips = open_waveforms(fresh.root / schema.WAVEFORMS)
-    assert len(clips) == 30
+    receipt = read_receipt(staged_once.root / schema.RECEIPT)
+    assert tuple(remarks(receipt)) == miniature.remarks
+    clips = pq.read_table(staged_once.root / schema.CLIP_TABLE)
+    assert len(clips) - clips["path"].null_count == miniature.clips
+    assert columns.with_role(clips.schema, "label") == miniature.label
+    assert columns.with_role(clips.schema, "text") == miniature.text
+    for column in filter(None, (miniature.label, miniature.group, miniature.text)):
+        assert clips[column].null_count == 0
+
+
+def test_catalogue_page_has_a_row_and_the_command_of_each_description() -> None:
+    page = (ROOT / "docs/datasets.md").read_text(encoding="utf-8").replace("\\\n  ", "")
+    for name, miniature in MINIATURES.items():
+        source = miniature.about["source"]
+        [row] = re.findall(rf"^\| \[.*/(.*)\), `{name}` \| [0-9,]+ \| (.*) \| (.*)\| (.*)\|$", page, re.MULTILINE)
+        slug, *facts = (cell.strip(" `") for cell in row)
+        assert f"/{slug}" == f"/{source.get('dataset', source.get('competition'))}"[-len(slug) - 1 :]
+        assert facts == [miniature.about["license"], miniature.label or "", miniature.group or ""]
+        assert f"\n{miniature.command}\n" in page

@@ -1,4 +1,4 @@
-"""The laws on data sets of four layouts; those of bytes are in test_resilience, those of sources in test_sources."""
+"""The laws on data sets of any layout; those of bytes are in test_resilience, those of sources in test_sources."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def frame(project: Project, path: Path) -> pd.DataFrame:
 @every_data_set
 def test_ranking_is_in_proportion_at_every_clip(staged_once: Project) -> None:
     strata = frame(staged_once, schema.RANKING)["stratum"]
-    assert strata.nunique() > 3
+    assert strata.nunique() > 1
     assert largest_deviation(strata, Counter(strata), "proportional") < 1
 
 
@@ -59,7 +59,7 @@ def test_ranking_depends_on_no_order(staged: Project, staged_once: Project, data
 
 @every_data_set
 def test_sample_is_exact_up_to_the_last_good_clip(staged: Project, data_set: DataSet) -> None:
-    assert len(open_waveforms(staged.root / schema.WAVEFORMS)) == 120
+    assert len(open_waveforms(staged.root / schema.WAVEFORMS)) == data_set.settings.get("subsample__clips", 120)
     staged.set(subsample__clips=data_set.good + 1)
     with pytest.raises(SampleError, match=str(data_set.good)):
         staged.stage("subsample")
@@ -98,10 +98,10 @@ def test_waveforms_are_what_soundfile_and_soxr_make_of_the_files(staged_once: Pr
 
 
 @every_data_set
-def test_splits_share_no_value_that_is_kept_apart_and_no_copy(staged_once: Project) -> None:
+def test_splits_share_no_value_that_is_kept_apart_and_no_copy(staged_once: Project, data_set: DataSet) -> None:
     ranking = frame(staged_once, schema.RANKING)
     apart = columns.apart(pq.read_schema(staged_once.root / schema.RANKING))
-    assert apart
+    assert apart == data_set.apart
     for column in apart:
         assert ranking.groupby(column)["split"].nunique().max() == 1, column
     assert ranking["split"].nunique() == 3
@@ -116,6 +116,6 @@ def test_splits_share_no_value_that_is_kept_apart_and_no_copy(staged_once: Proje
 def test_report_and_card_are_made_of_the_declared_columns(staged: Project) -> None:
     staged.stage("report")
     page, card = ((staged.root / path).read_text() for path in (schema.REPORT, schema.CARD))
-    declared = [column.name for column in columns.declared(pq.read_schema(staged.root / schema.RANKING))]
-    assert all(name in card for name in declared)
-    assert ("sentence" in page.lower()) == ("text" in declared)
+    ranking = pq.read_schema(staged.root / schema.RANKING)
+    assert all(column.name in card for column in columns.declared(ranking))
+    assert ("sentence" in page.lower()) == (columns.with_role(ranking, "text") is not None)

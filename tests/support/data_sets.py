@@ -1,4 +1,4 @@
-"""Data sets of four layouts: Kaggle's of Common Voice (the demo), a later release, a labelled one, one of pieces."""
+"""Data sets to try the laws on: two layouts of Common Voice, a labelled one, one of pieces, and all miniatures."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 from tests.support import segments
 from tests.support.labelled import DESCRIPTION, FAULTS, labelled_files
+from tests.support.miniatures import MINIATURES, Miniature
 from tests.support.project import DEMO, Project
 from tests.support.tarballs import demo_files, pack
 
@@ -43,19 +44,22 @@ class DataSet:
         Its files, by path.
     description
         Its description, but for the source.
-    stratify
-        Parameters of `stratify` that fit it.
+    settings
+        Parameters that fit it, ``{"stratify__strata": […]}``.
     good
         How many of its eligible clips are good.
     faults
         The eligible clips that are not, with the reason.
+    apart
+        The columns of which no value may be in two splits.
     """
 
     files: Callable[[], dict[str, bytes]]
     description: Mapping[str, Any]
-    stratify: Mapping[str, Any]
+    settings: Mapping[str, Any]
     good: int
     faults: Mapping[str, str]
+    apart: tuple[str, ...]
 
 
 def release_files() -> dict[str, bytes]:
@@ -86,27 +90,49 @@ _RELEASED_FAULTS = {
 }
 _ABOUT = {"title": "t", "license": "CC0-1.0", "citation": "c"}
 
+_OF_LABELLED = {"stratify__tables": ["sounds"], "stratify__strata": ["kind"], "stratify__require": []}
+
+
+def of_miniature(miniature: Miniature) -> DataSet:
+    """Return a miniature as a data set, with the settings that the header of its description names."""
+    settings = {key.replace(".", "__"): value for key, value in miniature.settings.items()}
+    group = () if miniature.group is None else (miniature.group,)
+    return DataSet(
+        miniature.files,
+        miniature.about,
+        {**settings, "subsample__clips": 30},
+        miniature.good,
+        miniature.rejected,
+        group,
+    )
+
+
 DATA_SETS = {
-    "demo": DataSet(demo_files, {**_ABOUT, "format": "kaggle-v1"}, {}, 206, demo_script().FAULTS),
+    "demo": DataSet(demo_files, {**_ABOUT, "format": "kaggle-v1"}, {}, 206, demo_script().FAULTS, ("text",)),
     "release": DataSet(
-        release_files, {**_ABOUT, "format": "mozilla-tsv"}, {"tables": ["validated"]}, 206, _RELEASED_FAULTS
+        release_files,
+        {**_ABOUT, "format": "mozilla-tsv"},
+        {"stratify__tables": ["validated"]},
+        206,
+        _RELEASED_FAULTS,
+        ("text", "speaker"),
     ),
-    "labelled": DataSet(
-        labelled_files, DESCRIPTION, {"tables": ["sounds"], "strata": ["kind"], "require": []}, 153, FAULTS
-    ),
+    "labelled": DataSet(labelled_files, DESCRIPTION, _OF_LABELLED, 153, FAULTS, ("recording",)),
     "segments": DataSet(
         segments.segment_files,
         segments.DESCRIPTION,
-        {"tables": ["songs"], "strata": ["bird"], "require": []},
+        {"stratify__tables": ["songs"], "stratify__strata": ["bird"], "stratify__require": []},
         segments.GOOD,
         segments.FAULTS,
+        ("site",),
     ),
+    **{name: of_miniature(miniature) for name, miniature in MINIATURES.items()},
 }
 
 # A test with this runs on each of them; `staged_once` and `staged` are then projects of it.
 every_data_set = pytest.mark.parametrize(
     "staged_once",
-    [pytest.param(name, marks=pytest.mark.more if name == "segments" else ()) for name in DATA_SETS],
+    [pytest.param(name, marks=pytest.mark.more if name in {"segments", *MINIATURES} else ()) for name in DATA_SETS],
     indirect=True,
 )
 
@@ -118,8 +144,4 @@ def use(project: Project, name: str, place: str = "snapshot.zip", files: Mapping
     pack(data_set.files() if files is None else files, path)
     source = {"kind": "directory" if path.is_dir() else "archive", "path": place}
     YAML().dump({**data_set.description, "source": source}, project.root / f"configs/snapshots/{name}.yaml")
-    project.set(
-        snapshot=name,
-        subsample__max_rejected=0.5,
-        **{f"stratify__{key}": value for key, value in data_set.stratify.items()},
-    )
+    project.set(**{"snapshot": name, "subsample__max_rejected": 0.5, **data_set.settings})

@@ -1,0 +1,146 @@
+"""What a miniature is, and what its files are made of: tones in noise, tables of lines."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+from ruamel.yaml import YAML
+
+from tests.support.project import ROOT
+from tests.support.tarballs import pack
+
+Files = dict[str, bytes]
+
+BROKEN = b"no sound" * 100
+SECONDS = 0.6
+
+
+@dataclass(frozen=True)
+class Miniature:
+    """A small data set in the layout of a large one.
+
+    Attributes
+    ----------
+    name
+        Of its description in configs/snapshots.
+    files
+        Makes its files, by path.
+    clips
+        How many clips the description finds in it.
+    label, group, text
+        The columns with what a classifier predicts, with what is kept apart, and with the words that are said.
+    remarks
+        What `download` says does not fit.
+    rejected
+        The clips that `subsample` rejects, with the reason.
+    good
+        How many clips a sample can have.
+    """
+
+    name: str
+    files: Callable[[], Files]
+    clips: int
+    label: str | None
+    group: str | None
+    text: str | None
+    remarks: tuple[str, ...]
+    rejected: Mapping[str, str]
+    good: int
+
+    def write(self, path: Path) -> None:
+        """Write it as a zip, a tar or a folder, as the name of `path` says."""
+        pack(self.files(), path)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Its description, with the source of the real one."""
+        about: dict[str, Any] = YAML(typ="safe").load(self._text)
+        return about
+
+    @property
+    def command(self) -> str:
+        """The command in the header of its description."""
+        header = "\n".join(re.findall(r"^# ?(.*)", self._text, re.MULTILINE))
+        [command] = re.findall("^dvc exp run .*$", re.sub(r"\\\n *", "", header), re.MULTILINE)
+        return str(command)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What that command sets in params.yaml: ``{"stratify.strata": […]}``."""
+        pairs = [each.partition("=") for each in shlex.split(self.command) if "=" in each]
+        return {key: YAML(typ="safe").load(value) for key, _, value in pairs}
+
+    @property
+    def _text(self) -> str:
+        return (ROOT / f"configs/snapshots/{self.name}.yaml").read_text(encoding="utf-8")
+
+
+MINIATURES: dict[str, Miniature] = {}
+
+
+def miniature(
+    name: str,
+    clips: int,
+    label: str | None = None,
+    group: str | None = None,
+    text: str | None = None,
+    remarks: tuple[str, ...] = (),
+    rejected: Mapping[str, str] = MappingProxyType({}),
+    good: int | None = None,
+) -> Callable[[Callable[[], Files]], Callable[[], Files]]:
+    """Return a decorator that adds a miniature, whose files the function makes."""
+
+    def add(files: Callable[[], Files]) -> Callable[[], Files]:
+        MINIATURES[name] = Miniature(name, files, clips, label, group, text, remarks, rejected, good or clips)
+        return files
+
+    return add
+
+
+@cache
+def sound(
+    number: int,
+    rate: int = 16_000,
+    kind: str = "WAV",
+    subtype: str | None = None,
+    channels: int = 1,
+    seconds: float = SECONDS,
+) -> bytes:
+    """Return a file with a tone in noise, another one for each number."""
+    times = np.arange(round(seconds * rate)) / rate
+    tone = 0.4 * np.sin(2 * np.pi * (150 + 12 * number) * times)
+    noise = np.random.default_rng(number).standard_normal((len(times), channels))
+    return encoded(tone[:, None] + 0.02 * noise, rate, kind, subtype)
+
+
+def encoded(samples: npt.NDArray[np.float64], rate: int, kind: str = "WAV", subtype: str | None = None) -> bytes:
+    """Return samples as a file."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, rate, format=kind, subtype=subtype)
+    return buffer.getvalue()
+
+
+def numbered(names: Iterable[str], make: Callable[[int], bytes]) -> Files:
+    """Return a file for each name, made of its number."""
+    return {name: make(number) for number, name in enumerate(names)}
+
+
+def lines(*texts: str) -> bytes:
+    """Return a text file."""
+    return "\n".join([*texts, ""]).encode()
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text."""
+    return text.split()
