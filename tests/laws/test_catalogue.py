@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import shlex
 
 import pyarrow.parquet as pq
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.core import columns, schema
 from pipeline.snapshot.receipt import read_receipt, remarks
@@ -35,6 +38,7 @@ def test_description_finds_what_its_miniature_has(name: str, staged_once: Projec
     assert len(clips) - clips["path"].null_count == miniature.clips
     assert columns.with_role(clips.schema, "label") == miniature.label
     assert columns.with_role(clips.schema, "text") == miniature.text
+    assert columns.apart(clips.schema) == tuple(filter(None, [miniature.group]))
     for column in filter(None, (miniature.label, miniature.group, miniature.text)):
         assert clips[column].null_count == 0
 
@@ -48,3 +52,15 @@ def test_catalogue_page_has_a_row_and_the_command_of_each_description() -> None:
         assert f"/{slug}" == f"/{source.get('dataset', source.get('competition'))}"[-len(slug) - 1 :]
         assert facts == [miniature.about["license"], miniature.label or "", miniature.group or ""]
         assert f"\n{miniature.command}\n" in page
+
+
+@pytest.mark.more
+@pytest.mark.parametrize("name", MINIATURES)
+def test_command_of_a_description_sets_what_dvc_reads_in_it(name: str, fresh: Project) -> None:
+    hydra = importlib.import_module("dvc.utils.hydra")
+    words = shlex.split(MINIATURES[name].command)
+    hydra.apply_overrides(str(fresh.root / schema.PARAMS), [word for word in words if "=" in word])
+    params = YAML(typ="safe").load(fresh.root / schema.PARAMS)
+    for key, value in MINIATURES[name].settings.items():
+        section, _, last = key.rpartition(".")
+        assert (params[section] if section else params)[last] == value

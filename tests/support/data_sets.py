@@ -7,7 +7,7 @@ import importlib.util
 import io
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -44,22 +44,22 @@ class DataSet:
         Its files, by path.
     description
         Its description, but for the source.
-    settings
-        Parameters that fit it, ``{"stratify__strata": […]}``.
+    stratify
+        Parameters of `stratify` that fit it.
     good
         How many of its eligible clips are good.
     faults
         The eligible clips that are not, with the reason.
-    apart
-        The columns of which no value may be in two splits.
+    settings
+        Other parameters, ``{"subsample__clips": 30}``.
     """
 
     files: Callable[[], dict[str, bytes]]
     description: Mapping[str, Any]
-    settings: Mapping[str, Any]
+    stratify: Mapping[str, Any]
     good: int
     faults: Mapping[str, str]
-    apart: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def release_files() -> dict[str, bytes]:
@@ -90,41 +90,28 @@ _RELEASED_FAULTS = {
 }
 _ABOUT = {"title": "t", "license": "CC0-1.0", "citation": "c"}
 
-_OF_LABELLED = {"stratify__tables": ["sounds"], "stratify__strata": ["kind"], "stratify__require": []}
-
 
 def of_miniature(miniature: Miniature) -> DataSet:
-    """Return a miniature as a data set, with the settings that the header of its description names."""
-    settings = {key.replace(".", "__"): value for key, value in miniature.settings.items()}
-    group = () if miniature.group is None else (miniature.group,)
-    return DataSet(
-        miniature.files,
-        miniature.about,
-        {**settings, "subsample__clips": 30},
-        miniature.good,
-        miniature.rejected,
-        group,
-    )
+    """Return a miniature as a data set, with the parameters that the header of its description sets."""
+    settings = {key.replace(".", "__"): value for key, value in miniature.settings.items() if key != "snapshot"}
+    settings["subsample__clips"] = 30
+    return DataSet(miniature.files, miniature.about, {}, miniature.good, miniature.rejected, settings)
 
 
 DATA_SETS = {
-    "demo": DataSet(demo_files, {**_ABOUT, "format": "kaggle-v1"}, {}, 206, demo_script().FAULTS, ("text",)),
+    "demo": DataSet(demo_files, {**_ABOUT, "format": "kaggle-v1"}, {}, 206, demo_script().FAULTS),
     "release": DataSet(
-        release_files,
-        {**_ABOUT, "format": "mozilla-tsv"},
-        {"stratify__tables": ["validated"]},
-        206,
-        _RELEASED_FAULTS,
-        ("text", "speaker"),
+        release_files, {**_ABOUT, "format": "mozilla-tsv"}, {"tables": ["validated"]}, 206, _RELEASED_FAULTS
     ),
-    "labelled": DataSet(labelled_files, DESCRIPTION, _OF_LABELLED, 153, FAULTS, ("recording",)),
+    "labelled": DataSet(
+        labelled_files, DESCRIPTION, {"tables": ["sounds"], "strata": ["kind"], "require": []}, 153, FAULTS
+    ),
     "segments": DataSet(
         segments.segment_files,
         segments.DESCRIPTION,
-        {"stratify__tables": ["songs"], "stratify__strata": ["bird"], "stratify__require": []},
+        {"tables": ["songs"], "strata": ["bird"], "require": []},
         segments.GOOD,
         segments.FAULTS,
-        ("site",),
     ),
     **{name: of_miniature(miniature) for name, miniature in MINIATURES.items()},
 }
@@ -144,4 +131,9 @@ def use(project: Project, name: str, place: str = "snapshot.zip", files: Mapping
     pack(data_set.files() if files is None else files, path)
     source = {"kind": "directory" if path.is_dir() else "archive", "path": place}
     YAML().dump({**data_set.description, "source": source}, project.root / f"configs/snapshots/{name}.yaml")
-    project.set(**{"snapshot": name, "subsample__max_rejected": 0.5, **data_set.settings})
+    project.set(
+        snapshot=name,
+        subsample__max_rejected=0.5,
+        **{f"stratify__{key}": value for key, value in data_set.stratify.items()},
+        **data_set.settings,
+    )
