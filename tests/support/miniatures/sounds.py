@@ -92,3 +92,23 @@ def birdclef_2026() -> Files:
     files["train_audio/23150/iNat46.ogg"] = files["train_audio/22961/iNat41.ogg"]
     files["train_soundscapes/BC2026_Train_0001_S08_20250606_030007.ogg"] = sound(90, 32_000, kind="OGG")
     return {"train.csv": lines(*table), **files}
+
+
+@miniature(
+    "birdclef-2026-soundscapes",
+    48,
+    "species",
+    remarks=(
+        "train_soundscapes_labels: 48 rows equal to an earlier one",
+        "1 clip of 9 that no row names",
+    ),
+)
+def birdclef_2026_soundscapes() -> Files:
+    """Return windows of a second of eight soundscapes; each stands in two rows, and a soundscape has none."""
+    table, files = ["filename,start,end,primary_label"], Files()
+    for number in range(9):
+        name = f"BC2026_Train_{number + 1:04}_S{number % 4:02}_202506{number + 10}_030007.ogg"
+        files[f"train_soundscapes/{name}"] = sound(number, 32_000, kind="OGG", seconds=6.0)
+        species = "22961;trsowl" if number % 2 else "22961"
+        table += [f"{name},00:00:0{at},00:00:0{at + 1},{species}" for at in range(6) if number < 8]
+    return {"train_soundscapes_labels.csv": lines(*table, *table[1:]), **files}
