@@ -51,7 +51,7 @@ def test_catalogue_page_has_a_row_and_the_command_of_each_description() -> None:
     page = (ROOT / "docs/datasets.md").read_text(encoding="utf-8").replace("\\\n  ", "")
     for name, miniature in MINIATURES.items():
         source = miniature.about["source"]
-        [row] = re.findall(rf"^\| \[.*/(.*)\), `{name}` \| [0-9,]+ \| (.*) \| (.*)\| (.*)\|$", page, re.MULTILINE)
+        [row] = re.findall(rf"^\| \[.*/(.*)\), `{name}` \| .+ \| [0-9,]+ \| (.*) \| (.*)\| (.*)\|$", page, re.MULTILINE)
         slug, *facts = (cell.strip(" `") for cell in row)
         assert f"/{slug}" == f"/{source.get('dataset', source.get('competition'))}"[-len(slug) - 1 :]
         group = miniature.group or ("the recording" if "segment" in miniature.about else "")
