@@ -124,6 +124,19 @@ def sound(
     return encoded(tone[:, None] + 0.02 * noise, rate, kind, subtype)
 
 
+@cache
+def coloured(label: int, recording: int, take: int, rate: int, subtype: str, channels: int) -> bytes:
+    """Return a WAV of coloured noise: its colour is its label's a little, its recording's more, its own hardly."""
+    octaves = np.geomspace(100, 8_000, 8)
+    parts = ((8.0, (0, label)), (10.0, (1, recording)), (0.5, (2, take)))
+    decibels = np.sum([level * np.random.default_rng(seed).standard_normal(8) for level, seed in parts], axis=0)
+    noise = np.random.default_rng((3, take)).standard_normal((round(SECONDS * rate), channels))
+    spectrum = np.fft.rfft(noise, axis=0)
+    spectrum *= 10 ** (np.interp(np.linspace(0, rate / 2, len(spectrum)), octaves, decibels) / 20)[:, None]
+    samples = np.fft.irfft(spectrum, axis=0)
+    return encoded(0.5 * samples / np.abs(samples).max(), rate, subtype=subtype)
+
+
 def encoded(samples: npt.NDArray[np.float64], rate: int, kind: str = "WAV", subtype: str | None = None) -> bytes:
     """Return samples as a file."""
     buffer = io.BytesIO()

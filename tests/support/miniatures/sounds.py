@@ -5,23 +5,22 @@ from __future__ import annotations
 from functools import partial
 from itertools import product
 
-from tests.support.miniatures.making import BROKEN, Files, lines, miniature, numbered, sound, words
+from tests.support.miniatures.making import BROKEN, Files, coloured, lines, miniature, numbered, sound, words
 
 
 @miniature("urbansound8k", 46, "sound", "recording")
-def urbansound8k() -> Files:
-    """Return sounds of ten classes and fourteen recordings, of many rates, depths and numbers of channels."""
+def urbansound8k(clips: int = 46, recordings: int = 14) -> Files:
+    """Return sounds of ten classes, of many rates, depths and numbers of channels; those of a recording sound alike."""
     classes = words("air_conditioner car_horn children_playing dog_bark drilling engine_idling gun_shot jackhammer")
     classes += words("siren street_music")
     kinds = [(44_100, "PCM_16", 2), (48_000, "PCM_24", 2), (96_000, "PCM_24", 1), (11_025, "PCM_U8", 1)]
     kinds += [(44_100, "FLOAT", 2), (22_050, "MS_ADPCM", 1), (8_000, "PCM_16", 1)]
     table, files = ["slice_file_name,fsID,start,end,salience,fold,classID,class"], Files()
-    for number in range(46):
-        recording = number % 14
+    for number in range(clips):
+        recording = number % recordings
         fold, label = recording % 10 + 1, recording % 10
         name = f"{100_000 + recording}-{label}-0-{number}.wav"
-        rate, subtype, channels = kinds[number % len(kinds)]
-        files[f"fold{fold}/{name}"] = sound(number, rate, subtype=subtype, channels=channels)
+        files[f"fold{fold}/{name}"] = coloured(label, recording, number, *kinds[recording % len(kinds)])
         salience = 1 + number % 2
         table.append(f"{name},{100_000 + recording},0.0,0.6,{salience},{fold},{label},{classes[label]}")
     files["fold1/.DS_Store"] = files["__MACOSX/fold1/._100000-0-0-0.wav"] = BROKEN
