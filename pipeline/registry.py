@@ -35,6 +35,7 @@ STAGES = {
     "report": Command("pipeline.report.stage", "compare the sample with what it was drawn from"),
 }
 COMMANDS = {
+    "describe": Command("pipeline.commands.describe.command", "guess the description of a data set, from its index"),
     "estimate": Command("pipeline.commands.estimate", "say what the sample will cost, before any clip is fetched"),
     "doctor": Command("pipeline.commands.doctor", "see whether this machine has what a run needs"),
     "show": Command("pipeline.commands.show", "say what is known of a clip, and draw it"),

@@ -88,6 +88,10 @@ class Snapshot:
         """
         raise NotImplementedError
 
+    def head(self, member: Member, size_bytes: int) -> bytes:
+        """Return the first bytes of a member, all of them where it has fewer; they are not verified unless they are all."""
+        return self.read(member)[:size_bytes]
+
     def prefetch(self, members: Iterable[Member]) -> None:
         """Hint which members will probably be read; sequential sources prefetch them."""
 
@@ -179,6 +183,29 @@ def read_member(source: RandomAccess, member: Member) -> bytes:
     if (crc := zlib.crc32(data)) != member.crc32:
         raise Rejected(Reason.CHECKSUM, f"{member.name}: expected CRC-32 {member.crc32:08x}, got {crc:08x}")
     return data
+
+
+def read_head(source: RandomAccess, member: Member, size_bytes: int) -> bytes:
+    """Return the first `size_bytes` of a member, in a single read of about as many; verified where these are all.
+
+    Raises
+    ------
+    Rejected
+        With `Reason.CHECKSUM`: its local header or its data differs from the index.
+    """
+    assert member.offset is not None
+    assert member.compressed_bytes is not None
+    if member.size_bytes <= size_bytes:
+        return read_member(source, member)
+    wanted = _LOCAL_HEADER.size + len(member.name.encode()) + _EXTRA_BYTES + min(size_bytes, member.compressed_bytes)
+    block = source.read(member.offset, min(wanted, source.size_bytes - member.offset))
+    data = block[_data_start(block, member) :]
+    if member.method == _STORED:
+        return data[:size_bytes]
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size_bytes)
+    except zlib.error as error:
+        raise Rejected(Reason.CHECKSUM, f"{member.name}: cannot be inflated ({error})") from None
 
 
 def require_kind(source: RandomAccess, *kinds: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.core.errors import Rejected, SnapshotChanged
-from pipeline.snapshot.archive import HeaderMismatch, Member, Snapshot, read_member, verify_unchanged
+from pipeline.snapshot.archive import HeaderMismatch, Member, Snapshot, read_head, read_member, verify_unchanged
 from pipeline.snapshot.patterns import AUDIO_EXTENSIONS
 from pipeline.snapshot.receipt import ArchiveIdentity, Identity
 from pipeline.snapshot.remote.client import Client, Refused, content_range
@@ -146,6 +146,17 @@ class RemoteSnapshot(Snapshot):
                     raise
                 problems.add(rejected.detail)
                 raise Transient(rejected.detail, remedy=remedy) from None
+
+        return self._file.client.retry(attempt, member.name)
+
+    def head(self, member: Member, size_bytes: int) -> bytes:
+        """Return a member's first bytes, in one request that is retried with backoff."""
+
+        def attempt() -> bytes:
+            try:
+                return read_head(self._file, member, size_bytes)
+            except Rejected as rejected:
+                raise Transient(rejected.detail) from None
 
         return self._file.client.retry(attempt, member.name)
 
