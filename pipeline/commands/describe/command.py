@@ -32,6 +32,8 @@ from pipeline.snapshot.sources import OpenedSnapshot, open_snapshot
 from pipeline.snapshot.tables import first_of_each
 
 UNSUPPORTED = r"(?i)\.(m4a|mp4|aac|webm|wma|amr|3gp)$"  # libsndfile decodes none of them
+_COVERED = 0.2  # of the clips, by the rows of a table
+_PIECES = 1.2  # rows for each clip
 _ABOUT = {"title": "unknown", "license": "unknown", "citation": "unknown"}
 
 
@@ -116,7 +118,7 @@ def drafted(opened: OpenedSnapshot, source: dict[str, Any], name: str) -> tuple[
     seen = list(lines(members, heads, len(unique)))
     all_tables = members.other_paths.to_pylist()
     problems: list[str] = []
-    for layout in _layouts(heads, paths.filter(supported), unique, all_tables, seen):
+    for layout in map(_with_names_of_roles, _layouts(heads, paths.filter(supported), unique, all_tables, seen)):
         draft = Draft(name, source, layout, roles_of(layout.known), len(unique))
         problem, rows = _checked(draft, opened.members, read)
         if problem is None:
@@ -132,22 +134,30 @@ def _layouts(
     groups = layouts.joined(heads, paths)
     by_clip = [head for group in groups for head in group.heads]
     others = [head for head in heads if head not in by_clip]
-    names = layouts.by_names(unique, others, all_tables)
-    named = roles_of(names.known)
+    by_names: Layout | None = None
     for group in groups:
-        pieces = layouts.pieces(group)
-        where = listed(head.path for head in group.heads)
-        seen.append(
-            f"{where}: clip is {group.clip.template}, which finds a clip for {group.clip.share:.0%} of the rows"
-        )
-        if pieces:
-            seen.append(f"{pieces}: these are pieces of it, or tables of something else")
-        elif layouts.covers(group, len(unique)):
+        where, naming = listed(head.path for head in group.heads), group.naming
+        seen.append(f"{where}: clip is {naming.template}, which finds a clip for {naming.share:.0%} of the rows")
+        if group.rows_for_a_clip > _PIECES:
+            seen.append(f"  {group.rows_for_a_clip:.1f} rows for each clip: pieces of it, or a table of something else")
+        elif group.rows >= _COVERED * len(unique):
             layout = layouts.by_tables(group, others, paths, all_tables)
-            roles = roles_of(layout.known)
-            if roles.label or roles.text or roles.group or not named.label:
+            if not roles_of(layout.known).is_any:
+                by_names = by_names or layouts.by_names(unique, others, all_tables)
+            if by_names is None or roles_of(by_names.known).label is None:
                 yield layout
-    yield names
+    yield by_names or layouts.by_names(unique, others, all_tables)
+
+
+def _with_names_of_roles(layout: Layout) -> Layout:
+    """Name the fields with a role by it where nothing else names them."""
+    roles = roles_of(layout.known)
+    guesses = {"label": roles.label, "group": roles.group}
+    names = {
+        guess.column.name: role for role, guess in guesses.items() if guess and guess.column.name.startswith("part_")
+    }
+    taken = {column.name for column in layout.known}
+    return layout.renamed({name: role for name, role in names.items() if role not in taken})
 
 
 def _members(opened: OpenedSnapshot) -> Members:

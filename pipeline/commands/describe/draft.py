@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.commands.describe.guesses import Guess, Known, Roles
@@ -38,6 +38,23 @@ class Layout:
     known: list[Known]
     lookups: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def renamed(self, names: Mapping[str, str]) -> Layout:
+        """Return it with other names of the fields of its pattern."""
+
+        def rename(text: str) -> str:
+            return re.sub(r"\{(\w+)(?=[:}])", lambda found: "{" + names.get(found[1], found[1]), text)
+
+        audio = self.keys["audio"]
+        audio = rename(audio) if isinstance(audio, str) else list(map(rename, audio))
+        lookups = [{**lookup, "on": {key: rename(on) for key, on in lookup["on"].items()}} for lookup in self.lookups]
+        known = [
+            replace(column, name=names.get(column.name, column.name), source=names.get(column.source, column.source))
+            if column.origin == "path"
+            else column
+            for column in self.known
+        ]
+        return replace(self, keys={**self.keys, "audio": audio}, known=known, lookups=lookups)
 
 
 @dataclass(frozen=True)
@@ -159,7 +176,8 @@ class Draft:
         if not group:
             yield "# No sure group. Name here what must not be in two splits (a speaker, a patient, a recording that"
             yield "# clips were cut from): otherwise, what a model learns of it leaks into the test."
-        for guess in [guess for guess in self.roles.groups if guess is not group][:4]:
+        others = [guess for guess in self.roles.groups if guess is not group and (guess.is_sure or not group)]
+        for guess in others[:4]:
             yield f"# apart: [{guess.column.name}]  # {'or' if group else 'perhaps'}: {_one_line(guess.why)}"
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -58,6 +60,7 @@ _MOST_LEVELS = 60  # of a label that no name gives away
 _OFTEN = 3  # clips of a value, on average, that is one of few
 _SENTENCE_WORDS = 5
 _LOOKED_AT = 5000  # texts
+_LEAST_GROUPS = 4  # that three splits can share
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,12 @@ class Known:
     def counts(self) -> dict[str, int]:
         """How many clips have each value; none of a missing one."""
         return {each["values"]: each["counts"] for each in self.values.drop_null().value_counts().to_pylist()}
+
+    @cached_property
+    def codes(self) -> npt.NDArray[np.int64]:
+        """A number for each value, -1 where it is missing."""
+        codes: npt.NDArray[np.int64] = pc.fill_null(self.values.dictionary_encode().indices, -1).to_numpy()
+        return codes.astype(np.int64)
 
     @cached_property
     def clips(self) -> float:
@@ -141,6 +150,11 @@ class Roles:
     texts: list[Guess]
 
     @property
+    def is_any(self) -> bool:
+        """Whether one is sure."""
+        return any((self.label, self.group, self.text))
+
+    @property
     def label(self) -> Guess | None:
         """The label, where it is sure."""
         return next((guess for guess in self.labels[:1] if guess.is_sure), None)
@@ -172,12 +186,14 @@ def roles_of(columns: Sequence[Known]) -> Roles:
 
 
 def _text(column: Known) -> Guess | None:
+    if column.origin == "path":
+        return None
     values = column.values.drop_null()[:_LOOKED_AT].to_pylist()
     words = [word_count(value) or len(value) // 4 for value in values]
     mean = sum(words) / max(1, len(words))
     spaced = sum(" " in value or not value.isascii() for value in values) / max(1, len(values))
     listed = sum(bool(re.match(r"[\[{]|https?:|/", value)) for value in values)
-    if spaced < 0.5 or listed > len(values) / 2 or column.origin == "path":
+    if spaced < 0.5 or listed > len(values) / 2:
         return None
     if column.known_as(_TEXTS) and mean > 1:
         return Guess(column, f"its name, {mean:.0f} words on average", True)
@@ -204,14 +220,14 @@ def _label(columns: Sequence[Known], *, has_text: bool) -> list[Guess]:
         missing = column.values.null_count / max(1, most)
         if not 2 <= levels <= max(most / 2, 2) or levels > 2000:
             continue
-        is_number = all(re.fullmatch(r"[-+]?[0-9.]+", value) for value in column.counts)
+        is_number = _is_number(column)
         few = levels <= _MOST_LEVELS and column.clips >= _OFTEN
         word = column.known_as(_LABELS)
         score, why = 0.0, ""
         if column.are_labels:
             score, why = 4 - levels / 1000, "its values"
         if word and not (column.origin != "path" and column.words & {"sub", "secondary", "source"}):
-            score, why = max(score, 3.5 if "primary" in column.words else 3), "its name"
+            score, why = max(score, 5 if "primary" in column.words else 3), "its name"
         elif column.is_folder and few and not re.search("[0-9]", "".join(column.counts)):
             score, why = max(score, 3.2), "a folder for each value"
         if not score and few and column.origin == "path" and not (is_number and _counts(column)):
@@ -230,6 +246,12 @@ def _label(columns: Sequence[Known], *, has_text: bool) -> list[Guess]:
     return guesses
 
 
+def _is_number(column: Known) -> bool:
+    """Tell whether nearly all values are numbers."""
+    numbers = pc.match_substring_regex(pa.array(column.counts, pa.string()), r"^[-+]?[0-9.]+$")
+    return bool(pc.mean(numbers).as_py() > 0.8)
+
+
 def _counts(column: Known) -> bool:
     """Tell whether numbers in names count something: the last, those behind letters (rec1), those of many digits."""
     return column.is_last or column.hint[-1:].isalpha() or max(map(len, column.counts)) > 2
@@ -238,30 +260,34 @@ def _counts(column: Known) -> bool:
 def _other_groups(columns: Sequence[Known], label: Sequence[Guess]) -> list[Guess]:
     """Return columns that may be groups, though no name says so: what comes first in names, ids in tables."""
     best = label[0].column if label and label[0].is_sure else None
-    guesses = []
+    guesses: list[Guess] = []
+    is_first = True
     for place, column in enumerate(columns):
         if column is best or column.clips < 1.5 or (best is not None and _determines(best, column)):
             continue
         crossing = 0.0 if best is None else _crossing(column, best)
-        is_id = bool(column.words & {"id", "uuid", "identifier"})
+        is_sure = False
+        why = f"{_values(column)}, {column.clips:.1f} clips each"
+        if best is not None and crossing > 1:
+            why = f"{_values(column)}, each with {crossing:.1f} values of {best.name} on average"
         if column.origin == "path":
-            rest = [each for each in columns if each is not best and not each.is_last and each.clips >= 1.5]
-            is_first = place == 0 or (best is columns[0] and place == 1)
-            is_sure = best is not None and crossing > 1 and (is_first or rest == [column]) and not column.is_last
-            why = f"{_values(column)}, each with {crossing:.1f} values of {best.name if best else ''}"
-        elif is_id:
-            is_sure, why = len(column.counts) > (len(best.counts) if best else 1), "an id that covers several clips"
+            is_candidate = crossing > 1 and not (_is_number(column) and column.is_last)
+            is_sure = is_candidate and is_first and len(column.counts) >= _LEAST_GROUPS
+            is_first = is_first and not is_candidate
+        elif column.words & {"id", "uuid"}:
+            is_sure = len(column.counts) > (len(best.counts) if best else 1)
+            why = f"an id, {why}"
         else:
-            is_sure = not column.is_named and place == 0 and best is not None and crossing > 1
-            why = f"{_values(column)}, {column.clips:.1f} clips each"
+            is_sure = not column.is_named and place == 0 and crossing > 1
         guesses.append(Guess(column, why, is_sure))
     return guesses
 
 
 def _crossing(group: Known, label: Known) -> float:
     """Return how many labels a group has, on average."""
-    pairs = pc.binary_join_element_wise(group.values, label.values, "\x1f").drop_null()
-    return len(pairs.unique()) / max(1, len(group.counts))
+    both = (group.codes >= 0) & (label.codes >= 0)
+    pairs = np.unique(group.codes[both] * (1 + len(label.counts)) + label.codes[both])
+    return len(pairs) / max(1, len(group.counts))
 
 
 def _determines(label: Known, column: Known) -> bool:

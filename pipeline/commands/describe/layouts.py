@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,15 +11,15 @@ import pyarrow.compute as pc
 
 from pipeline.commands.describe.draft import Layout, dialect_of, our_name
 from pipeline.commands.describe.guesses import Known
-from pipeline.commands.describe.names import Field, Part, extension_of, level, shapes_of
-from pipeline.commands.describe.tables import ClipColumn, Head, clip_column
+from pipeline.commands.describe.names import Field, Part, extension_of, level, shapes_of, stem_of
+from pipeline.commands.describe.naming import Naming, naming_of
+from pipeline.commands.describe.tables import Head
 from pipeline.core.terminal import amount, listed
 from pipeline.snapshot.members import first_match
-from pipeline.snapshot.patterns import Pattern, without_extension
+from pipeline.snapshot.patterns import Pattern
 from pipeline.snapshot.tables import first_of_each
 
 _FOUND = 0.8  # of the values of a column that a lookup has
-_COVERED = 0.2  # of the clips, by the rows of a table
 
 
 @dataclass(frozen=True)
@@ -28,23 +27,35 @@ class Joined:
     """Tables of equal columns whose rows name clips in the same way."""
 
     heads: list[Head]
-    clip: ClipColumn
+    namings: list[Naming]
 
     @property
-    def rows(self) -> int:
+    def naming(self) -> Naming:
+        """That way."""
+        return self.namings[0]
+
+    @property
+    def rows(self) -> float:
         """How many of their rows find a clip, estimated."""
-        return math.floor(sum(head.rows for head in self.heads) * self.clip.share)
+        return sum(head.rows * naming.share for head, naming in zip(self.heads, self.namings, strict=True))
+
+    @property
+    def rows_for_a_clip(self) -> float:
+        """How many rows name one clip, on average: more than one where rows are pieces of it."""
+        cells = pa.concat_arrays([head.columns[self.naming.column] for head in self.heads]).drop_null()
+        return len(cells) / max(1, len(cells.unique()))
 
 
 def joined(heads: Sequence[Head], paths: pa.StringArray) -> list[Joined]:
     """Return the tables whose rows name clips, those with the most rows first."""
+    stems = stem_of(paths)
     groups: dict[tuple[Any, ...], Joined] = {}
     for head in heads:
-        clip = clip_column(head.columns, paths)
-        if clip is None:
-            continue
-        key = (*head.columns, clip.template, clip.folder, str(head.dialect))
-        groups.setdefault(key, Joined([], clip)).heads.append(head)
+        naming = naming_of(head.columns, paths, stems)
+        if naming is not None:
+            group = groups.setdefault((*head.columns, naming.template, str(head.dialect)), Joined([], []))
+            group.heads.append(head)
+            group.namings.append(naming)
     return sorted(groups.values(), key=lambda each: (-each.rows, -len(each.heads[0].columns)))
 
 
@@ -66,12 +77,12 @@ def by_tables(group: Joined, others: Sequence[Head], paths: pa.StringArray, all_
     known = [
         Known(our_name(name, taken), name, name if named else "", "table", column, is_named=named)
         for name, column in cells.items()
-        if name != group.clip.column
+        if name != group.naming.column
     ]
-    keys: dict[str, Any] = {"audio": _audio_of(group, cells, paths)}
+    keys: dict[str, Any] = {"audio": _audio_of(group, paths)}
     keys["tables"] = _pattern_of([head.path for head in group.heads], all_tables)
     keys["dialect"] = dialect_of(group.heads[0].dialect)
-    keys["clip"] = group.clip.template
+    keys["clip"] = group.naming.template
     layout = Layout({key: value for key, value in keys.items() if value is not None}, known)
     return _with_lookups(layout, others, cells, taken, all_tables)
 
@@ -79,18 +90,17 @@ def by_tables(group: Joined, others: Sequence[Head], paths: pa.StringArray, all_
 def by_names(paths: pa.StringArray, others: Sequence[Head], all_tables: Sequence[str]) -> Layout:
     """Return the layout in which each clip is a row, and its path says all."""
     shapes, left_out = shapes_of(paths)
-    patterns = [Pattern(shape.text) for shape in shapes]
-    left_out = pc.and_(left_out, first_match(patterns, paths).matched.is_null())
-    kept = paths.filter(pc.invert(left_out))
+    names = _names_of_fields(shapes)
+    shapes = [shape.renamed(names) for shape in shapes]
+    reading = first_match([Pattern(shape.text) for shape in shapes], paths)
+    cells = reading.filter(reading.matched.is_valid()).fields
+    left_out = pc.and_(left_out, reading.matched.is_null())
     notes = []
     if pc.sum(left_out).as_py():
         folders = pc.replace_substring_regex(paths.filter(left_out), "/?[^/]*$", "").unique().to_pylist()
         notes.append(
             f"left out: {amount(pc.sum(left_out).as_py(), 'clip')} of other names, in {listed(folders, most=3)}"
         )
-    names = _names_of_fields(shapes)
-    shapes = [shape.renamed(names) for shape in shapes]
-    cells = first_match([Pattern(shape.text) for shape in shapes], kept).fields
     known = []
     for field in {field.name: field for shape in reversed(shapes) for field in shape.fields}.values():
         is_folder = any(
@@ -121,29 +131,16 @@ def _names_of_fields(shapes: Sequence[Any]) -> dict[str, str]:
     return names
 
 
-def _audio_of(group: Joined, cells: dict[str, pa.StringArray], paths: pa.StringArray) -> str:
-    """Return the pattern for the clips that rows name: their folder, what is in between, and their names."""
-    stems = without_extension(level(paths, 0))
-    if group.clip.folder:
-        inside = paths.filter(pc.equal(pc.replace_substring_regex(paths, "/?[^/]*$", ""), group.clip.folder))
-        return "/".join(filter(None, [group.clip.folder.rpartition("/")[2], "{name}" + extension_of(inside)]))
-    wanted = pc.replace_substring_regex(cells[group.clip.column].drop_null(), ".*/", "")
-    named = pc.is_in(stems, pc.cast(without_extension(wanted), pa.string()))
-    inside = paths.filter(named) if pc.any(named).as_py() else paths
-    extension = extension_of(paths)
-    folders = level(inside, 1).unique()
-    if folders.null_count or not len(folders):
-        return "{name}" + extension
-    if len(folders) == 1:
-        return _plain(folders[0].as_py(), "{name}" + extension)
-    above = level(inside, 2).unique()
-    if not above.null_count and len(above) == 1:
-        return _plain(above[0].as_py(), "{folder}/{name}" + extension)
-    return "{folder}/{name}" + extension
-
-
-def _plain(folder: str, rest: str) -> str:
-    return rest if set("{}*") & set(folder) else f"{folder}/{rest}"
+def _audio_of(group: Joined, paths: pa.StringArray) -> str:
+    """Return the pattern for the clips that rows name: their folder, where it has as many as there are rows."""
+    near = pa.concat_arrays([naming.near for naming in group.namings])
+    name = "{name}" + extension_of(paths)
+    for depth, rest in ((1, name), (2, f"{{folder}}/{name}")):
+        folders = level(near, depth).unique()
+        if len(folders) == 1 and folders.null_count == 0 and not set("{}*") & set(folders[0].as_py()):
+            if pc.sum(pc.equal(level(paths, depth), folders[0])).as_py() >= _FOUND * group.rows:
+                return f"{folders[0]}/{rest}"
+    return name if level(near, 1).null_count else f"{{folder}}/{name}"
 
 
 def _pattern_of(paths: Sequence[str], all_tables: Sequence[str]) -> str | list[str]:
@@ -220,15 +217,3 @@ def _key_of(head: Head, cells: dict[str, pa.StringArray]) -> tuple[str, str] | N
             if len(distinct) > 1 and pc.mean(pc.is_in(distinct, keys)).as_py() >= _FOUND:
                 return column, name
     return None
-
-
-def pieces(group: Joined) -> str | None:
-    """Say that several rows name one clip, if so: then they are pieces of it."""
-    cells = pa.concat_arrays([head.columns[group.clip.column] for head in group.heads]).drop_null()
-    rows = len(cells) / max(1, len(cells.unique()))
-    return f"{listed(head.path for head in group.heads)}: {rows:.1f} rows for each clip" if rows > 1.2 else None
-
-
-def covers(group: Joined, clips: int) -> bool:
-    """Tell whether the rows of tables name more than a few of the clips."""
-    return group.rows >= _COVERED * clips

@@ -102,7 +102,9 @@ def shapes_of(paths: pa.StringArray) -> tuple[list[Shape], pa.BooleanArray]:
     shapes = [_shape(paths.filter(pc.equal(keys, value))) for value in values]
     if not all(shape.fields for shape in shapes):
         return [_whole(paths)], nothing
-    return _with_common_names(shapes, [paths.filter(pc.equal(keys, value)) for value in values]), nothing
+    if len(shapes) > 1:
+        shapes = _with_common_names(shapes, [paths.filter(pc.equal(keys, value)) for value in values])
+    return shapes, nothing
 
 
 def _letters(text: str) -> int:
@@ -115,6 +117,11 @@ def level(paths: pa.StringArray, number: int) -> pa.StringArray:
     ends = parts.offsets.to_numpy()[1:] - 1 - number
     is_there = pa.array(ends >= parts.offsets.to_numpy()[:-1])
     return pc.if_else(is_there, parts.values.take(pa.array(np.maximum(ends, 0))), None)
+
+
+def stem_of(paths: pa.StringArray) -> pa.StringArray:
+    """Return names without folders and without an extension that names audio."""
+    return without_extension(pc.replace_substring_regex(paths, r"^(?s:.*)[/\\]", ""))
 
 
 def extension_of(paths: pa.StringArray) -> str:
@@ -239,7 +246,8 @@ def _with_common_names(shapes: list[Shape], paths: list[pa.StringArray]) -> list
     known: dict[str, set[str]] = {}
     named = []
     for shape, clips in zip(shapes, paths, strict=True):
-        values = {name: set(column.unique().to_pylist()) for name, column in read(shape, clips).items()}
+        fields = Pattern(shape.text).read(clips).fields
+        values = {name: set(column.unique().to_pylist()) for name, column in fields.items()}
         names: dict[str, str] = {}
         for field in shape.fields:
             likeness = {
@@ -253,8 +261,3 @@ def _with_common_names(shapes: list[Shape], paths: list[pa.StringArray]) -> list
         known |= {names[name]: found | known.get(names[name], set()) for name, found in values.items()}
         named.append(shape.renamed(names))
     return named
-
-
-def read(shape: Shape, paths: pa.StringArray) -> dict[str, pa.StringArray]:
-    """Return the values of its fields."""
-    return Pattern(shape.text).read(paths).fields

@@ -50,11 +50,12 @@ def folders(paths: pa.StringArray) -> Iterator[str]:
 
 
 def _short(counts: dict[str, int]) -> dict[str, int]:
-    """Join folders whose names differ in one number; where there are still many, those beside each other."""
-    numbers = _joined(counts, r"\d+", lambda found: f"{min(found, key=int)}…{max(found, key=int)}")
-    if len(numbers) <= _MOST_FOLDERS:
-        return numbers
-    return _joined(counts, r"[^/]+(?=/[^/]*$)", lambda found: f"{len(found)} names: {listed(sorted(found), most=3)}")
+    """Join folders whose names differ in one number; while there are many, those that differ in one name."""
+    short = _joined(counts, r"\d+", lambda found: f"{min(found, key=int)}…{max(found, key=int)}")
+    for below in ("/[^/]*$", "/[^/]*/[^/]*$"):
+        if len(short) > _MOST_FOLDERS:
+            short = _joined(short, f"[^/]+(?={below})", lambda found: f"{len(found)}: {listed(sorted(found), most=3)}")
+    return short
 
 
 def _joined(counts: dict[str, int], regex: str, shown: Callable[[set[str]], str]) -> dict[str, int]:
