@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +19,8 @@ _PLAIN = re.compile(r"[A-Za-z][\w ./+-]*[\w)]|[A-Za-z]")
 _WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})  # that YAML reads as no text
 _SPLITS = 3  # of params.yaml
 _MOST_CODES = 40
+_LONGEST = 30  # characters of a value that is named in a comment
+_WIDTH = 110
 OWN = ("path", "table")  # where columns are from that are not those of a lookup
 
 
@@ -109,23 +113,28 @@ class Draft:
         """Return the draft as YAML."""
         return "\n".join(self._lines()) + "\n"
 
-    def command(self) -> str:
-        """Return the line with which it can be tried."""
+    @property
+    def settings(self) -> list[str]:
+        """The parameters with which it can be tried, as `dvc exp run -S` takes them."""
         label, group = self.roles.label, self.roles.group
         strata = f"[{label.column.name}]" if label else "[]"
-        settings = [f"snapshot={self.name}", "'stratify.tables=[]'", f"'stratify.strata={strata}'"]
-        settings += ["'stratify.require=[]'", "'stratify.where={}'"]
-        if group and len(group.column.counts) < _SPLITS and self.apart == [group.column.name]:
-            settings += ["'~stratify.splits.dev'", "stratify.splits.test=0.2"]
-        settings += [f"subsample.clips={max(1, min(120, self.clips // 2))}", "'subsample.seconds=[0.1,null]'"]
-        return "dvc exp run " + " ".join(f"-S {each}" for each in settings)
+        settings = [f"snapshot={self.name}", "stratify.tables=[]", f"stratify.strata={strata}", "stratify.require=[]"]
+        if group and len(group.column.counts) < _SPLITS:
+            settings += ["~stratify.splits.dev", "stratify.splits.test=0.2"]
+        return [*settings, f"subsample.clips={max(1, min(120, self.clips // 2))}", "subsample.seconds=[0.1,null]"]
+
+    def command(self) -> str:
+        """Return the lines with which it can be tried."""
+        options = " ".join(f"-S\1{shlex.quote(each)}" for each in self.settings)
+        lines = textwrap.wrap(f"dvc exp run {options}", _WIDTH, break_long_words=False, break_on_hyphens=False)
+        return " \\\n  ".join(lines).replace("\1", " ")
 
     def _lines(self) -> Iterator[str]:
         values = self.values()
         yield f"# A draft of configs/snapshots/{self.name}.yaml by: python -m pipeline describe"
         yield "# Read the comments: what is sure is a key, what is not is a comment. Fill in the first three lines."
-        yield f"# Try it:  git add configs/snapshots/{self.name}.yaml && \\"
-        yield f"#   {self.command()}"
+        yield f"# Try it:  git add configs/snapshots/{self.name}.yaml"
+        yield from (f"#   {line}" for line in self.command().split("\n"))
         for key in ("title", "license", "citation", "source", "audio", "tables", "dialect", "clip"):
             if key in values:
                 yield f"{key}: {flow(values[key])}"
@@ -153,7 +162,8 @@ class Draft:
             if column.origin not in origins:
                 continue
             counts = column.counts
-            values = listed(sorted(counts)) if len(counts) <= _MOST_CODES else f"{len(counts):,} values"
+            is_short = len(counts) <= _MOST_CODES and max(map(len, counts)) <= _LONGEST
+            values = listed(sorted(counts)) if is_short else f"{len(counts):,} values"
             yield f"{indent}{column.name}: {flow(_from(column))}  # {_one_line(values)}"
             is_label = self.roles.label is not None and column is self.roles.label.column
             if is_label and len(counts) <= _MOST_CODES and max(map(len, counts)) <= 2:

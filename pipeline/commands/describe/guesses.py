@@ -263,7 +263,8 @@ def _other_groups(columns: Sequence[Known], label: Sequence[Guess]) -> list[Gues
     guesses: list[Guess] = []
     is_first = True
     for place, column in enumerate(columns):
-        if column is best or column.clips < 1.5 or (best is not None and _determines(best, column)):
+        is_too_few = column.origin != "path" and len(column.counts) < 2 * _LEAST_GROUPS and column.is_named
+        if column is best or column.clips < 1.5 or is_too_few:
             continue
         crossing = 0.0 if best is None else _crossing(column, best)
         is_sure = False

@@ -16,7 +16,7 @@ from pipeline.commands.describe.naming import Naming, naming_of
 from pipeline.commands.describe.tables import Head
 from pipeline.core.terminal import amount, listed
 from pipeline.snapshot.members import first_match
-from pipeline.snapshot.patterns import Pattern
+from pipeline.snapshot.patterns import Pattern, Template
 from pipeline.snapshot.tables import first_of_each
 
 _FOUND = 0.8  # of the values of a column that a lookup has
@@ -42,8 +42,9 @@ class Joined:
     @property
     def rows_for_a_clip(self) -> float:
         """How many rows name one clip, on average: more than one where rows are pieces of it."""
-        cells = pa.concat_arrays([head.columns[self.naming.column] for head in self.heads]).drop_null()
-        return len(cells) / max(1, len(cells.unique()))
+        clip = Template(self.naming.template)
+        clips = pa.concat_arrays([clip.fill(head.columns) for head in self.heads]).drop_null()
+        return len(clips) / max(1, len(clips.unique()))
 
 
 def joined(heads: Sequence[Head], paths: pa.StringArray) -> list[Joined]:
@@ -137,9 +138,9 @@ def _audio_of(group: Joined, paths: pa.StringArray) -> str:
     name = "{name}" + extension_of(paths)
     for depth, rest in ((1, name), (2, f"{{folder}}/{name}")):
         folders = level(near, depth).unique()
-        if len(folders) == 1 and folders.null_count == 0 and not set("{}*") & set(folders[0].as_py()):
-            if pc.sum(pc.equal(level(paths, depth), folders[0])).as_py() >= _FOUND * group.rows:
-                return f"{folders[0]}/{rest}"
+        is_one = len(folders) == 1 and folders.null_count == 0 and not set("{}*") & set(folders[0].as_py())
+        if is_one and pc.sum(pc.equal(level(paths, depth), folders[0])).as_py() >= _FOUND * group.rows:
+            return f"{folders[0]}/{rest}"
     return name if level(near, 1).null_count else f"{{folder}}/{name}"
 
 

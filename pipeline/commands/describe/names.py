@@ -178,14 +178,15 @@ def _cut(names: pa.StringArray, number: int) -> tuple[Part, dict[str, pa.StringA
     part: Part = []
     cells: dict[str, pa.StringArray] = {}
     for token in raw:
-        for piece, column in [(token, None)] if isinstance(token, str) else _runs(values[token.name]):
-            one = None if column is None else column.unique()
-            if isinstance(piece, str) or (one is not None and len(one) == 1):
-                _append(part, piece if isinstance(piece, str) else one[0].as_py())  # type: ignore[index]
-            else:
-                before = part[-1] if part and isinstance(part[-1], str) else ""
-                part.append(Field(f"f{number + len(cells) + 1}", piece.kind, str(before)))
-                cells[part[-1].name] = column
+        for kind, column in _runs(values[token.name]) if isinstance(token, Field) else []:
+            if len(one := column.unique()) == 1:
+                _append(part, one[0].as_py())
+                continue
+            name = f"f{number + len(cells) + 1}"
+            part.append(Field(name, kind, str(part[-1]) if part and isinstance(part[-1], str) else ""))
+            cells[name] = column
+        if isinstance(token, str):
+            _append(part, token)
     part, cells = _merged(part, cells)
     return part, {name: column.take(codes) for name, column in cells.items()}
 
@@ -197,23 +198,21 @@ def _append(part: Part, text: str) -> None:
         part.append(text)
 
 
-def _runs(values: pa.StringArray) -> list[tuple[str | Field, pa.StringArray | None]]:
-    """Cut values where letters meet digits, and capitals small letters, if all have the same runs of them."""
-    whole: list[tuple[str | Field, pa.StringArray | None]] = [(Field("t"), values)]
-    has_length = len(pc.utf8_length(values).unique()) == 1
-    marks = pc.replace_substring_regex(pc.replace_substring_regex(values, r"\p{L}+", "a"), "[0-9]+", "9").unique()
+def _runs(values: pa.StringArray) -> list[tuple[str, pa.StringArray]]:
+    """Cut values where letters meet digits, if all have the same runs of them; return the kind and the values of each.
+
+    Of values that end with one capital and one small letter these are two.
+    """
+    marks = pc.replace_substring_regex(pc.replace_substring_regex(values, r"\p{L}+", "a"), "[0-9]+", "d").unique()
     mark = marks[0].as_py()
-    if len(marks) > 1 or not re.fullmatch("[a9]+", mark):
-        return whole
-    if len(mark) == 1:
-        return [(Field("t", "d" if mark == "9" else "a"), values)]
-    regexes = [r"\p{L}+" if each == "a" else "[0-9]+" for each in mark]
-    kinds = ["a" if each == "a" else "d" for each in mark]
-    if has_length and pc.all(pc.match_substring_regex(values, r"[^\p{L}]\p{Lu}\p{Ll}$")).as_py():
-        regexes[-1:], kinds[-1:] = [r"\p{Lu}", r"\p{Ll}"], ["1", "1"]
-    groups = "".join(f"(?P<r{at}>{regex})" for at, regex in enumerate(regexes))
-    columns = pc.extract_regex(values, f"^{groups}$").flatten()
-    return [(Field("t", kind), column) for kind, column in zip(kinds, columns, strict=True)]
+    if len(marks) > 1 or not re.fullmatch("[ad]+", mark):
+        return [("", values)]
+    kinds = list(mark)
+    if pc.all(pc.match_substring_regex(values, r"[0-9]\p{Lu}\p{Ll}$")).as_py():
+        kinds[-1:] = ["1", "1"]
+    regexes = {"a": r"\p{L}+", "d": "[0-9]+", "1": r"\p{L}"}
+    groups = "".join(f"(?P<r{at}>{regexes[kind]})" for at, kind in enumerate(kinds))
+    return list(zip(kinds, pc.extract_regex(values, f"^{groups}$").flatten(), strict=True))
 
 
 def _merged(part: Part, cells: dict[str, pa.StringArray]) -> tuple[Part, dict[str, pa.StringArray]]:

@@ -14,6 +14,7 @@ from pipeline.snapshot.patterns import Template, with_lower_extension
 from pipeline.snapshot.tables import Cells
 
 _JOINS = 0.5  # of the rows find a clip
+_MARGIN = 0.05  # of the rows, by which a template has to be better than one that is plainer
 _CHARACTERS = 4  # of a cell that stands in the name of one clip and by chance in no other
 
 
@@ -66,7 +67,8 @@ def _by_column(name: str, cells: pa.StringArray, paths: pa.StringArray, stems: p
     if not len(near):
         return None
     namings = [Naming(template, name, _share(template, {name: cells}, near), near) for template in templates]
-    return max(namings, key=lambda each: each.share)
+    most = max(naming.share for naming in namings)
+    return next(naming for naming in namings if naming.share >= most - _MARGIN)
 
 
 def _share(template: str, columns: Cells, near: pa.StringArray) -> float:

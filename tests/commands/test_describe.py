@@ -1,0 +1,292 @@
+"""`describe`: its drafts lead to a sample, the roles that are sure are right, and what is not sure is a comment."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.__main__ import main
+from pipeline.commands.describe import command
+from pipeline.commands.describe.draft import Draft
+from pipeline.commands.describe.tables import HEAD_BYTES
+from pipeline.core import schema
+from pipeline.core.errors import ParameterError, SnapshotError
+from pipeline.core.params import load_runtime
+from pipeline.core.settings import validated
+from pipeline.snapshot.archive import LocalFile, Member
+from pipeline.snapshot.description import Description
+from pipeline.snapshot.join import Join
+from pipeline.snapshot.sources import OpenedSnapshot, open_snapshot
+from tests.commands.layouts import LAYOUTS, Facts, tone
+from tests.support.project import REAL_CLIPS, Project
+from tests.support.tarballs import pack
+
+WITNESSES = {"heartbeat", "solos", "two_shapes", "file_lists"}
+NO_SURE_GROUP = {"file_lists"}  # nothing says that the third column, which has no name, is the speaker
+
+
+def opened(path: Path) -> OpenedSnapshot:
+    about = {"title": "t", "license": "l", "citation": "c", "audio": "{name}.*"}
+    return open_snapshot(validated(Description, {**about, "source": command.source_of(str(path))}, "a"), load_runtime())
+
+
+def drafted(path: Path) -> tuple[Draft, list[str]]:
+    return command.drafted(opened(path), command.source_of(str(path)), "tried")
+
+
+def draft_of(files: Mapping[str, bytes | str], folder: Path) -> Draft:
+    data = {name: each.encode() if isinstance(each, str) else each for name, each in files.items()}
+    return drafted(pack(data, folder / "archive.zip"))[0]
+
+
+def rows_of(draft: Draft, path: Path) -> list[dict[str, Any]]:
+    """Return the rows that `download` makes of a whole archive by a draft."""
+    there = opened(path)
+    description = validated(Description, draft.values(), "the draft")
+    join = Join(there.members, description, lambda member: there.snapshot.read(Member(**member)))
+    rows: list[dict[str, Any]] = pa.concat_tables(join.tables()).to_pylist()
+    return rows
+
+
+def is_the_same(expected: Mapping[str, str | None], found: Mapping[str, str | None]) -> bool:
+    """Tell whether clips have the same value by one if and only if they have it by the other."""
+    pairs = {(expected[path], found[path]) for path in expected if path in found}
+    return bool(pairs) and len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
+
+
+def answers(draft: Draft, rows: list[dict[str, Any]], facts: Mapping[str, Facts]) -> tuple[bool, bool]:
+    """Return whether the label, and the group, are right: the ones that clips have, or none where they have none."""
+    right = []
+    for role, guess in enumerate((draft.roles.label, draft.roles.group)):
+        expected = {path: each[role] for path, each in facts.items()}
+        column = guess.column.name if guess else None
+        found = {row["path"]: row[column] for row in rows} if column else {}
+        right.append(is_the_same(expected, found) if any(expected.values()) else column is None)
+    return right[0], right[1]
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in WITNESSES else pytest.param(name, marks=pytest.mark.more) for name in LAYOUTS]
+)
+def test_describe_finds_rows_label_and_group_of_a_layout_that_nobody_has_described(name: str, tmp_path: Path) -> None:
+    layout = LAYOUTS[name]()
+    path = pack(layout.files, tmp_path / "archive.zip")
+    draft, _ = drafted(path)
+    rows = rows_of(draft, path)
+    assert sum(row["path"] is not None for row in rows) > len(layout.facts) * 0.7
+    label, group = answers(draft, rows, layout.facts)
+    assert label
+    assert group == (name not in NO_SURE_GROUP)
+    if name in NO_SURE_GROUP:
+        assert draft.roles.group is None
+        assert "# No sure group" in draft.text()
+        assert "# apart: [column_3]" in draft.text()
+
+
+@pytest.mark.parametrize("name", ["two_shapes", pytest.param("solos", marks=pytest.mark.more)])
+def test_describe_prints_what_it_tried(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = pack(LAYOUTS[name]().files, tmp_path / f"{name}.zip")
+    assert main(["describe", str(path)]) == 0
+    printed = capsys.readouterr()
+    values = drafted(path)[0].values()
+    assert YAML(typ="safe").load(printed.out) == {**values, "title": name.replace("_", "-")}
+    assert "the draft was tried on the index and these heads" in printed.err
+
+
+def test_describe_writes_a_draft_that_leads_to_a_sample(fresh: Project) -> None:
+    """A folder of WAVs with tables, as somebody's script leaves it."""
+    pack(LAYOUTS["scenes"]().files, fresh.root / "scenes")
+    sampled(fresh, "scenes")
+    clips = pq.read_table(fresh.root / schema.SAMPLE)
+    assert clips.num_rows == 30
+    assert set(clips["scene_label"].to_pylist()) == {"airport", "bus", "metro", "park"}
+    splits = {(row["identifier"], row["split"]) for row in clips.to_pylist()}
+    assert len(splits) == len({group for group, _ in splits})
+
+
+def sampled(project: Project, path: str) -> Draft:
+    """Describe what lies at a path of the project, and draw a sample with the parameters that the draft names."""
+    to = f"configs/snapshots/{Path(path).stem.replace('.', '-')}.yaml"
+    assert project.main("describe", path, "--to", to) == 0
+    text = (project.root / to).read_text()
+    try_it = text[text.index("dvc exp run") : text.index("\ntitle:")].replace("\\\n#", "")
+    for setting in [word for word in shlex.split(try_it)[3:] if word != "-S"]:
+        key, _, value = setting.partition("=")
+        if key.startswith("~"):
+            splits = YAML(typ="safe").load(project.root / "params.yaml")["stratify"]["splits"]
+            project.set(stratify__splits={name: part for name, part in splits.items() if not key.endswith(name)})
+        else:
+            project.set(**{key.replace(".", "__"): YAML(typ="safe").load(value)})
+    project.stage("download", "stratify", "subsample")
+    return drafted(project.root / path)[0]
+
+
+@pytest.mark.more
+def test_describe_leads_to_a_sample_of_each_layout(fresh: Project) -> None:
+    for name, make in LAYOUTS.items():
+        pack(make().files, fresh.root / f"{name}.zip")
+        sampled(fresh, f"{name}.zip")
+        assert pq.read_table(fresh.root / schema.SAMPLE).num_rows > 20, name
+
+
+@pytest.mark.more
+def test_describe_leads_to_a_sample_of_popular_data_sets(fresh: Project) -> None:
+    """All of the catalogue's miniatures; of fifteen, label and group are right for at least twelve and eleven."""
+    miniatures = pytest.importorskip("tests.support.miniatures").MINIATURES
+    right = []
+    for name, miniature in miniatures.items():
+        known = YAML(typ="safe").load(fresh.root / f"configs/snapshots/{name}.yaml")
+        if "segment" in known or "format" in known:
+            continue
+        miniature.write(fresh.root / f"{name}-mini.zip")
+        draft = sampled(fresh, f"{name}-mini.zip")
+        rows = rows_of(draft, fresh.root / f"{name}-mini.zip")
+        source = {"kind": "archive", "path": str(fresh.root / f"{name}-mini.zip")}
+        there = opened(fresh.root / f"{name}-mini.zip")
+        description = validated(Description, {**known, "source": source}, name)
+        join = Join(there.members, description, lambda member, there=there: there.snapshot.read(Member(**member)))  # type: ignore[misc]
+        expected = {Path(row["path"]).name: row for row in pa.concat_tables(join.tables()).to_pylist() if row["path"]}
+        facts: dict[str, Facts] = {}
+        for row in rows:
+            theirs = expected.get(Path(row["path"] or "").name)
+            if theirs and row["path"]:
+                group = miniature.group if miniature.group != miniature.text else None
+                facts[row["path"]] = (
+                    theirs[miniature.label] if miniature.label else None,
+                    theirs[group] if group else None,
+                )
+        right.append(answers(draft, rows, facts))
+    assert sum(label for label, _ in right) >= 0.8 * len(right)
+    assert sum(label and group for label, group in right) >= 0.75 * len(right)
+
+
+@pytest.mark.more
+def test_describe_names_a_command_that_dvc_takes(made: Project) -> None:
+    pack(LAYOUTS["two_shapes"]().files, made.root / "two.zip")
+    made.run("python", "-m", "pipeline", "describe", "two.zip", "--to", "configs/snapshots/two.yaml")
+    text = (made.root / "configs/snapshots/two.yaml").read_text()
+    lines = [
+        line.removeprefix("#").strip().removeprefix("Try it:") for line in text.splitlines()[2:] if line[:1] == "#"
+    ]
+    made.run(
+        "sh", "-c", "\n".join(lines[: next(at for at, line in enumerate(lines) if "subsample.seconds" in line) + 1])
+    )
+    assert json.loads((made.root / schema.RECEIPT).read_text())["snapshot"] == "two"
+    assert pq.read_table(made.root / schema.SAMPLE).num_rows == 42
+
+
+@pytest.mark.skipif(not REAL_CLIPS.exists(), reason="real data lies beside the checkout of its authors only")
+def test_describe_knows_what_is_said_in_real_clips() -> None:
+    draft, _ = drafted(REAL_CLIPS)
+    assert draft.roles.text is not None
+    assert draft.roles.label is None
+    assert draft.layout.keys["clip"] == "{filename}"
+
+
+def test_describe_reads_no_clip_and_of_a_table_its_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = "".join(f"{number}.wav,{'dog' if number % 2 else 'cat'},r{number // 3}\n" for number in range(4_000))
+    path = tmp_path / "archive.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("all.csv", f"file,label,recording\n{rows}")
+        for number in range(4_000):
+            archive.writestr(f"clips/{number}.wav", f"{number}")
+    read: list[tuple[int, int]] = []
+    plain = LocalFile.read
+    monkeypatch.setattr(LocalFile, "read", lambda *of: (read.append(of[1:]), plain(*of))[1])
+    draft, seen = drafted(path)
+    index = [each for each in read if each[0] > 1 << 17]
+    assert [offset for offset, _ in read if (offset, _) not in index] == [0]
+    assert sum(length for _, length in read if (0, length) in read) <= HEAD_BYTES + 200
+    assert any("about " in line and "rows" in line for line in seen)
+    assert draft.roles.label is not None
+    assert draft.roles.group is not None
+
+
+def test_describe_says_what_is_there(tmp_path: Path) -> None:
+    files = {f"fold{fold}/{number}-{fold}.wav": tone(number * 7 + fold) for fold in range(1, 11) for number in range(4)}
+    files |= {f"again/{name}": data for name, data in files.items()} | {"__MACOSX/._x": b"", "notes.md": b"# Notes"}
+    _, seen = drafted(pack(files, tmp_path / "archive.zip"))
+    text = "\n".join(seen)
+    assert "80 clips" in text
+    assert "  fold{1…10}/*.wav  40" in text
+    assert "  40 clips are copies of another" in text
+    assert "  others: 1 .md" in text
+
+
+@pytest.mark.parametrize(
+    ("table", "dialect", "template"),
+    [
+        ("name;kind;said\n" + "".join(f'c{n};k{n % 3};"a; b"\n' for n in range(9)), {"separator": ";"}, "{name}.wav"),
+        ("".join(f"c{n}  k{n % 3}   x{n}\n" for n in range(9)), "header", "{column_1}.wav"),
+        ("name\tkind\n" + "".join(f'data/c{n}.mp3\t"k{n % 3}\n' for n in range(9)), "tsv", "{name|stem}.wav"),
+        ("# made by hand\nname,kind\n" + "".join(f"c{n}.wav,k{n % 3}\n" for n in range(9)), {"comment": "#"}, "{name}"),
+        ("name | kind\n" + "".join(f"c{n}.wav | k{n % 3}\n" for n in range(9)), "trim", "{name}"),
+        ("name,kind,ort\n" + "".join(f"c{n}.wav,k{n % 3},Köln {n}\n" for n in range(9)), "encoding", "{name}"),
+    ],
+)
+def test_describe_tells_how_a_table_is_written(table: str, dialect: Any, template: str, tmp_path: Path) -> None:
+    clips = {f"clips/c{number}.wav": tone(number) for number in range(9)}
+    draft = draft_of({**clips, "list.txt": table.encode("latin-1")}, tmp_path)
+    keys = draft.layout.keys
+    assert keys["clip"] == template
+    assert keys["dialect"] == dialect or dialect in keys["dialect"]
+    assert len(rows_of(draft, tmp_path / "archive.zip")) == 9
+
+
+def test_describe_fills_numbers_with_zeros_and_names_folders_by_columns(tmp_path: Path) -> None:
+    clips = {f"audio/{number:06}.wav": tone(number) for number in range(95, 106)}
+    table = "track,genre\n" + "".join(f"{number},g{number % 2}\n" for number in range(95, 106))
+    draft = draft_of({**clips, "tracks.csv": table}, tmp_path)
+    assert draft.layout.keys["clip"] == "{track|pad:6}.wav"
+    clips = {f"fold{fold}/{number}.wav": tone(10 * fold + number) for fold in range(1, 4) for number in range(4)}
+    table = "file,fold,class\n" + "".join(f"{n}.wav,{fold},c{n}\n" for fold in range(1, 4) for n in range(4))
+    draft = draft_of({**clips, "all.csv": table}, tmp_path)
+    assert draft.layout.keys["clip"] == "fold{fold}/{file}"
+
+
+def test_describe_does_not_take_pieces_of_a_clip_for_clips(tmp_path: Path) -> None:
+    clips = {f"scapes/site{number % 4}_{number:03}.wav": tone(number) for number in range(12)}
+    table = "filename,start,end,birds\n" + "".join(
+        f"{Path(name).name},{second},{second + 5},b{second % 3}\n" for name in clips for second in (0, 5, 10)
+    )
+    draft, seen = drafted(pack({**clips, "labels.csv": table.encode()}, tmp_path / "archive.zip"))
+    assert "tables" not in draft.values()
+    assert any("3.0 rows for each clip" in line for line in seen)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"train.7z": b"7z", "train.csv": b"a,b\n"}, r"no member is audio: there are 1 \.7z, 1 \.csv"),
+        ({"a/x.m4a": b"m4a", "a/y.m4a": b"m4a"}, r"all 2 clips are m4a, which no decoder here reads"),
+    ],
+)
+def test_describe_says_where_there_is_no_audio(files: dict[str, bytes], message: str, tmp_path: Path) -> None:
+    with pytest.raises(SnapshotError, match=message):
+        drafted(pack(files, tmp_path / "archive.zip"))
+
+
+def test_describe_takes_sources_and_refuses_what_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.source_of("kaggle:o/n@3") == {"kind": "kaggle", "dataset": "o/n", "version": 3}
+    assert command.source_of("kaggle-competition:bird") == {"kind": "kaggle-competition", "competition": "bird"}
+    assert command.source_of("https://x.org/a.zip") == {"kind": "archive", "path": "https://x.org/a.zip"}
+    assert command.source_of(str(tmp_path)) == {"kind": "directory", "path": str(tmp_path)}
+    with pytest.raises(ParameterError, match="is not there"):
+        command.source_of(str(tmp_path / "none.zip"))
+    (tmp_path / "text.zip").write_text("no zip")
+    assert main(["describe", str(tmp_path / "text.zip")]) == 1
+    assert main(["describe", "kaggle:nobody"]) == 2
+    there = tmp_path / "there.yaml"
+    there.write_text("mine")
+    assert main(["describe", str(tmp_path), "--to", str(there)]) == 2
+    assert there.read_text() == "mine"
+    assert "nothing is overwritten" in capsys.readouterr().err
