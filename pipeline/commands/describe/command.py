@@ -147,6 +147,7 @@ def _layouts(
             if by_names is None or roles_of(by_names.known).label is None:
                 yield layout
     yield by_names or layouts.by_names(unique, others, all_tables)
+    yield layouts.by_paths(paths)
 
 
 def _with_names_of_roles(layout: Layout) -> Layout:

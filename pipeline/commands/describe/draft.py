@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.commands.describe.guesses import Guess, Known, Roles
 from pipeline.core.columns import RESERVED
-from pipeline.core.terminal import listed
+from pipeline.core.terminal import listed, printable
 from pipeline.snapshot.layout import Dialect
 
 _PLAIN = re.compile(r"[A-Za-z][\w ./+-]*[\w)]|[A-Za-z]")
@@ -138,13 +138,13 @@ class Draft:
         for key in ("title", "license", "citation", "source", "audio", "tables", "dialect", "clip"):
             if key in values:
                 yield f"{key}: {flow(values[key])}"
-        yield from (f"# {note}" for note in self.layout.notes)
+        yield from (f"# {_one_line(note)}" for note in self.layout.notes)
         if "columns" in values:
             yield "columns:"
             yield from self._columns("  ", OWN)
         left = [each.source for each in self.layout.known if each not in self.declared and each.origin == "table"]
         if left:
-            yield f"# also in the table: {listed(left, most=20)}"
+            yield f"# also in the table: {_one_line(listed(left, most=20))}"
         if "lookups" in values:
             yield "lookups:"
             for lookup in values["lookups"]:
@@ -207,6 +207,7 @@ def dialect_of(dialect: Dialect) -> Any:
     if dialect == Dialect(separator="\t", quote=None):
         return "tsv"
     said = {key: getattr(dialect, key) for key in Dialect.__struct_fields__}
+    said["header"] = list(dialect.header) if dialect.header else None
     return {key: value for key, value in said.items() if value != getattr(default, key)} or None
 
 
@@ -217,7 +218,8 @@ def flow(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(flow, value)) + "]"
     if isinstance(value, str) and not (_PLAIN.fullmatch(value) and value.lower() not in _WORDS):
-        return json.dumps(value, ensure_ascii=False)
+        quoted = json.dumps(value, ensure_ascii=False)
+        return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in quoted)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
@@ -228,4 +230,4 @@ def _from(column: Known) -> str | None:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

@@ -115,6 +115,16 @@ def by_names(paths: pa.StringArray, others: Sequence[Head], all_tables: Sequence
     return _with_lookups(layout, others, cells, set(names.values()), all_tables)
 
 
+def by_paths(paths: pa.StringArray) -> Layout:
+    """Return the layout in which the whole path of a clip tells it from others, however deep it lies."""
+    depths = sorted(pc.count_substring(paths, "/").unique().to_pylist())
+    folders = [[f"{{folder_{number + 1}}}" for number in range(depth)] for depth in depths]
+    texts = ["/" + "/".join([*each, "{name}" + extension_of(paths)]) for each in folders]
+    cells = first_match(map(Pattern, texts), paths).fields
+    known = [Known(name, name, "", "path", cells[name], is_folder=True) for name in cells if name != "name"]
+    return Layout({"audio": texts[0] if len(texts) == 1 else texts}, known)
+
+
 def _names(part: Part) -> list[str]:
     return [token.name for token in part if isinstance(token, Field)]
 

@@ -83,28 +83,28 @@ class Shape:
 
 def shapes_of(paths: pa.StringArray) -> tuple[list[Shape], pa.BooleanArray]:
     """Return how clips are named, at most three ways, and which clips are left out: few, in folders of their own."""
-    stems = level(paths, 0)
-    marks = pc.replace_substring_regex(without_extension(stems), _TOKEN, "x")
-    depths = pc.count_substring(paths, "/")
-    keys = pc.binary_join_element_wise(marks, depths.cast(pa.string()), "\n")
-    folders = pc.replace_substring_regex(paths, "[^/]*$", "")
+    if pc.any(pc.match_substring_regex(paths, r"^/|//|[{}*]")).as_py():  # which no pattern has
+        return [Shape([[Field("name")]], extension_of(paths))], pa.repeat(pa.scalar(False), len(paths))
+    return _shapes(paths)
+
+
+def _shapes(paths: pa.StringArray) -> tuple[list[Shape], pa.BooleanArray]:
+    marks = pc.replace_substring_regex(stem_of(paths), _TOKEN, "x")
+    keys = pc.binary_join_element_wise(marks, pc.count_substring(paths, "/").cast(pa.string()), "\n")
     counts = sorted(keys.value_counts().to_pylist(), key=lambda each: (-each["counts"], each["values"]))
+    folders = pc.replace_substring_regex(paths, "[^/]*$", "")
     main = pc.equal(keys, counts[0]["values"])
-    alone = pc.invert(pc.is_in(folders, folders.filter(main).unique()))
-    if pc.sum(alone).as_py() and pc.mean(alone).as_py() < _FEW:
-        shapes, _ = shapes_of(paths.filter(pc.invert(alone)))
-        return shapes, alone
-    nothing = pa.array(np.zeros(len(paths), bool))
-    if len(counts) > _MOST_SHAPES:
-        return [_whole(paths)], nothing
+    left_out = pc.invert(pc.is_in(folders, folders.filter(main).unique()))
+    if 0 < pc.mean(left_out).as_py() < _FEW:
+        return _shapes(paths.filter(pc.invert(left_out)))[0], left_out
+    left_out = pa.repeat(pa.scalar(False), len(paths))
     # A pattern with fewer separators would match names with more of them.
     values = sorted((each["values"] for each in counts), key=lambda each: -len(each))
-    shapes = [_shape(paths.filter(pc.equal(keys, value))) for value in values]
-    if not all(shape.fields for shape in shapes):
-        return [_whole(paths)], nothing
-    if len(shapes) > 1:
-        shapes = _with_common_names(shapes, [paths.filter(pc.equal(keys, value)) for value in values])
-    return shapes, nothing
+    groups = [paths.filter(pc.equal(keys, value)) for value in values[: _MOST_SHAPES + 1]]
+    shapes = [_shape(group) for group in groups] if len(groups) <= _MOST_SHAPES else []
+    if not shapes or not all(shape.fields for shape in shapes):
+        return [_whole(paths)], left_out
+    return _with_common_names(shapes, groups) if len(shapes) > 1 else shapes, left_out
 
 
 def _letters(text: str) -> int:
@@ -172,8 +172,9 @@ def _cut(names: pa.StringArray, number: int) -> tuple[Part, dict[str, pa.StringA
     marks = pc.replace_substring_regex(distinct, _TOKEN, "x").unique()
     pieces = _SEPARATOR.split(marks[0].as_py()) if len(marks) == 1 else ["x"]
     raw: list[str | Field] = [piece if at % 2 else Field(f"t{at}") for at, piece in enumerate(pieces) if piece]
+    raw = raw if any(isinstance(token, Field) for token in raw) else [Field("t0")]
     values = Pattern("".join(map(str, raw))).read(distinct).fields
-    if "{" in marks[0].as_py() or any(column.null_count for column in values.values()):
+    if any(column.null_count for column in values.values()):
         raw, values = [Field("t0")], {"t0": distinct}
     part: Part = []
     cells: dict[str, pa.StringArray] = {}
