@@ -89,7 +89,7 @@ class Snapshot:
         raise NotImplementedError
 
     def head(self, member: Member, size_bytes: int) -> bytes:
-        """Return the first bytes of a member, all of them where it has fewer; they are not verified unless they are all."""
+        """Return the first bytes of a member, which are not verified; all of them where it has fewer."""
         return self.read(member)[:size_bytes]
 
     def prefetch(self, members: Iterable[Member]) -> None:

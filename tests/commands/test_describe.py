@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shlex
 import zipfile
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from pipeline.snapshot.description import Description
 from pipeline.snapshot.join import Join
 from pipeline.snapshot.sources import OpenedSnapshot, open_snapshot
 from tests.commands.layouts import LAYOUTS, Facts, tone
+from tests.support.fake_kaggle import FakeKaggle, FileContent
 from tests.support.project import REAL_CLIPS, Project
 from tests.support.tarballs import pack
 
@@ -34,7 +36,7 @@ WITNESSES = {"heartbeat", "solos", "two_shapes", "file_lists"}
 NO_SURE_GROUP = {"file_lists"}  # nothing says that the third column, which has no name, is the speaker
 
 
-def opened(path: Path) -> OpenedSnapshot:
+def opened(path: Path | str) -> OpenedSnapshot:
     about = {"title": "t", "license": "l", "citation": "c", "audio": "{name}.*"}
     return open_snapshot(validated(Description, {**about, "source": command.source_of(str(path))}, "a"), load_runtime())
 
@@ -201,14 +203,44 @@ def test_describe_reads_no_clip_and_of_a_table_its_head(tmp_path: Path, monkeypa
             archive.writestr(f"clips/{number}.wav", f"{number}")
     read: list[tuple[int, int]] = []
     plain = LocalFile.read
-    monkeypatch.setattr(LocalFile, "read", lambda *of: (read.append(of[1:]), plain(*of))[1])
+
+    def noted(file: LocalFile, offset: int, length: int) -> bytes:
+        read.append((offset, length))
+        return plain(file, offset, length)
+
+    monkeypatch.setattr(LocalFile, "read", noted)
     draft, seen = drafted(path)
-    index = [each for each in read if each[0] > 1 << 17]
-    assert [offset for offset, _ in read if (offset, _) not in index] == [0]
-    assert sum(length for _, length in read if (0, length) in read) <= HEAD_BYTES + 200
+    begins = index_begins(path)
+    assert [offset for offset, _ in read if offset < begins] == [0]
+    assert sum(length for offset, length in read if offset < begins) <= HEAD_BYTES + 200
     assert any("about " in line and "rows" in line for line in seen)
     assert draft.roles.label is not None
     assert draft.roles.group is not None
+
+
+def index_begins(path: Path) -> int:
+    """Return where an archive's index begins."""
+    with zipfile.ZipFile(path) as archive:
+        return archive.start_dir
+
+
+def test_describe_reads_a_remote_archive_in_few_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    noise = random.Random(1)
+    rows = "".join(f"{number}.wav,c{number % 5},{noise.randbytes(2000).hex()}\n" for number in range(60))
+    files = {"all.csv": f"file,label,noise\n{rows}".encode(), **{f"{number}.wav": tone(number) for number in range(60)}}
+    path = tmp_path / "archive.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    with FakeKaggle(FileContent(path)).serving() as fake:
+        there = opened(fake.url)
+        draft, _ = command.drafted(there, command.source_of(fake.url), "tried")
+        there.snapshot.close()
+    assert len(fake.requests) == 2
+    assert fake.sent_bytes < 2 * HEAD_BYTES
+    assert draft.roles.label is not None
 
 
 def test_describe_says_what_is_there(tmp_path: Path) -> None:

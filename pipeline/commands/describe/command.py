@@ -148,6 +148,9 @@ def _layouts(
                 yield layout
     yield by_names or layouts.by_names(unique, others, all_tables)
     yield layouts.by_paths(paths)
+    endings = pc.utf8_lower(pc.replace_substring_regex(paths, r".*\.", ""))
+    commonest = max(endings.value_counts().to_pylist(), key=lambda each: (each["counts"], each["values"]))
+    yield layouts.by_paths(paths.filter(pc.equal(endings, commonest["values"])))
 
 
 def _with_names_of_roles(layout: Layout) -> Layout:

@@ -54,7 +54,7 @@ class Layout:
         lookups = [{**lookup, "on": {key: rename(on) for key, on in lookup["on"].items()}} for lookup in self.lookups]
         known = [
             replace(column, name=names.get(column.name, column.name), source=names.get(column.source, column.source))
-            if column.origin == "path"
+            if column.origin == "path" and column.name in names
             else column
             for column in self.known
         ]
