@@ -50,8 +50,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Iterator[str]:
     """Yield the draft."""
     to: Path | None = options.to
-    if to is not None and (to.suffix != ".yaml" or to.exists()):
-        problem = "is there already; nothing is overwritten" if to.exists() else "should end in .yaml"
+    if to is not None and (to.exists() or to.suffix != ".yaml" or not to.parent.is_dir()):
+        problem = "is there already; nothing is overwritten" if to.exists() else "should end in .yaml, in a folder"
         raise ParameterError("the command line", [f"--to: {to} {problem}"])
     source = source_of(options.source)
     description = validated(Description, {**_ABOUT, "source": source, "audio": "{name}.*"}, options.source)
@@ -60,6 +60,8 @@ def run(options: argparse.Namespace) -> Iterator[str]:
         draft, seen = drafted(opened, source, to.stem if to else _name_of(options.source))
     finally:
         opened.snapshot.close()
+    if source["kind"] == "kaggle" and "@" not in options.source:
+        seen.append("it is version 1 that was read, since none was named: kaggle:OWNER/NAME@VERSION names another")
     print(printable_lines("\n".join(seen)), file=sys.stderr, flush=True)
     if to is None:
         yield draft.text().rstrip("\n")
@@ -171,15 +173,11 @@ def _members(opened: OpenedSnapshot) -> Members:
     try:
         return Members(opened.members, [Pattern("{_}.*")], refuse)
     except SnapshotError:
-        kinds = pc.utf8_lower(
-            pc.extract_regex(opened.members["name"], r"(?P<end>\.[^./]+)$").combine_chunks().field("end")
-        )
-        common = sorted(kinds.drop_null().value_counts().to_pylist(), key=lambda each: -each["counts"])
-        there = (
-            listed((f"{each['counts']:,} {each['values']}" for each in common), most=5) or "no file with an extension"
-        )
+        kinds = pc.utf8_lower(pc.replace_substring_regex(opened.members["name"], r".*\.|.*/", ""))
+        common = sorted(kinds.value_counts().to_pylist(), key=lambda each: -each["counts"])
+        there = listed((f"{each['counts']:,} {each['values']}" for each in common), most=5) or "none"
         raise SnapshotError(
-            f"no member is audio: there are {there}. An archive within the archive has to be unpacked first."
+            f"no member is audio; of other kinds there are {there}. Unpack archives that are within the archive."
         ) from None
 
 

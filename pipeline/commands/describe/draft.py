@@ -101,7 +101,10 @@ class Draft:
             "columns": {each.name: _from(each) for each in self.declared if each.origin in OWN},
         }
         lookups = [
-            {**lookup, "columns": {each.name: _from(each) for each in self.declared if each.origin == lookup["tables"]}}
+            {
+                **lookup,
+                "columns": {each.name: _from(each) for each in self.declared if each.origin == str(lookup["tables"])},
+            }
             for lookup in self.layout.lookups
         ]
         values["lookups"] = [lookup for lookup in lookups if lookup["columns"]]
@@ -152,7 +155,7 @@ class Draft:
                 yield f"  - tables: {flow(lookup['tables'])}"
                 yield from (f"    {key}: {flow(value)}" for key, value in rest.items())
                 yield "    columns:"
-                yield from self._columns("      ", (lookup["tables"],))
+                yield from self._columns("      ", (str(lookup["tables"]),))
         yield from self._role("label", self.roles.label, self.roles.labels)
         yield from self._role("text", self.roles.text, self.roles.texts)
         yield from self._groups()

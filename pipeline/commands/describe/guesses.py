@@ -18,7 +18,7 @@ from pipeline.core.words import word_count
 _GROUPS = (
     *("speaker", "spk", "spkr", "speakerid", "actor", "subject", "patient", "participant", "person", "client", "user"),
     *("singer", "artist", "composer", "performer", "author", "recordist", "fs", "freesound", "src", "recording"),
-    *("song", "session", "track", "album", "video", "youtube", "identifier", "individual", "animal", "location"),
+    *("song", "session", "track", "album", "video", "youtube", "identifier", "individual", "location"),
 )
 _LABELS = (
     *("label", "labels", "class", "category", "emotion", "genre", "species", "diagnosis", "disease", "condition"),
@@ -87,7 +87,11 @@ class Known:
     is_folder: bool = False
     is_last: bool = False
     is_key: bool = False
-    is_named: bool = True
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its name was chosen by whoever made the table."""
+        return bool(self.hint)
 
     @cached_property
     def words(self) -> set[str]:
@@ -157,17 +161,21 @@ class Roles:
     @property
     def label(self) -> Guess | None:
         """The label, where it is sure."""
-        return next((guess for guess in self.labels[:1] if guess.is_sure), None)
+        return _sure(self.labels)
 
     @property
     def group(self) -> Guess | None:
         """The group, where it is sure."""
-        return next((guess for guess in self.groups[:1] if guess.is_sure), None)
+        return _sure(self.groups)
 
     @property
     def text(self) -> Guess | None:
         """The text, where it is sure."""
-        return next((guess for guess in self.texts[:1] if guess.is_sure), None)
+        return _sure(self.texts)
+
+
+def _sure(guesses: list[Guess]) -> Guess | None:
+    return guesses[0] if guesses and guesses[0].is_sure else None
 
 
 def roles_of(columns: Sequence[Known]) -> Roles:
@@ -181,7 +189,7 @@ def roles_of(columns: Sequence[Known]) -> Roles:
     groups = named + _other_groups([column for column in rest if column.name not in taken], label)
     best = label[0].column if label and label[0].is_sure else None
     groups = [guess for guess in groups if best is None or not _determines(best, guess.column)]
-    groups.sort(key=lambda guess: not guess.is_sure)
+    groups.sort(key=lambda guess: (not guess.is_sure, _GROUPS.index(guess.column.known_as(_GROUPS) or _GROUPS[-1])))
     return Roles(label, groups, texts)
 
 
@@ -241,7 +249,8 @@ def _label(columns: Sequence[Known], *, has_text: bool) -> list[Guess]:
             scored.append((score, Guess(column, f"{why}: {_values(column)}, {_evenness(column)}", is_sure)))
     scored.sort(key=lambda each: -each[0])
     guesses = [guess for _, guess in scored]
-    if guesses and not guesses[0].is_sure and not has_text and guesses[0].column.origin == "path":
+    # In names alone nothing says more than that: of several fields, the one with the most values that are still few.
+    if guesses and not has_text and guesses[0].column.origin == "path" and len(guesses[0].column.counts) > 2:
         guesses[0] = Guess(guesses[0].column, guesses[0].why, True)
     return guesses
 

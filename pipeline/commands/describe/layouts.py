@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.commands.describe.draft import Layout, dialect_of, our_name
+from pipeline.commands.describe.draft import OWN, Layout, dialect_of, our_name
 from pipeline.commands.describe.guesses import Known
-from pipeline.commands.describe.names import Field, Part, extension_of, level, shapes_of, stem_of
+from pipeline.commands.describe.names import Field, Part, Shape, extension_of, level, shapes_of, stem_of
 from pipeline.commands.describe.naming import Naming, naming_of
 from pipeline.commands.describe.tables import Head
 from pipeline.core.terminal import amount, listed
@@ -74,18 +74,23 @@ def by_tables(group: Joined, others: Sequence[Head], paths: pa.StringArray, all_
         name: pa.concat_arrays([head.columns[name] for head in group.heads]) for name in group.heads[0].columns if name
     }
     taken: set[str] = set()
-    named = group.heads[0].dialect.header is None
-    known = [
-        Known(our_name(name, taken), name, name if named else "", "table", column, is_named=named)
-        for name, column in cells.items()
-        if name != group.naming.column
-    ]
+    known = _columns("table", cells, group.heads[0], group.naming.column, taken)
     keys: dict[str, Any] = {"audio": _audio_of(group, paths)}
     keys["tables"] = _pattern_of([head.path for head in group.heads], all_tables)
     keys["dialect"] = dialect_of(group.heads[0].dialect)
     keys["clip"] = group.naming.template
     layout = Layout({key: value for key, value in keys.items() if value is not None}, known)
     return _with_lookups(layout, others, cells, taken, all_tables)
+
+
+def _columns(origin: str, cells: Mapping[str, pa.StringArray], head: Head, key: str, taken: set[str]) -> list[Known]:
+    """Return the columns of a table but its key; those of one without a header have no name to go by."""
+    is_named = head.dialect.header is None
+    return [
+        Known(our_name(name, taken), name, name if is_named else "", origin, column)
+        for name, column in cells.items()
+        if name and name != key
+    ]
 
 
 def by_names(paths: pa.StringArray, others: Sequence[Head], all_tables: Sequence[str]) -> Layout:
@@ -129,7 +134,7 @@ def _names(part: Part) -> list[str]:
     return [token.name for token in part if isinstance(token, Field)]
 
 
-def _names_of_fields(shapes: Sequence[Any]) -> dict[str, str]:
+def _names_of_fields(shapes: Sequence[Shape]) -> dict[str, str]:
     """Return names for fields: the word in front of one, or its place."""
     names: dict[str, str] = {}
     taken: set[str] = set()
@@ -189,32 +194,22 @@ def _with_lookups(
     layout: Layout, heads: Sequence[Head], cells: dict[str, pa.StringArray], taken: set[str], all_tables: Sequence[str]
 ) -> Layout:
     """Add the tables that have a row for each value of a column."""
-    lookups, known, used = list(layout.lookups), list(layout.known), set[str]()
+    lookups: dict[str, dict[str, Any]] = {}
+    known = list(layout.known)
     for head in heads:
+        file = head.path.rpartition("/")[2]
         found = _key_of(head, cells)
-        if found is None or head.path.rpartition("/")[2] in used:
+        if found is None or file in lookups:
             continue
         column, ours = found
-        used.add(head.path.rpartition("/")[2])
-        tables = _pattern_of(
-            [each.path for each in heads if each.path.endswith(head.path.rpartition("/")[2])], all_tables
-        )
-        origin = tables if isinstance(tables, str) else tables[0]
-        lookup = {"tables": origin, "dialect": dialect_of(head.dialect), "on": {column: f"{{{ours}}}"}}
-        lookups.append({key: value for key, value in lookup.items() if value is not None})
+        tables = _pattern_of([each.path for each in heads if each.path.rpartition("/")[2] == file], all_tables)
+        lookup = {"tables": tables, "dialect": dialect_of(head.dialect), "on": {column: f"{{{ours}}}"}}
+        lookups[file] = {key: value for key, value in lookup.items() if value is not None}
         index = pc.index_in(cells[ours], head.columns[column], skip_nulls=True)
-        for name, values in head.columns.items():
-            if name and name != column:
-                is_named = head.dialect.header is None
-                theirs = values.take(index)
-                known.append(
-                    Known(our_name(name, taken), name, name if is_named else "", origin, theirs, is_named=is_named)
-                )
-        known = [
-            replace(each, is_key=each.is_key or (each.source == ours and each.origin in ("path", "table")))
-            for each in known
-        ]
-    return replace(layout, lookups=lookups, known=known)
+        theirs = {name: values.take(index) for name, values in head.columns.items()}
+        known = [replace(each, is_key=True) if each.source == ours and each.origin in OWN else each for each in known]
+        known += _columns(str(tables), theirs, head, column, taken)
+    return replace(layout, lookups=list(lookups.values()), known=known)
 
 
 def _key_of(head: Head, cells: dict[str, pa.StringArray]) -> tuple[str, str] | None:
