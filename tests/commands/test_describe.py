@@ -142,7 +142,7 @@ def test_describe_leads_to_a_sample_of_each_layout(fresh: Project) -> None:
 
 @pytest.mark.more
 def test_describe_leads_to_a_sample_of_popular_data_sets(fresh: Project) -> None:
-    """All of the catalogue's miniatures; of fifteen, label and group are right for at least twelve and eleven."""
+    """All of the catalogue's miniatures whose rows are whole clips; all but two groups are sure, and right."""
     miniatures = pytest.importorskip("tests.support.miniatures").MINIATURES
     right = []
     for name, miniature in miniatures.items():
@@ -156,19 +156,20 @@ def test_describe_leads_to_a_sample_of_popular_data_sets(fresh: Project) -> None
         there = opened(fresh.root / f"{name}-mini.zip")
         description = validated(Description, {**known, "source": source}, name)
         join = Join(there.members, description, lambda member, there=there: there.snapshot.read(Member(**member)))  # type: ignore[misc]
-        expected = {Path(row["path"]).name: row for row in pa.concat_tables(join.tables()).to_pylist() if row["path"]}
+        theirs = [row for row in pa.concat_tables(join.tables()).to_pylist() if row["path"]]
+        expected = {Path(row["path"]).name: row for row in theirs} | {row["path"]: row for row in theirs}
+        group = miniature.group if miniature.group != miniature.text else None
         facts: dict[str, Facts] = {}
-        for row in rows:
-            theirs = expected.get(Path(row["path"] or "").name)
-            if theirs and row["path"]:
-                group = miniature.group if miniature.group != miniature.text else None
-                facts[row["path"]] = (
-                    theirs[miniature.label] if miniature.label else None,
-                    theirs[group] if group else None,
+        for path in filter(None, (row["path"] for row in rows)):
+            known_row = expected.get(path) or expected.get(Path(path).name)  # a copy in another folder is as good
+            if known_row:
+                facts[path] = (
+                    known_row[miniature.label] if miniature.label else None,
+                    known_row[group] if group else None,
                 )
         right.append(answers(draft, rows, facts))
-    assert sum(label for label, _ in right) >= 0.8 * len(right)
-    assert sum(label and group for label, group in right) >= 0.75 * len(right)
+    assert all(label for label, _ in right)
+    assert sum(group for _, group in right) >= 0.85 * len(right)  # TESS has two speakers, LJSpeech none but chapters
 
 
 @pytest.mark.more
