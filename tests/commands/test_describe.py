@@ -265,6 +265,7 @@ def test_describe_says_what_is_there(tmp_path: Path) -> None:
         ("name | kind\n" + "".join(f"c{n}.wav | k{n % 3}\n" for n in range(9)), "trim", "{name}"),
         ("name,kind,ort\n" + "".join(f"c{n}.wav,k{n % 3},Köln {n}\n" for n in range(9)), "encoding", "{name}"),
     ],
+    ids=["semicolons", "blanks", "tabs", "comment", "trim", "encoding"],
 )
 def test_describe_tells_how_a_table_is_written(table: str, dialect: Any, template: str, tmp_path: Path) -> None:
     clips = {f"clips/c{number}.wav": tone(number) for number in range(9)}

@@ -176,7 +176,8 @@ class Draft:
     def _role(self, key: str, sure: Guess | None, guesses: list[Guess]) -> Iterator[str]:
         if sure:
             yield f"{key}: {flow(sure.column.name)}  # {_one_line(sure.why)}"
-        for guess in [guess for guess in guesses if guess is not sure][:3]:
+        others = [guess for guess in guesses if guess is not sure and guess.column.name not in self.apart]
+        for guess in others[:3]:
             yield f"# {key}: {guess.column.name}  # {'or' if sure else 'perhaps'}: {_one_line(guess.why)}"
 
     def _groups(self) -> Iterator[str]:

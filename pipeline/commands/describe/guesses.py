@@ -216,7 +216,7 @@ def _named_group(column: Known) -> Guess | None:
         return Guess(column, f"a table says more of each of its {_values(column)}", True)
     if word is None or column.known_as(_LABELS):
         return None
-    why = f"{column.hint.strip('-_. /') or column.name}: {_values(column)}, {column.clips:.1f} clips each"
+    why = f"its name; {_values(column)}, {column.clips:.1f} clips each"
     return Guess(column, why, not column.is_words or column.origin != "path" or column.clips >= _OFTEN)
 
 
