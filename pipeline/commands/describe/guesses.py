@@ -101,7 +101,8 @@ class Known:
     @cached_property
     def counts(self) -> dict[str, int]:
         """How many clips have each value; none of a missing one."""
-        return {each["values"]: each["counts"] for each in self.values.drop_null().value_counts().to_pylist()}
+        counted = self.values.drop_null().value_counts()
+        return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
 
     @cached_property
     def codes(self) -> npt.NDArray[np.int64]:
