@@ -164,7 +164,15 @@ class Subsample(Settings, frozen=True, kw_only=True):
 
 
 class Excerpt(Settings, frozen=True):
-    """A piece of each recording in place of all of it: how long, and where it lies."""
+    """A piece of each recording in place of all of it: how long, and where it lies.
+
+    Attributes
+    ----------
+    seconds
+        How long the piece is. A shorter recording is kept whole.
+    at
+        Where in the recording it lies: at its start, in its centre, or where a hash of the clip's id says.
+    """
 
     seconds: Annotated[float, Meta(ge=0.001, le=_LONGEST)]
     at: Literal["start", "centre", "random"]
