@@ -32,6 +32,8 @@ class Segment(Settings, frozen=True):
 
     Attributes
     ----------
+    start, end
+        The columns of where a piece begins and ends in its recording.
     unit
         Seconds, milliseconds, or ``clock``: hours, minutes and seconds, such as 00:01:05.5, or 1:05.5 without hours.
     """
