@@ -38,7 +38,7 @@ def failing(project: Project, *stages: str, status: int, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("values", "stages", "status", "said"),
     [
-        ({"snapshot": "dem"}, ["download"], 2, "'dem' is not known; there are: demo"),
+        ({"snapshot": "dem"}, ["download"], 2, "'dem' is not known; there are: .*demo"),
         ({"stratify__tables": ["valid-tset"]}, ["stratify"], 2, "has no valid-tset; there are: invalid, valid-dev"),
         ({"stratify__strata": ["sex"]}, ["stratify"], 2, "declares no column sex; there are table, text, age"),
         ({"waveforms__encoding": "ogg", "shards__clips": -1}, ["waveforms"], 2, "shards.clips: .*-1"),

@@ -71,7 +71,7 @@ def test_reader_importing_the_package_loads_no_decoder_and_no_client() -> None:
 def test_reader_a_clip_has_every_column_and_its_waveform(clips: Waveforms, frame: pd.DataFrame) -> None:
     declared = [column.name for column in clips.declared]
     columns = [*clips[0].columns, *(field.name for field in fields(Clip))]
-    assert {*columns} - {"columns", "label"} == {*frame.columns}
+    assert {*columns} - {"columns", "label", "start_seconds"} == {*frame.columns}
     assert declared == [*clips[0].columns] == ["text", "age", "gender", "accent", "up_votes", "down_votes"]
     for number in (0, 31, 32, 119, -1):
         clip, row = clips[number], frame.iloc[number]
