@@ -1,14 +1,14 @@
-# Two commands: `make repro` makes the sample, `make test` proves it. Each sets up all that it needs.
+# Two commands: `make repro` makes the sample, `make test` tests the project. Each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 # Or the lowest versions: make LOCK=requirements-lowest.lock test
 LOCK := requirements.lock
-MAKEOVERRIDES := # is not for a make that a test starts
+MAKEOVERRIDES := # a make that a test starts must not inherit variables
 READY := $(VENV)/ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-# uv compiles nothing: the first start of a module does, for all that follow.
+# uv compiles no bytecode; the first import of a module does.
 unexport PYTHONDONTWRITEBYTECODE
-# What a user's own uv is told must not change this environment.
+# The user's settings of uv must not change this environment.
 unexport UV_COMPILE_BYTECODE UV_CONSTRAINT UV_EXCLUDE_NEWER UV_NO_BINARY UV_OVERRIDE UV_PYTHON UV_SYSTEM_PYTHON VIRTUAL_ENV
 
 .PHONY: help repro env test test-more live check docs bench notebooks chaos lock clean
@@ -19,8 +19,7 @@ help: ## print this list
 repro: $(READY) ## draw the sample that params.yaml asks for
 	dvc repro || { python -m pipeline doctor --dvc; exit 1; }
 
-# The environment alone, for a machine that gets the sample with `dvc pull`.
-env: $(READY) ## set up .venv alone, where dvc pull brings the sample
+env: $(READY) ## set up .venv only, for a sample that comes with dvc pull
 
 # Each law by its cheapest witness.
 test: $(READY) ## run the tests, in under two minutes
@@ -33,7 +32,7 @@ test-more: $(READY) ## run all tests, the longer ones too, and print their cover
 	@for wing in pipeline/*/; do echo "$$(coverage report --format=total --include="$$wing*")% $$wing"; done
 	@coverage report --format=total
 
-# Twenty clips from the real Kaggle, about 110 MB, and what only a network can tell: docs/kaggle.md.
+# About 110 MB; it prints what only a real network can tell: docs/kaggle.md.
 live: $(READY) ## draw twenty clips from the real Kaggle
 	pytest -m live tests/snapshot/remote/test_live.py
 
@@ -43,28 +42,28 @@ check: $(READY) ## check format, types and spelling
 	mypy
 	codespell
 
-# The site, of the README, docs/ and the notebooks: docs/_build/index.html. Warnings are errors: dead links among them.
+# The site of the README, docs/ and the notebooks: docs/_build/index.html. Warnings, such as dead links, are errors.
 docs: $(READY) ## build the site in docs/_build
 	sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs . docs/_build
 
-# How fast it is, beside its bound and its peers: docs/performance.md. PEERS is a Python that has lhotse, datasets and
-# torchcodec, in an environment of their own; without it, those are left out.
-bench: $(READY) ## measure how fast it is
+# Speed, compared with its bound and its peers: docs/performance.md. PEERS is a Python with lhotse, datasets and
+# torchcodec from another environment; without it, these are left out.
+bench: $(READY) ## measure speed
 	python benchmarks/speed.py $(if $(PEERS),--peers $(PEERS))
 
-# The unit that follows, in a browser. It reads data/, so the sample is made first if need be.
+# They read data/, so the sample comes first.
 notebooks: repro ## open the notebooks
 	jupyter lab notebooks
 
-# Faults drawn with a seed, each in a small project: docs/reliability.md. It prints what got through, and a table.
+# Faults drawn with a seed, each in a small project (docs/reliability.md). Prints what got through, and a table.
 N := 2000
 SEED := 7
 chaos: $(READY) ## draw faults, and see how each ends
 	python -m tests.support.chaos.bench --trials $(N) --seed $(SEED)
 
-# A virtual environment of exactly the locked versions, made anew when the lock is newer. pip installs uv, by its entry in
-# the lock, and uv installs the rest in a few seconds. Where that fails (no wheel of uv for this machine, or an index that
-# only pip is configured for), pip installs everything.
+# A virtual environment of exactly the locked versions, made again when the lock is newer. pip installs uv, at its locked
+# version, and uv installs the rest in a few seconds. If that fails (no wheel of uv for this machine, or an index that only
+# pip is configured for), pip installs everything.
 UV := /^uv==/,/[^\\]$$/
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement /dev/stdin
 $(READY): $(LOCK)
@@ -79,7 +78,7 @@ $(READY): $(LOCK)
 	@$(VENV)/bin/python -c "$$KNOW_PROJECT"
 	@touch $@
 
-# Puts this folder in front of sys.path: `import pipeline` works anywhere, and takes no other package of that name.
+# Puts this folder first on sys.path, so that `import pipeline` works anywhere and takes no other package of that name.
 define KNOW_PROJECT
 import os, sysconfig
 with open(os.path.join(sysconfig.get_path("purelib"), "project.pth"), "w") as file:
