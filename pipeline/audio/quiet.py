@@ -1,4 +1,4 @@
-"""Keep what libmpg123 writes to stderr, which names no file, from the user; nothing else is lost."""
+"""Keep libmpg123's messages, which name no file, off stderr; everything else gets there."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _STDERR = 2
 _ITS_LINES = b"[src/libmpg123/"  # such as: [src/libmpg123/layer3.c:…] error: dequantization failed!
 
 _lock = threading.Lock()
-_inside = 0  # how many threads are
-_real = _memory = -1  # the descriptors of stderr, and of what is written meanwhile
+_inside = 0  # number of threads in the context
+_real = _memory = -1  # descriptors of stderr, and of the file that captures it
 
 
 @contextmanager
 def without_mpg123() -> Iterator[None]:
-    """Hold back what is written to stderr, in any thread; afterwards write all but the lines of libmpg123.
+    """Capture stderr, of all threads; afterwards write all of it but the lines of libmpg123.
 
-    Where there are no files in memory, or there is no stderr, nothing is held back.
+    Without files in memory, or without a stderr, nothing is captured.
     """
     global _inside, _real, _memory  # noqa: PLW0603  stderr is one, too
     with _lock:
@@ -36,7 +36,7 @@ def without_mpg123() -> Iterator[None]:
 
 
 def _redirect() -> tuple[int, int]:
-    """Let stderr lead into a file in memory; return descriptors of both, or −1."""
+    """Redirect stderr to a file in memory; return the descriptors of both, or −1."""
     try:
         memory = os.memfd_create("stderr")
     except (AttributeError, OSError):

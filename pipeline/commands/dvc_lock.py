@@ -1,4 +1,4 @@
-"""DVC's list of the files in use, ``.dvc/tmp/rwlock``: whether a stage is at work."""
+"""DVC's list of the files in use, ``.dvc/tmp/rwlock``: whether a stage is running."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ RWLOCK = Path(".dvc/tmp/rwlock")  # DVC rewrites it in place
 
 
 def writer(folder: Path) -> int | None:
-    """Return the process of DVC that writes outputs of the project that `folder` is in, if there is one.
+    """Return the id of a running DVC process that writes outputs of the project around `folder`, or None.
 
-    As `dvc.rwlock` (DVC 3.67) has it: ``{"write": {PATH: {"pid": 1, "cmd": "dvc repro"}}}``. One that was killed leaves
-    its entries behind.
+    The format is that of `dvc.rwlock` (DVC 3.67): ``{"write": {PATH: {"pid": 1, "cmd": "dvc repro"}}}``. A killed
+    process leaves its entries behind.
     """
     inside = Path(os.path.normpath(folder.absolute()))
     for root in (inside, *inside.parents):
         try:
             infos = json.loads((root / RWLOCK).read_text(encoding="utf-8")).get("write", {}).values()
             return next((info["pid"] for info in infos if _is_running(info["pid"])), None)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or truncated: doctor says so
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or truncated, as doctor reports
             continue
     return None
 
@@ -28,7 +28,7 @@ def writer(folder: Path) -> int | None:
 def _is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except PermissionError:  # it is somebody else's
+    except PermissionError:  # another user's
         return True
     except OSError:
         return False

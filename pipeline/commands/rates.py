@@ -1,4 +1,4 @@
-"""How fast this machine decodes and measures, tried in less than a second on a clip that is made in memory."""
+"""How fast this machine decodes and measures, timed in less than a second on a clip made in memory."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _TIMES, _SECONDS, _RATE = 8, 4, 48_000  # an MP3, which takes longer than other 
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds that one processor takes for a second of audio."""
+    """Processor seconds per second of audio."""
 
     decode: float
     measure: float
 
 
 def measured_rates(params: Params) -> Rates:
-    """Run the recipes of `waveforms` and `features` on some copies of a clip, and take the time of the processor.
+    """Time the recipes of `waveforms` and `features` on some copies of a clip, in processor time.
 
     Raises
     ------
     ParameterError
-        There is no such encoding.
+        The encoding is unknown.
     """
     encoding_named(params.waveforms.encoding)
     waveforms = WaveformRecipe(params.waveforms.sample_rate, params.waveforms.encoding)
@@ -46,7 +46,7 @@ def measured_rates(params: Params) -> Rates:
 
 
 def _timed(rows: Callable[[pa.Table], pa.Table], source: pa.Table) -> tuple[pa.Table, float]:
-    """Return what a recipe makes of `source`, and how many seconds it took once its libraries were loaded."""
+    """Return what a recipe makes of `source`, and its processor seconds once its libraries are loaded."""
     rows(source.slice(0, 1))
     began = process_time()
     made = rows(source)

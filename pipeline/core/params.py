@@ -149,7 +149,7 @@ class Subsample(Settings, frozen=True, kw_only=True):
     Attributes
     ----------
     hours
-        In place of `clips`: the first clips of the ranking that are as long together.
+        Instead of `clips`: the first clips of the ranking that together last this long.
     """
 
     clips: Annotated[int, Meta(ge=1)] | None = None
@@ -164,14 +164,14 @@ class Subsample(Settings, frozen=True, kw_only=True):
 
 
 class Excerpt(Settings, frozen=True):
-    """A piece of each recording in place of all of it: how long, and where it lies.
+    """The piece of each recording that is kept: how long it is, and where.
 
     Attributes
     ----------
     seconds
-        How long the piece is. A shorter recording is kept whole.
+        Length of the piece. A shorter recording is kept whole.
     at
-        Where in the recording it lies: at its start, in its centre, or where a hash of the clip's id says.
+        Where in the recording: at its start, in its centre, or where a hash of the clip's id says.
     """
 
     seconds: Annotated[float, Meta(ge=0.001, le=_LONGEST)]

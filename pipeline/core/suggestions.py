@@ -1,4 +1,4 @@
-"""What to say of a name or a value that is not there: the nearest, and those there are. Pure."""
+"""Messages about an unknown name or value: the nearest one, and the existing ones. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_VALUES_SHOWN = 20
 
 
 def did_you_mean(wanted: object, names: Iterable[object]) -> str:
-    """Return `` (did you mean wren?)`` where a name is near to the wanted one, otherwise nothing."""
+    """Return `` (did you mean wren?)`` if a name is near to the wanted one, otherwise an empty text."""
     close = difflib.get_close_matches(str(wanted), [*map(str, names)], n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
@@ -35,7 +35,7 @@ def no_clip_has(value: object, counts: Mapping[Any, int], missing: str) -> str:
 
 
 def _spelled(value: object, missing: str) -> str:
-    """Return a value as a user writes it: a column of whole numbers with gaps is one of floats for pandas."""
+    """Return a value as a user writes it; pandas turns whole numbers with gaps into floats."""
     if value is None:
         return missing
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,7 +1,7 @@
-"""The files that the rows of a shard hold, by their paths.
+"""The files in the rows of a shard, by their paths.
 
-Rows may have one file together, as pieces of one recording have: then the first of them has its bytes, and those of the
-others are null. So a shard holds all that its rows need, and each file once.
+Rows may share a file, as pieces of one recording do: then the first row has its bytes, and the others have null. So a
+shard holds every file that its rows need, once.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pipeline.shards.sealed import Shard
 
 
 class Files:
-    """The files of a shard, none of which is held in memory.
+    """The files of a shard, read on demand.
 
     Parameters
     ----------
     shard
-        With a column of `pipeline.core.schema.AUDIO_FILE`.
+        It has a column of `pipeline.core.schema.AUDIO_FILE`.
     """
 
     def __init__(self, shard: Shard[Any]) -> None:

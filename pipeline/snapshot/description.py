@@ -35,7 +35,7 @@ class Description(Settings, frozen=True, kw_only=True):
     Attributes
     ----------
     title
-        What the data set is called.
+        Name of the data set.
     license
         Its licence, by its SPDX identifier where it has one, such as ``CC-BY-4.0``.
     citation
@@ -43,36 +43,36 @@ class Description(Settings, frozen=True, kw_only=True):
     source
         Where it lies.
     redistribution
-        Whether its terms allow to publish its clips again. Left out: where the licence's name says so (CC0, CC BY,
-        MIT …).
+        Whether a sample may be published. Left out: as the licence's name says (CC0, CC BY, MIT … allow it), and never
+        for a competition.
     format
-        The name of a file in ``configs/formats`` whose keys are part of the description. A key beside it takes the
-        place of the format's, whole.
+        Name of a file in ``configs/formats`` with further keys of the description. A key of the description replaces
+        the format's key as a whole.
     audio
-        The path pattern of the members that are clips, or a list; the first that matches counts.
+        Path pattern of the clips, or a list of patterns; the first that matches counts.
     tables
-        The path pattern of the members that are tables, or a list. Without tables, each clip is a row.
+        Path pattern of the tables, or a list of patterns. Without tables, each clip is a row.
     tables_file
-        A table in this repository in their place.
+        A table in this repository instead of `tables`.
     dialect
         How the tables are written: ``csv``, ``tsv``, or keys of its own.
     clip
-        The template that makes the path of a row's clip.
+        Template of the path of a row's clip.
     id
-        The template that makes its id. Left out: the path that `clip` makes, without its extension. The ranking
-        hashes the id: never change it once a sample is drawn.
+        Template of the clip's id. Left out: the path without its extension. The ranking hashes the id: never change it
+        once a sample is drawn.
     columns
         The declared columns: our name → theirs, or the long form.
     label
-        The column that a classifier predicts, and by which the report compares.
+        The column that a classifier predicts; the report compares by it.
     text
-        The column that has the words that are said.
+        The column with the words that are said.
     apart
-        Columns of which no value may be in two splits: a speaker, an author, a recording.
+        Columns whose values must not be in two splits: a speaker, an author, a recording.
     lookups
-        Second tables, which say more of each row.
+        Second tables, with more columns for each row.
     segment
-        The columns that say which piece of a recording a row is. Left out: a row is a whole file.
+        The columns with start and end of the piece of a recording that a row is. Left out: a row is a whole file.
     """
 
     title: str
@@ -115,7 +115,7 @@ class Description(Settings, frozen=True, kw_only=True):
 
     @property
     def may_be_redistributed(self) -> bool:
-        """Whether a sample may be published: where nothing is said, only if the licence's name says so.
+        """Whether a sample may be published: if the description does not say, only if the licence's name does.
 
         The rules of a competition may forbid it whatever the licence.
         """
@@ -124,7 +124,7 @@ class Description(Settings, frozen=True, kw_only=True):
         return not isinstance(self.source, CompetitionSource) and bool(_SHARED.match(self.license))
 
     def declaration(self, name: str) -> Column:
-        """Return what the metadata of a declared column says."""
+        """Return a declared column with its roles and meaning."""
         source = self.declared[name]
         named: dict[Role, str | None] = {"label": self.label, "text": self.text}
         roles = tuple(role for role, column in named.items() if column == name)

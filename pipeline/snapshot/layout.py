@@ -69,19 +69,19 @@ class Dialect(Settings, frozen=True):
     Attributes
     ----------
     separator
-        Between cells; one blank stands for any run of blanks.
+        Character between cells; a blank stands for any run of blanks.
     quote
-        Around a cell that holds separators or line ends; None where there is none.
+        Character around a cell that holds separators or line ends; null if there is none.
     header
-        The names of the columns where the file has none; None where its first line has them.
+        Names of the columns, if the file has no header line.
     encoding
-        Of the text, as Python calls it.
+        Encoding of the text, by its name in Python.
     comment
-        What a line begins with that is passed over.
+        Lines that begin with this are ignored.
     skip
-        How many lines are passed over first.
+        How many lines are ignored first.
     trim
-        Whether blanks around a cell are taken away.
+        Whether blanks around a cell are removed.
     """
 
     separator: Annotated[str, Meta(min_length=1, max_length=1)] = ","
@@ -111,26 +111,25 @@ class Dialect(Settings, frozen=True):
 
 
 class ColumnSource(Settings, frozen=True, rename={"names": "from", "codes": "map"}):
-    """Where a declared column is from, and what becomes of its cells: missing, then mapped, then of its type.
+    """Where a declared column comes from, and how its cells become values: missing, then mapped, then of its type.
 
     Attributes
     ----------
     names
-        The name of a column of the table or of a lookup, or of a field of a pattern; of a list, the first that is
-        there. Left out, it is our own name.
+        Name of a column of the table or of a lookup, or of a field of a pattern; of a list, the first that exists.
+        Left out: the column's own name.
     type
-        What the cells hold. An integer may be written as 3 or 3.0; of a number, ``nan`` is a missing value.
+        Type of the values. An integer may be written as 3 or 3.0; ``nan`` in a number is a missing value.
     codes
-        The value of each code, which is a text in quotes: ``{"01": neutral, else: null}``. ``else`` is for all
-        others.
+        Value of each code, which is a text in quotes: ``{"01": neutral, else: null}``. ``else`` is for all other codes.
     missing
-        Cells that mean that there is no value. An empty one always does.
+        Cells that mean a missing value, as an empty one always does.
     values
-        The documented values. Others are kept, and counted in the report.
+        Documented values. Other values are kept, and the report counts them.
     unit
-        Of a number, such as Hz.
+        Unit of a number, such as Hz.
     description
-        What the column says, in a sentence.
+        What the column means, in a sentence.
     """
 
     names: Annotated[tuple[str, ...], Rule(_names, is_whole=True)] = ()  # the first that is there; none: our own
@@ -156,20 +155,20 @@ class ColumnSource(Settings, frozen=True, rename={"names": "from", "codes": "map
 
 
 class Lookup(Settings, frozen=True):
-    """A second table, which says more of each row: of its speaker, of its patient.
+    """A second table, such as one of speakers or patients, with more columns for each row.
 
     Attributes
     ----------
     on
-        A column of it → what it is in a row, such as ``{patient: "{subject}"}``.
+        A column of that table → its value in a row, such as ``{patient: "{subject}"}``.
     tables
-        The path pattern of the table in the archive, or a list of them.
+        Path pattern of the table in the archive, or a list of patterns.
     tables_file
-        A file of this repository in its place.
+        A file of this repository instead of `tables`.
     dialect
         How the table is written; csv if left out.
     columns
-        More declared columns; without any, the table serves ``seconds`` or ``columns``, and may be absent.
+        Further declared columns. Without any, the table serves ``seconds`` or ``columns``, and may be absent.
     """
 
     on: Annotated[dict[Text, str], Meta(min_length=1)]
@@ -191,9 +190,9 @@ class Seconds(Settings, frozen=True, rename={"names": "from"}):
     Attributes
     ----------
     names
-        The name of the column that has them; of a list, the first that is there.
+        Name of the column; of a list, the first that exists.
     unit
-        In which the column has them: seconds or milliseconds.
+        Unit of the column: seconds or milliseconds.
     """
 
     names: Annotated[tuple[str, ...], Rule(_names, is_whole=True)]

@@ -18,20 +18,20 @@ _SCHEMES = "http, https, s3 or gs"
 
 
 def shown(url: str) -> str:
-    """Return scheme, host and path of a URL: all of it that may be seen."""
+    """Return a URL without user, query and fragment, which may hold a secret."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def is_tar(path: str) -> bool:
-    """Tell whether a path is that of a tar archive: the releases of Mozilla Data Collective are gzipped ones."""
+    """Tell whether a path names a tar archive, gzipped or not."""
     return path.lower().endswith((".tar.gz", ".tgz", ".tar"))
 
 
 def _without_secrets(path: str) -> str:
-    """Take a path, or a URL that cannot hold a secret: DVC writes every parameter into dvc.lock.
+    """Accept a path, or a URL that cannot hold a secret: DVC writes every parameter into dvc.lock.
 
-    Which keys of a query are signatures or tokens cannot be told by their names, so that none is taken.
+    Any key of a query may be a signature or a token, so no query is accepted.
     """
     if not path.isprintable():
         raise ValueError("should have no control characters")
@@ -60,7 +60,7 @@ def _folder(path: str) -> str:
 
 
 def _file(path: str) -> str:
-    """Take the path of a file of a data set."""
+    """Accept the path of a file of a data set."""
     if not path.isprintable() or any(part.strip() in ("", ".", "..") for part in path.split("/")):
         raise ValueError("should be the path of a file, as the data set's page on Kaggle shows it")
     return path
@@ -81,10 +81,10 @@ class ArchiveSource(Settings, frozen=True):
     Attributes
     ----------
     path
-        Of a zip, ``.tar``, ``.tar.gz`` or ``.tgz``: on disk, from the root of the repository, or a URL of http,
-        https, s3 or gs without user, password and query.
+        Path of a zip, ``.tar``, ``.tar.gz`` or ``.tgz``, from the root of the repository; or its URL (http, https, s3
+        or gs) without user, password and query.
     sha256
-        Of the archive, in hex. Another archive is an error.
+        SHA-256 of the archive, in hex. An archive with another one is an error.
     """
 
     kind: Literal["archive"]
@@ -98,13 +98,13 @@ class ArchiveSource(Settings, frozen=True):
 
     @property
     def url(self) -> SplitResult | None:
-        """Its URL; None where it is on disk."""
+        """Its URL, or None if it is on disk."""
         url = urlsplit(self.path)
         return url if url.scheme in _REMOTE else None
 
     @property
     def is_tar(self) -> bool:
-        """Whether its name is that of a tar archive, gzipped or not; one that is remote is downloaded whole first."""
+        """Whether its name is that of a tar archive, gzipped or not; a remote one is downloaded whole first."""
         return is_tar(self.url.path if self.url else self.path)
 
     def identity(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class KaggleSource(OnKaggle, frozen=True):
     Attributes
     ----------
     dataset
-        As in the data set's address: ``OWNER/NAME``.
+        ``OWNER/NAME``, as in the data set's address.
     version
         The number of its version.
     file
@@ -216,7 +216,7 @@ class DirectorySource(Settings, frozen=True):
     Attributes
     ----------
     path
-        Of the folder, from the root of the repository.
+        Path of the folder, from the root of the repository.
     """
 
     kind: Literal["directory"]

@@ -1,4 +1,4 @@
-"""Rows that are pieces of recordings: where each begins and ends, its id, and which recording it is a piece of."""
+"""Rows that are pieces of recordings: their start and end, their ids, and their recording."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from pipeline.core.settings import Settings
 from pipeline.snapshot.layout import ColumnSource
 from pipeline.snapshot.tables import typed
 
-RECORDING = "the recording"  # no name that a description can declare
+RECORDING = "the recording"  # not a name that a description can declare
 
-# What `segment` declares, beside the description's own columns.
+# What `segment` declares, besides the description's own columns.
 COLUMNS = {
     name: ColumnSource(type="number", unit="s", description=f"where in its recording the piece {verb}")
     for name, verb in zip(PIECE, ("begins", "ends"), strict=True)
 }
 
-_MOST_MILLISECONDS = 1e12  # some thirty years: beyond, it is no place in a recording
+_MOST_MILLISECONDS = 1e12  # some thirty years; no recording is longer
 _CLOCK = r"^(?:(?P<hours>[0-9]{1,4}):)?(?P<minutes>[0-9]{1,6}):(?P<seconds>[0-9]{1,2}(?:\.[0-9]*)?)$"
 
 
 class Segment(Settings, frozen=True):
-    """The columns in which a row says where in its recording it begins and ends.
+    """The columns with the times at which a row's piece starts and ends in its recording.
 
     Attributes
     ----------
     start, end
-        The columns of where a piece begins and ends in its recording.
+        Columns with the start and the end of the piece.
     unit
-        Seconds, milliseconds, or ``clock``: hours, minutes and seconds, such as 00:01:05.5, or 1:05.5 without hours.
+        Of these times: seconds, milliseconds, or ``clock`` (hours, minutes and seconds: 00:01:05.5, or 1:05.5 without
+        hours).
     """
 
     start: Text
@@ -44,7 +45,7 @@ class Segment(Settings, frozen=True):
 
 
 def milliseconds(cells: pa.StringArray, unit: str) -> pa.Int64Array:
-    """Return times in whole milliseconds; null where a cell is none, or is negative."""
+    """Return times in whole milliseconds; null for a cell that is no time, or is negative."""
     if unit == "clock":
         read = pc.extract_regex(cells, _CLOCK).flatten()
         hours, minutes, seconds = (_numbers(pc.if_else(pc.equal(each, ""), "0", each)) for each in read)
@@ -62,9 +63,9 @@ def _numbers(cells: pa.StringArray) -> pa.DoubleArray:
 
 
 def pieces(segment: Segment, starts: pa.StringArray, ends: pa.StringArray) -> Mapping[str, pa.Array]:
-    """Return where pieces begin and end, in seconds, how long they are, and what their ids have behind the @.
+    """Return starts, ends and lengths of pieces in seconds, and the suffixes of their ids after the @.
 
-    All of these are null where a piece ends before it begins, or has no start or no end.
+    All of these are null if a piece has no start or no end, or ends before it starts.
     """
     start, end = (milliseconds(cells, segment.unit) for cells in (starts, ends))
     fit = pc.less(start, end)
@@ -80,15 +81,15 @@ def are_pieces(schema: pa.Schema) -> bool:
 
 
 def recording_ids(clip_ids: pa.ChunkedArray) -> pa.StringArray:
-    """Return the ids of pieces without what says which piece they are."""
+    """Return the ids of pieces without ``@START-END``."""
     return pc.replace_substring_regex(clip_ids.combine_chunks(), "@[0-9]+-[0-9]+$", "")
 
 
 def with_recordings(clips: pa.Table) -> pa.Table:
-    """Return the table of clips; where they are pieces, with a column more that is to be kept apart, their recording.
+    """Return the table of clips; if they are pieces, add a column to keep apart, their recording.
 
-    Files of equal length and CRC-32 are one recording. It is called by the first of its ids without the piece, by code
-    points: not by its path, which says in which folders somebody packed it.
+    Files of equal length and CRC-32 are one recording. Its name is the first of its ids without the piece, by code
+    points; not its path, which depends on how somebody packed the archive.
     """
     if not are_pieces(clips.schema):
         return clips

@@ -1,4 +1,4 @@
-"""Which piece of a recording its excerpt is. Pure."""
+"""Where the excerpt of a recording begins and ends. Pure."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pipeline.core.params import Excerpt
 
 
 def piece_of(sound: Sound, sample_rate: int, excerpt: Excerpt, clip_id: str, within: Piece = WHOLE) -> Piece:
-    """Return where the excerpt of a recording or of its piece begins and ends, each on a sample, in seconds.
+    """Return start and end of the excerpt of a recording, or of a piece of it, in seconds, each on a sample.
 
-    At random, its place is a salted hash of the clip's id, scaled to what the length of the recording allows: it never
-    changes, whatever else is in the sample. What is not longer than its excerpt is kept whole.
+    A random excerpt begins where a salted hash of the clip's id says, scaled to the length of the recording: it does
+    not depend on the rest of the sample. A recording that is not longer than its excerpt is kept whole.
 
     Parameters
     ----------
     sound
         The recording.
     sample_rate
-        Of its waveform, in Hz.
+        Sample rate of its waveform, in Hz.
     within
-        The piece.
+        The piece that the excerpt is taken from.
     """
     samples = math.ceil(count_frames(sound) * (sample_rate / sound.sample_rate))
     begin = round(within[0] * sample_rate)
@@ -37,5 +37,5 @@ def piece_of(sound: Sound, sample_rate: int, excerpt: Excerpt, clip_id: str, wit
 
 
 def _hash(clip_id: str) -> int:
-    """Return 64 bits that depend on nothing else."""
+    """Return 64 bits that depend on the id alone."""
     return int.from_bytes(blake2b(clip_id.encode(), digest_size=8, person=b"excerpt").digest())

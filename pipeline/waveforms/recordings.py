@@ -1,4 +1,4 @@
-"""What waveforms are decoded from: files that were walked over, each once for all the pieces that are cut from it."""
+"""The recordings that waveforms are decoded from: each file is walked once for all of its pieces."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from pipeline.audio.sound import Sound
 from pipeline.audio.walk import walk
 from pipeline.shards.files import Files
 
-_MOST_BYTES = 1 << 28  # of recordings that are held in memory, besides the last one
+_MOST_BYTES = 1 << 28  # of recordings in memory, besides the last one
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file: what the walk found, and its SHA-256."""
+    """A file: the result of the walk, and its SHA-256."""
 
     sound: Sound
     sha256: str
 
     @classmethod
     def of(cls, file: bytes | memoryview) -> Source:
-        """Walk over a file; `Rejected` where that finds a fault."""
+        """Walk over a file; raise `Rejected` at a fault."""
         data = bytes(file)
         return cls(walk(data), hashlib.sha256(data).hexdigest())
 
 
 class Recordings:
-    """The recordings of a shard, the last few of them in memory; threads may share it."""
+    """The recordings of a shard, the last few in memory; threads may share it."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
@@ -37,12 +37,12 @@ class Recordings:
         self._lock = Lock()
 
     def get(self, path: str) -> Source:
-        """Return a recording; `Rejected` as `Source.of`."""
+        """Return a recording; raise `Rejected` as `Source.of` does."""
         with self._lock:
             if path not in self._held:
                 while sum(len(each.sound.readable) for each in self._held.values()) > _MOST_BYTES:
                     del self._held[next(iter(self._held))]
                 source = Source.of(self._files.read(path))
-                frames = decode.count_frames(source.sound)  # where only a decode can tell, that is done here, once
+                frames = decode.count_frames(source.sound)  # decodes the file, once, if only that can tell
                 self._held[path] = replace(source, sound=replace(source.sound, frames=frames))
             return self._held[path]

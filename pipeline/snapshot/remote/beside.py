@@ -20,14 +20,14 @@ _ZIP = b"PK\3\4"
 
 
 def read_file(client: Client) -> bytes:
-    """Return the bytes of a remote file; where Kaggle wraps it in a zip of its own, those of its one member.
+    """Return the bytes of a remote file; if Kaggle wraps it in a zip, those of the only member.
 
-    Verified are the length, and the MD5 that the server gives or the CRC-32 in the zip.
+    The length is verified, and so is the MD5 from the server or the CRC-32 in the zip.
 
     Raises
     ------
     SnapshotError
-        It is larger than any table, or a zip of several files.
+        It is larger than a table may be, or a zip of several files.
     TransferError
         It cannot be reached.
     """
@@ -51,7 +51,7 @@ def read_file(client: Client) -> bytes:
 
 
 class SnapshotWithFiles(Snapshot):
-    """A snapshot, and files beside it that were read already; these have no place in its archive."""
+    """A snapshot with files beside its archive, which are in memory."""
 
     def __init__(self, archive: Snapshot, files: Mapping[str, bytes]) -> None:
         self._archive = archive
