@@ -1,4 +1,4 @@
-"""From a huge audio data set, on Kaggle or anywhere, to a small, fair, reproducible one.
+"""Draw a small, fair, reproducible sample from a huge audio data set, on Kaggle or anywhere.
 
 A data set is described in ``configs/snapshots/NAME.yaml``; behind `snapshot`, no wing knows it by name.
 
@@ -32,7 +32,7 @@ __all__ = ["Clip", "Waveforms", "open_waveforms"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the reader at first use (PEP 562), so that the command line starts without pandas and pyarrow."""
+    """Import the reader lazily, at first use (PEP 562): the command line starts without pandas and pyarrow."""
     if name in __all__:
         return getattr(importlib.import_module("pipeline.waveforms.reader"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,7 +18,7 @@ class Command(NamedTuple):
     description
         What it does.
     source
-        Where a stage makes the shards of ``data/NAME``, NAME being its own, from those of another folder: that one.
+        For a stage that derives the shards of ``data/NAME`` from another folder: the name of that folder.
     """
 
     module: str

@@ -213,7 +213,7 @@ def _lines(params: Params, found: Estimate, *, remote: bool) -> Iterable[tuple[s
 
 
 def _times(params: Params, found: Estimate, seconds: float, *, remote: bool) -> str:
-    """Return how long it takes to make what is not there of a sample of so many seconds."""
+    """Return how long it takes to make the missing part of a sample of that many seconds."""
     new_clips = found.to_fetch / max(1, found.to_fetch + found.there)
     processes = min(load_runtime().processes, math.ceil(found.accepted.total() / params.shards.clips) or 1)
     rates = measured_rates(params)

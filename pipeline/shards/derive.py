@@ -45,7 +45,7 @@ class Derived:
 
 
 def derive(recipe: Recipe, source: Path, target: Path, engine: Engine, rows: int | None = None) -> Derived:
-    """Make the shards of `target` from those of `source`, or from so many of their first rows.
+    """Make the shards of `target` from those of `source`, or from their first `rows` rows.
 
     Law 6: the bytes depend neither on earlier or interrupted runs nor on the number of workers. Shards that are whole
     and were made in the same way from the same source stay. In others, rows whose inputs are the same are copied.

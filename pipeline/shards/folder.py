@@ -123,7 +123,7 @@ def open_shards(paths: Iterable[Path], kind: type[AnySeal]) -> dict[Path, Shard[
 
 
 def whole_shards(shards: Mapping[Path, Shard[AnySeal]]) -> dict[Path, Shard[AnySeal]]:
-    """Return those of `shards` that are whole, byte for byte; one for each core is read at a time."""
+    """Return the shards that are whole, byte for byte; reads as many at a time as there are cores."""
 
     def is_whole(shard: Shard[AnySeal]) -> bool:
         try:

@@ -170,10 +170,10 @@ class Receipt:
         return [name for name, counts in self.tables.items() if counts.problem is None]
 
     def source_identity(self) -> dict[str, Any]:
-        """Return what goes into the seals of clips fetched from it: no word of a server, and no path.
+        """Return the identity that is stored in the seals of clips, without server headers or paths.
 
-        Nor the digest of an archive's index: a seal has the CRC-32 of each clip, so that an archive whose other entries
-        changed need not be fetched again.
+        The digest of an archive's index is left out, too: a seal has the CRC-32 of each clip, so clips need not be
+        fetched again if other entries of the archive changed.
         """
         return {name: value for name, value in self.identity.content().items() if name not in _OF_OTHER_ENTRIES}
 

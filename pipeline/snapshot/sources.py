@@ -260,7 +260,8 @@ def _listing(members: pa.Table) -> FolderIdentity:
 def _walk(root: Path) -> Iterator[tuple[str, int]]:
     """Yield the path below `root`, with / between folders, and the size of every file.
 
-    Passed over is what systems leave behind, and what is no file unless its name is that of a clip or a table.
+    Files that operating systems leave behind are ignored, and so is what is not a file, unless it is named like a clip
+    or a table.
     """
     folders, seen = [""], set[tuple[int, int]]()
     while folders:

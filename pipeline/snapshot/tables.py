@@ -166,7 +166,7 @@ def read_rows(name: str, data: bytes, dialect: Dialect, fields: Mapping[str, str
 
 
 def typed(source: ColumnSource, cells: pa.StringArray) -> tuple[pa.Array, pa.BooleanArray]:
-    """Return the values of a declared column, and where a cell is none.
+    """Return the values of a declared column, and which cells are not a value of its type.
 
     Raises
     ------

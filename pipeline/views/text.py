@@ -19,7 +19,7 @@ __all__ = ["normalised", "spoken", "words"]
 
 
 def spoken(clips: Waveforms) -> pd.Series[str]:
-    """Return the words that are said in each clip: the column with the role ``text``, of any name.
+    """Return the words that are said in each clip: the column with the role ``text``, whatever its name.
 
     Raises
     ------

@@ -23,7 +23,7 @@ def require_columns(wanted: Iterable[str], there: Collection[str]) -> None:
 
 
 def mask_of(key: Any, clips: int) -> npt.NDArray[np.bool_]:
-    """Return an array of booleans, one for each of so many clips; TypeError or IndexError if it is something else."""
+    """Return a key as an array of booleans, one per clip; raise TypeError or IndexError if it is something else."""
     mask = np.asarray(key)
     if mask.shape == () or mask.dtype != bool:
         raise TypeError(f"clips[…] takes a place, an id, a slice or an array of booleans; got one of {mask.dtype}")
@@ -33,7 +33,7 @@ def mask_of(key: Any, clips: int) -> npt.NDArray[np.bool_]:
 
 
 def meets(cells: pd.Series, condition: Any, missing: str = "None") -> npt.NDArray[np.bool_]:
-    """Return in which rows a column of the metadata has a value, one of a list, or none where that is None.
+    """Return which rows of a column meet a condition: a value, a list of values, or None for a missing value.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ class Clip:
     peak_dbfs, rms_dbfs
         Level relative to full scale, in dB; −inf for digital silence.
     start_seconds
-        Where in its file the waveform begins, which is an excerpt or a segment of it; None where it is all of it.
+        Where in its file an excerpt or a piece begins; None if the waveform is the whole file.
     """
 
     clip_id: str
@@ -96,7 +96,7 @@ def open_waveforms(folder: str | os.PathLike[str] = schema.WAVEFORMS, *, filesys
     folder
         A folder of this machine, or a URL such as ``s3://bucket/waveforms`` (docs/remotes.md).
     filesystem
-        Where `folder` is a path on another file system: one of pyarrow or of fsspec, such as
+        The file system of `folder`, if not the local one: one of pyarrow or of fsspec, such as
         ``dvc.api.DVCFileSystem(url, rev="v1")``.
 
     Raises
@@ -184,12 +184,12 @@ class Waveforms:
 
     @property
     def label(self) -> str | None:
-        """The name of the column with the role ``label``; None where there is none."""
+        """The name of the column with the role ``label``, or None."""
         return columns.with_role(self._store.columns, "label")
 
     @property
     def text(self) -> str | None:
-        """The name of the column with the role ``text``; None where there is none."""
+        """The name of the column with the role ``text``, or None."""
         return columns.with_role(self._store.columns, "text")
 
     @property
@@ -229,13 +229,13 @@ class Waveforms:
         return self[keep[self._rows]]
 
     def batches(self, clips: int) -> Iterator[Waveforms]:
-        """Yield views of so many clips, one after the other, for what does not fit in memory at once."""
+        """Yield views of `clips` clips each, in order, for samples that do not fit in memory at once."""
         if clips < 1:
             raise ValueError(f"batches() takes a number of clips, 1 or more; got {clips}")
         return (self[start : start + clips] for start in range(0, len(self), clips))
 
     def samples(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Stream the waveforms alone: as ``clip.waveform``, in a little less time than whole clips."""
+        """Yield the waveforms alone, as ``clip.waveform``, a little faster than whole clips."""
         return map(self._store.samples, self._rows.tolist())
 
     def metadata(self) -> pd.DataFrame:
@@ -243,7 +243,7 @@ class Waveforms:
         return self._store.metadata.iloc[self._rows].reset_index(drop=True)
 
     def features(self) -> pd.DataFrame:
-        """Return the table of features, a row for each clip, from the folder ``features`` beside that of the waveforms.
+        """Return the table of features, a row for each clip, from the folder ``features`` beside the waveforms.
 
         Raises
         ------
@@ -253,7 +253,7 @@ class Waveforms:
         return self._store.features.iloc[self._rows].reset_index(drop=True)
 
     def feature_table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read the table of features, or some of its columns, as Arrow has it; all else is as in `features`.
+        """Return the table of features, or some of its columns, as a pyarrow.Table; otherwise as `features`.
 
         Raises
         ------

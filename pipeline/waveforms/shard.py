@@ -88,7 +88,7 @@ class WaveformRecipe(Recipe):
 
     @property
     def _copied(self) -> list[pa.Field]:
-        """The declared columns but for where a piece begins, which an excerpt of it may do later."""
+        """The declared columns without the start of a piece, since its excerpt may begin later."""
         return [field for field in self.declared if field.name != PIECE[0]]
 
     def settings(self) -> dict[str, Any]:
