@@ -1,7 +1,7 @@
 """The site: ``make docs`` builds it from the Markdown of this repository into docs/_build, without a network.
 
 Pages are the README, the files of docs/ and the notebooks, at the paths that they have here, so that a link between two
-of them works on a forge and on the site. The reference follows from the code: docs/generated.py.
+of them works on a forge and on the site. The reference is generated from the code: docs/generated.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the site says of the code, made from the code: settings, the command line, and notebooks with their pictures.
+"""Pages of the site that are generated from the code: settings, the command line, and notebooks with their pictures.
 
-Each function returns Markdown, and `setup` teaches Sphinx to put it into a page.
+Each function returns Markdown, and `setup` registers it with Sphinx.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _PICTURES = ("image/png", "image/jpeg")
 def settings(model: type[Settings], file: Path | None = None) -> str:
     """Describe the keys of a file of settings, then those of each section in it: type, default, and meaning.
 
-    The meaning is what the docstring of the class says of an attribute, or a comment of `file`, or what the class of a
-    section says of itself.
+    The meaning of a key is a comment of `file`, or the section "Attributes" of the class, or the first line of the
+    section's own class.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def _key(field: msgspec.structs.FieldInfo, meanings: dict[str, str], model: type
 
 
 def attributes(model: type[Settings]) -> dict[str, str]:
-    """Return what the sections "Attributes" of a class and its bases, laid out as by numpydoc, say of each."""
+    """Return the text for each attribute in the numpydoc sections "Attributes" of a class and its bases."""
     found: dict[str, str] = {}
     for each in reversed(model.__mro__):
         section = inspect.cleandoc(each.__doc__ or "").partition("Attributes\n----------\n")[2]
@@ -83,7 +83,7 @@ def attributes(model: type[Settings]) -> dict[str, str]:
 
 
 def comments_of(file: Path, section: str = "") -> dict[str, str]:
-    """Return what the comments of a YAML file, above a key or behind its value, say of each key of a section."""
+    """Return for each key of a section in a YAML file its comment, above the key or behind the value."""
     found: dict[str, str] = {}
     above: list[str] = []
     now = ""
@@ -101,7 +101,7 @@ def comments_of(file: Path, section: str = "") -> dict[str, str]:
 
 
 def _sections(kind: Any) -> list[type[Settings]]:
-    """Return the classes of the sections that a value of this type is, or has."""
+    """Return the section classes in a type."""
     if isinstance(kind, type) and issubclass(kind, Settings):
         return [kind]
     return [section for each in get_args(kind) for section in _sections(each)]
@@ -167,7 +167,7 @@ def _help(name: str) -> str:
 
 
 def notebook(text: str) -> str:
-    """Return a notebook as Markdown: its text, its code, and what that printed and drew."""
+    """Return a notebook as Markdown: its text, its code, and the outputs with their pictures."""
     return "\n\n".join(part for cell in json.loads(text)["cells"] for part in _cell(cell))
 
 
@@ -191,13 +191,13 @@ def _fenced(language: str, text: str) -> str:
 
 
 class SettingsKeys(SphinxDirective):
-    """The keys of a class of settings; and the file whose comments say what they mean."""
+    """Directive: the keys of a settings class, optionally with the file whose comments explain them."""
 
     required_arguments = 1
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Return a list of definitions for each section."""
+        """Return a definition list for each section."""
         module, _, name = self.arguments[0].rpartition(".")
         file = ROOT / self.arguments[1] if self.arguments[1:] else None
         text = settings(getattr(importlib.import_module(module), name), file)
@@ -205,7 +205,7 @@ class SettingsKeys(SphinxDirective):
 
 
 class CommandLine(SphinxDirective):
-    """The help of all stages and commands."""
+    """Directive: the help of all stages and commands."""
 
     def run(self) -> list[nodes.Node]:
         """Return a section for each."""
@@ -213,13 +213,13 @@ class CommandLine(SphinxDirective):
 
 
 def read(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Take a notebook as Markdown."""
+    """Turn a notebook into Markdown."""
     if app.env.doc2path(docname).suffix == ".ipynb":
         source[0] = notebook(source[0])
 
 
 def setup(app: Sphinx) -> None:
-    """Register all of it."""
+    """Register the directives, and the conversion of notebooks."""
     app.add_directive("settings", SettingsKeys)
     app.add_directive("command-line", CommandLine)
     app.connect("source-read", read)
