@@ -42,7 +42,7 @@ def settings(model: type[Settings], file: Path | None = None) -> str:
     KeyError
         A key has no meaning.
     """
-    parts = [_keys(model, comments_of(file) if file else {})]
+    parts = [f"## Keys\n\n{_keys(model, comments_of(file) if file else {})}"]  # without a heading, they come last
     for section, name in _sections_in(model).items():
         comments = comments_of(file, name) if file else {}
         parts.append(f"## {section.__name__}\n\n{_first_line(section)}\n\n{_keys(section, comments)}")

@@ -120,6 +120,12 @@ def test_site_says_what_each_key_of_settings_means(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.more
+def test_site_puts_the_keys_of_a_file_before_those_of_its_sections(site: Path) -> None:
+    page = (site / "docs/reference/params.html").read_text(encoding="utf-8")
+    assert re.findall(r'<dt><code[^>]*><span class="pre">(\w+)', page)[:2] == ["snapshot", "stratify"]
+
+
+@pytest.mark.more
 def test_site_examples_run_on_the_demo(staged_once: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each public function has an example in its docstring, each method of the reader one on the page."""
     monkeypatch.chdir(staged_once.root)
