@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+from pyarrow.csv import ConvertOptions, ParseOptions, read_csv
 
 from pipeline.core import atomic, schema
-from pipeline.core.errors import SampleError, SnapshotError, TableError
+from pipeline.core.errors import GET_AGAIN, SampleError, SnapshotError, TableError, first_line
 from pipeline.core.files import require_file
 from pipeline.core.schema import Reason
 from pipeline.core.terminal import amount
@@ -79,33 +80,18 @@ def read_rejected(path: Path = schema.REJECTED) -> pa.Table:
     Raises
     ------
     TableError
-        It is not what `subsample` writes; names the line.
+        It is not what `subsample` writes.
     """
-    again = f"get it again with: dvc checkout {path}, or make it again with: dvc repro"
     require_file(path, SnapshotError)
-    data = path.read_bytes()
-    rows: list[tuple[str, ...]] = []
-    line = 1
+    types = dict.fromkeys(schema.REJECTED_COLUMNS, pa.string())
     try:
-        reader = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
-        for row in reader:
-            line = reader.line_num
-            if not rows and tuple(row) != schema.REJECTED_COLUMNS:
-                raise ValueError(f"expected the header {','.join(schema.REJECTED_COLUMNS)}")
-            if len(row) != len(schema.REJECTED_COLUMNS):
-                raise ValueError(f"expected {len(schema.REJECTED_COLUMNS)} fields, got {len(row)}")
-            if rows:
-                Reason(row[schema.REJECTED_COLUMNS.index("reason")])
-            rows.append(tuple(row))
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise TableError(str(path), line, f"is not UTF-8 ({error.reason}); {again}") from None
-    except (ValueError, csv.Error) as error:
-        raise TableError(str(path), line, f"{error}; {again}") from None
-    if not rows:
-        raise TableError(str(path), 1, f"expected the header {','.join(schema.REJECTED_COLUMNS)}; {again}")
-    columns = pa.schema([(name, pa.string()) for name in schema.REJECTED_COLUMNS])
-    return pa.Table.from_pylist([dict(zip(columns.names, row, strict=True)) for row in rows[1:]], columns)
+        return read_csv(
+            path,
+            parse_options=ParseOptions(newlines_in_values=True),
+            convert_options=ConvertOptions(column_types=types, include_columns=list(types)),
+        )
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise TableError(str(path), None, f"is damaged ({first_line(error)}); {GET_AGAIN}, or dvc repro") from None
 
 
 def _reasons(rejected: Iterable[Rejection]) -> str:

@@ -12,12 +12,13 @@ import pyarrow as pa
 
 from pipeline.clips import reader
 from pipeline.clips.rejected import read_rejected
+from pipeline.clips.writer import ClipsSeal
 from pipeline.core import schema
 from pipeline.core.columns import fields
 from pipeline.core.errors import ShardError
 from pipeline.shards.folder import shard_paths
 from pipeline.shards.recipe import DerivedSeal
-from pipeline.shards.sealed import Seal, Shard
+from pipeline.shards.sealed import Shard
 from pipeline.shards.table import read_table
 from pipeline.snapshot.clips import read_clips
 from pipeline.snapshot.receipt import Receipt
@@ -90,7 +91,7 @@ def load(clips: Waveforms, receipt: Receipt, drawn_from: Sequence[str]) -> Mater
     if not waveforms["clip_id"].equals(sample["clip_id"]):
         raise ShardError(f"{schema.WAVEFORMS}: holds other clips than {schema.SAMPLE}; make it again with: dvc repro")
     rejected = read_rejected()
-    sealed_rejections = [list(map(str, row)) for path in clip_paths for row in Shard(path, _ClipsSeal).seal.rejected]
+    sealed_rejections = [list(map(str, row)) for path in clip_paths for row in Shard(path, ClipsSeal).seal.rejected]
     if [list(row.values()) for row in rejected.to_pylist()] != sealed_rejections:
         raise ShardError(f"{schema.REJECTED}: names other clips than {schema.CLIPS}; make it again with: dvc repro")
     counted = [receipt.tables[table] for table in drawn_from or receipt.usable if table in receipt.tables]
@@ -106,10 +107,3 @@ def load(clips: Waveforms, receipt: Receipt, drawn_from: Sequence[str]) -> Mater
         bytes_clips=sum(path.stat().st_size for path in clip_paths),
         bytes_waveforms=sum(path.stat().st_size for path in waveform_paths),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _ClipsSeal(Seal):
-    """The part of a seal of clips that is needed here."""
-
-    rejected: list[list[str | int]]

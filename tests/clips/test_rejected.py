@@ -1,4 +1,4 @@
-"""The list of rejected clips is read as it was written, and a damaged one is an error that names the line."""
+"""The list of rejected clips is read as it was written, and a damaged one is an error that names it."""
 
 from __future__ import annotations
 
@@ -23,20 +23,11 @@ def test_rejected_clips_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damaged", "line"),
-    [
-        (b"", 1),
-        (b"rank,clip_id\n", 1),
-        (HEADER + b"1,a/b,missing\n", 2),
-        (HEADER + b"1,a/b,missing,x\n2,a/c,boredom,x\n", 3),
-        (HEADER + b'1,a/b,missing,"x\n', 1),  # the quote is never closed
-        (HEADER + b"1,a/b,missing,\xff\n", 2),
-    ],
+    "damaged", [b"", b"rank,clip_id\n", HEADER + b"1,a/b,missing\n", HEADER + b"1,a/b,missing,\xff\n"]
 )
-def test_rejected_clips_that_are_damaged_are_an_error_that_names_the_line(
-    tmp_path: Path, damaged: bytes, line: int
-) -> None:
+def test_rejected_clips_that_are_damaged_are_an_error_that_names_the_file(tmp_path: Path, damaged: bytes) -> None:
+    """What can be read and is not what `subsample` wrote, the report finds by the seals of the clips."""
     path = tmp_path / "rejected.csv"
     path.write_bytes(damaged)
-    with pytest.raises(TableError, match=f"rejected.csv, line {line}: "):
+    with pytest.raises(TableError, match=r"rejected\.csv: is damaged"):
         read_rejected(path)
