@@ -20,8 +20,10 @@
 from __future__ import annotations
 
 import errno
+import importlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -153,6 +155,14 @@ def how_to_install(extra: str) -> str:
         "In a clone of the project: make env, and source .venv/bin/activate. "
         f"Elsewhere: pip install 'audio-subsample[{extra}] @ git+URL', with the URL of the project's repository"
     )
+
+
+def import_optional(module: str, package: str) -> ModuleType:
+    """Import a module of a package that only speech to text needs; raise `MissingPackage` where it is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise MissingPackage(package) from None
 
 
 @contextmanager

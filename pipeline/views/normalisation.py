@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from pipeline.core.errors import MissingPackage
+from pipeline.core.errors import import_optional
 from pipeline.core.words import join_words, word_count
 
 
@@ -45,13 +45,13 @@ def word_error_rates(sentences: Sequence[str | None], recognised: Sequence[str |
     MissingPackage
         jiwer or whisper-normalizer is not installed.
     """
-    wer = _jiwer().wer
+    wer = import_optional("jiwer", "jiwer").wer
     return [float(wer(*pair)) if pair else None for pair in _comparable(sentences, recognised)]
 
 
 def word_error_rate(sentences: Sequence[str | None], recognised: Sequence[str | None]) -> float | None:
     """Return the word error rate of all together, each word weighing the same; None where no sentence has one."""
-    wer = _jiwer().wer
+    wer = import_optional("jiwer", "jiwer").wer
     pairs = [pair for pair in _comparable(sentences, recognised) if pair]
     return float(wer(*map(list, zip(*pairs, strict=True)))) if pairs else None
 
@@ -64,18 +64,6 @@ def _comparable(sentences: Sequence[str | None], recognised: Sequence[str | None
 
 @lru_cache
 def _normaliser() -> Any:
-    try:
-        with warnings.catch_warnings():  # one of its docstrings has an escape that Python warns of when it compiles it
-            warnings.simplefilter("ignore")
-            from whisper_normalizer.english import EnglishTextNormalizer  # noqa: PLC0415  an extra
-    except ImportError:
-        raise MissingPackage("whisper-normalizer") from None
-    return EnglishTextNormalizer()
-
-
-def _jiwer() -> Any:
-    try:
-        import jiwer  # noqa: PLC0415  an extra
-    except ImportError:
-        raise MissingPackage("jiwer") from None
-    return jiwer
+    with warnings.catch_warnings():  # one of its docstrings has an escape that Python warns of when it compiles it
+        warnings.simplefilter("ignore")
+        return import_optional("whisper_normalizer.english", "whisper-normalizer").EnglishTextNormalizer()

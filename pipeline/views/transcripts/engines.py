@@ -6,31 +6,22 @@ No engine carries state from one clip to the next.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.audio import decode
-from pipeline.core.errors import MissingPackage, ParameterError, PipelineError, first_line
+from pipeline.core.errors import ParameterError, PipelineError, first_line, import_optional
 
 SAMPLE_RATE = 16_000  # Hz, of the training data of all these models
 
 _WHISPER_FILES = ("config.json", "model.bin", "tokenizer.json")
-_WHISPER_OPTIONS = {
-    "language": "en",
-    "beam_size": 5,
-    "temperature": 0.0,  # a fallback to higher temperatures would sample at random
-    "condition_on_previous_text": False,
-    "word_timestamps": True,
-}
 _BLOCK_BYTES = 1 << 20
 
 
@@ -56,7 +47,18 @@ class Recognition:
 
 
 class Recognizer(Protocol):
-    """A loaded model."""
+    """A loaded model of an engine."""
+
+    PACKAGES: ClassVar[tuple[str, ...]]  # whose versions change a transcript
+    DEFAULT_MODEL: ClassVar[str]
+    OPTIONS: ClassVar[dict[str, Any]]  # that change a transcript
+
+    def __init__(self, folder: Path) -> None:
+        """Load the model in a folder."""
+
+    @staticmethod
+    def find(name: str) -> Path:
+        """Return the folder of a model, fetched if need be."""
 
     def recognise(self, waveform: npt.NDArray[np.float32]) -> Recognition:
         """Transcribe a waveform of shape (n,), float32 in −1…1, at `SAMPLE_RATE`."""
@@ -64,24 +66,12 @@ class Recognizer(Protocol):
 
 @dataclass(frozen=True)
 class Model:
-    """A model of an engine.
+    """A model of an engine."""
 
-    Attributes
-    ----------
-    engine
-        A key of `ENGINES`.
-    name
-        As given by the user; for a folder, its name.
-    folder
-        Of its files, on this machine.
-    sha256
-        Of all its files.
-    """
-
-    engine: str
-    name: str
-    folder: Path
-    sha256: str
+    engine: str  # a key of `ENGINES`
+    name: str  # as given by the user; for a folder, its name
+    folder: Path  # of its files, on this machine
+    sha256: str  # of all its files
 
     def load(self) -> Recognizer:
         """Load the model, once per process.
@@ -95,32 +85,7 @@ class Model:
 
     def versions(self) -> dict[str, str]:
         """Return the versions of the engine's packages."""
-        return {name: version(name) for name in ENGINES[self.engine].packages}
-
-
-@dataclass(frozen=True)
-class Engine:
-    """How an engine's models are found and loaded.
-
-    Attributes
-    ----------
-    packages
-        Packages whose versions change a transcript.
-    default_model
-        Its name.
-    find
-        Name of a model → its folder.
-    load
-        Its folder → a loaded model.
-    options
-        Options that change a transcript.
-    """
-
-    packages: tuple[str, ...]
-    default_model: str
-    find: Callable[[str], Path]
-    load: Callable[[Path], Recognizer]
-    options: dict[str, Any]
+        return {name: version(name) for name in ENGINES[self.engine].PACKAGES}
 
 
 def find_model(engine: str, name: str | None = None) -> Model:
@@ -135,14 +100,44 @@ def find_model(engine: str, name: str | None = None) -> Model:
     EngineError
         The model is not there and cannot be fetched, or is incomplete.
     """
-    name = name or ENGINES[engine].default_model
+    name = name or ENGINES[engine].DEFAULT_MODEL
     folder = ENGINES[engine].find(name)
     return Model(engine, Path(name).name if Path(name).is_dir() else name, folder, _sha256(folder))
 
 
-class _Whisper:
+class _Whisper(Recognizer):
+    PACKAGES = ("faster-whisper", "ctranslate2")
+    DEFAULT_MODEL = "tiny.en"
+    OPTIONS: ClassVar[dict[str, Any]] = {
+        "language": "en",
+        "beam_size": 5,
+        "temperature": 0.0,  # a fallback to higher temperatures would sample at random
+        "condition_on_previous_text": False,
+        "word_timestamps": True,
+    }
+
+    @staticmethod
+    def find(name: str) -> Path:
+        fetch = import_optional("faster_whisper.utils", "faster-whisper").download_model
+        folder = Path(name)
+        if not folder.is_dir():
+            try:
+                folder = Path(fetch(name))
+            except ValueError as error:
+                problem = f"--model {name}: neither a folder nor a model of faster-whisper ({error})"
+                raise ParameterError("the command line", [problem]) from None
+            except Exception as error:  # noqa: BLE001  the hub's client lets errors of other libraries through
+                raise EngineError(
+                    f"the model {name} is not on this disk and could not be fetched ({first_line(error)}).\n"
+                    "Check the network, or give the folder of a model that is there: --model FOLDER"
+                ) from None
+        missing = [file for file in _WHISPER_FILES if not (folder / file).is_file()]
+        if missing:
+            raise EngineError(f"{folder} is no whole model of faster-whisper: it lacks {', '.join(missing)}")
+        return folder
+
     def __init__(self, folder: Path) -> None:
-        whisper_model = _imported("faster_whisper", "faster-whisper").WhisperModel
+        whisper_model = import_optional("faster_whisper", "faster-whisper").WhisperModel
         # One thread: the order of sums, and so the text, could depend on their number. Workers are processes.
         self._model = whisper_model(
             str(folder), device="cpu", compute_type="int8", cpu_threads=1, num_workers=1, local_files_only=True
@@ -151,22 +146,33 @@ class _Whisper:
     def recognise(self, waveform: npt.NDArray[np.float32]) -> Recognition:
         if not len(waveform):
             return Recognition("", ())
-        segments = list(self._model.transcribe(waveform, **_WHISPER_OPTIONS)[0])
+        segments = list(self._model.transcribe(waveform, **self.OPTIONS)[0])
         words = (word for segment in segments for word in segment.words or ())
         text = " ".join(segment.text.strip() for segment in segments)
         return Recognition(text, tuple(Word(word.word.strip(), float(word.start), float(word.end)) for word in words))
 
 
-class _PocketSphinx:
+class _PocketSphinx(Recognizer):
+    PACKAGES = ("pocketsphinx",)
+    DEFAULT_MODEL = "en-us"
+    OPTIONS: ClassVar[dict[str, Any]] = {"cmn": "batch"}
+
+    @staticmethod
+    def find(name: str) -> Path:
+        package = import_optional("pocketsphinx", "pocketsphinx")
+        if name != "en-us":
+            raise ParameterError("the command line", [f"--model {name}: pocketsphinx has one model here, en-us"])
+        return Path(package.get_model_path()) / "en-us"
+
     def __init__(self, folder: Path) -> None:
         self._lock = threading.Lock()  # the decoder takes one clip at a time; an executor may have threads
-        decoder = _imported("pocketsphinx", "pocketsphinx").Decoder
+        decoder = import_optional("pocketsphinx", "pocketsphinx").Decoder
         self._decoder = decoder(
             hmm=str(folder / "en-us"),
             lm=str(folder / "en-us.lm.bin"),
             dict=str(folder / "cmudict-en-us.dict"),
             samprate=SAMPLE_RATE,
-            cmn="batch",
+            **self.OPTIONS,
             loglevel="FATAL",
         )
 
@@ -189,50 +195,16 @@ class _PocketSphinx:
             return Recognition(hypothesis.hypstr if hypothesis else "", tuple(words))
 
 
-def _find_whisper(name: str) -> Path:
-    fetch = _imported("faster_whisper.utils", "faster-whisper").download_model
-    folder = Path(name)
-    if not folder.is_dir():
-        try:
-            folder = Path(fetch(name))
-        except ValueError as error:
-            problem = f"--model {name}: neither a folder nor a model of faster-whisper ({error})"
-            raise ParameterError("the command line", [problem]) from None
-        except Exception as error:  # noqa: BLE001  the hub's client lets errors of other libraries through
-            raise EngineError(
-                f"the model {name} is not on this disk and could not be fetched ({first_line(error)}).\n"
-                "Check the network, or give the folder of a model that is there: --model FOLDER"
-            ) from None
-    missing = [file for file in _WHISPER_FILES if not (folder / file).is_file()]
-    if missing:
-        raise EngineError(f"{folder} is no whole model of faster-whisper: it lacks {', '.join(missing)}")
-    return folder
-
-
-def _find_pocketsphinx(name: str) -> Path:
-    package = _imported("pocketsphinx", "pocketsphinx")
-    if name != "en-us":
-        raise ParameterError("the command line", [f"--model {name}: pocketsphinx has one model here, en-us"])
-    return Path(package.get_model_path()) / "en-us"
-
-
 @lru_cache(maxsize=1)
 def _loaded(model: Model) -> Recognizer:
     try:
-        return ENGINES[model.engine].load(model.folder)
+        return ENGINES[model.engine](model.folder)
     except PipelineError:
         raise
     except Exception as error:  # noqa: BLE001  that of a tokenizer which is cut off has no class of its own
         raise EngineError(
             f"the model in {model.folder} cannot be loaded by {model.engine} ({first_line(error)})"
         ) from None
-
-
-def _imported(module: str, package: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise MissingPackage(package) from None
 
 
 def _sha256(folder: Path) -> str:
@@ -246,7 +218,4 @@ def _sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-ENGINES = {
-    "whisper": Engine(("faster-whisper", "ctranslate2"), "tiny.en", _find_whisper, _Whisper, _WHISPER_OPTIONS),
-    "pocketsphinx": Engine(("pocketsphinx",), "en-us", _find_pocketsphinx, _PocketSphinx, {"cmn": "batch"}),
-}
+ENGINES = {"whisper": _Whisper, "pocketsphinx": _PocketSphinx}

@@ -31,19 +31,11 @@ _COLUMNS = pa.schema(
 
 @dataclass(frozen=True)
 class TranscriptRecipe(Recipe):
-    """Transcripts by a model.
-
-    Attributes
-    ----------
-    text
-        The column that has the words that are said.
-    audio
-        The column that has the waveforms.
-    """
+    """Transcripts by a model."""
 
     model: Model
-    text: str
-    audio: str = "waveform"
+    text: str  # the column that has the words that are said
+    audio: str = "waveform"  # the column that has the waveforms
 
     NAME: ClassVar[str] = "transcripts"
     REVISION: ClassVar[int] = 3
@@ -58,10 +50,9 @@ class TranscriptRecipe(Recipe):
 
     def settings(self) -> dict[str, Any]:
         """Return the engine, its options and the model, but not the model's folder."""
-        options = ENGINES[self.model.engine].options
         return {
             "engine": self.model.engine,
-            "options": options,
+            "options": ENGINES[self.model.engine].OPTIONS,
             "model": self.model.name,
             "model_sha256": self.model.sha256,
         }
