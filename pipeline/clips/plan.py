@@ -31,24 +31,12 @@ Piece = tuple[float, float]  # of a recording: start and end in seconds
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One place of the ranking.
+    """One place of the ranking."""
 
-    Attributes
-    ----------
-    row
-        Of the ranking.
-    member
-        The member that holds the clip; None where the archive has no such member.
-    excluded
-        Whether `subsample.exclude` names it.
-    seconds
-        Its duration, where the snapshot's tables have it.
-    """
-
-    row: dict[str, Any]
-    member: Member | None
-    excluded: bool
-    seconds: float | None = None
+    row: dict[str, Any]  # of the ranking
+    member: Member | None  # that holds the clip; None where the archive has no such member
+    excluded: bool  # whether `subsample.exclude` names it
+    seconds: float | None = None  # its duration, where the snapshot's tables have it
 
     @property
     def rank(self) -> int:

@@ -16,7 +16,7 @@ from pipeline.core.columns import fields
 from pipeline.core.errors import SampleError
 from pipeline.core.params import Subsample, load_params, load_runtime
 from pipeline.core.progress import progress
-from pipeline.core.terminal import amount
+from pipeline.core.terminal import amount, listed
 from pipeline.sampling import shares
 from pipeline.shards.table import read_table, write_table
 from pipeline.snapshot.clips import read_clips
@@ -94,10 +94,9 @@ def _too_few(wanted: Subsample, order: pa.Table, counts: Counts, goal: Goal) -> 
     good = f", of which {len(counts.accepted)} are good, {goal.hours_so_far:.2f} hours" if counts.accepted else ""
     rejected = f"; rejected: {counts.reasons()}" if counts.rejected else ""
     sizes = sorted(order["stratum"].value_counts().to_pylist(), key=lambda row: (-row["counts"], row["values"]))
-    strata = "\n".join(f"    {row['values']} ({row['counts']} clips)" for row in sizes[:_MOST_STRATA_SHOWN])
-    more = f"\n    and {len(sizes) - _MOST_STRATA_SHOWN} more" if len(sizes) > _MOST_STRATA_SHOWN else ""
+    strata = listed([f"    {row['values']} ({row['counts']} clips)" for row in sizes], _MOST_STRATA_SHOWN, "\n")
     return SampleError(
         f"cannot draw {asked}: only {order.num_rows} clips are eligible{good}{rejected}.\n"
-        f"All strata together, the largest first:\n{strata}{more}\n"
+        f"All strata together, the largest first:\n{strata}\n"
         "Ask for less, or make more clips eligible in params.yaml (stratify.tables, stratify.require)."
     )

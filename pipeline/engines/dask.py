@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from pipeline.core.errors import WorkerError, first_line, how_to_install
+from pipeline.core.terminal import listed
 from pipeline.engines.remote_workers import NEXT_RUN, CheckedExecutor, Facts, Requirements, mismatch, run_marker
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -28,22 +29,12 @@ _CHECKS = 4  # of the scheduler in the time that it may be silent
 
 @dataclass(frozen=True)
 class DaskCluster:
-    """The workers of the scheduler at `address`, ``HOST:PORT``.
+    """The workers of a scheduler."""
 
-    Parameters
-    ----------
-    connect_seconds
-        How long to try to reach it.
-    silence_seconds
-        How long it may say nothing, and how long there may be no worker.
-    facts
-        What workers have to agree on with this process.
-    """
-
-    address: str
-    connect_seconds: float
-    silence_seconds: float
-    facts: Facts
+    address: str  # HOST:PORT
+    connect_seconds: float  # how long to try to reach it
+    silence_seconds: float  # how long it may say nothing, and how long there may be no worker
+    facts: Facts  # what workers have to agree on with this process
 
     @contextmanager
     def start(self, function: Callable[..., Any], tasks: int) -> Iterator[tuple[Executor, int]]:  # noqa: ARG002
@@ -91,13 +82,7 @@ class DaskCluster:
                     client.close(timeout=self.connect_seconds)
 
     def _check_workers(self, client: Any, requirements: Requirements) -> int:
-        """Wait for the first worker, and check all of them; return how many threads they have.
-
-        Raises
-        ------
-        WorkerError
-            There is none, or some do not meet the requirements: names them.
-        """
+        """Wait for the first worker, and check all of them; return how many threads they have."""
         try:
             _within(2 * self.silence_seconds, lambda: client.wait_for_workers(1, timeout=self.silence_seconds))
             threads: dict[str, int] = _within(self.silence_seconds, client.nthreads)
@@ -111,19 +96,16 @@ class DaskCluster:
             ) from None
         problems = defaultdict(list)
         for worker, answer in sorted(answers.items()):
+            problem = answer
             if isinstance(answer, BaseException):
                 problem = f"cannot run this project from {_ROOT} ({type(answer).__name__}: {first_line(answer)})"
+            if problem:
                 problems[problem].append(worker)
-            elif answer:
-                problems[answer].append(worker)
         if problems:
-            lines = []
-            for problem, workers in problems.items():
-                more = f" and {len(workers) - _NAMED} more" if len(workers) > _NAMED else ""
-                lines.append(f"  {', '.join(workers[:_NAMED])}{more}: {problem}")
+            lines = "\n".join(f"  {listed(workers, _NAMED)}: {problem}" for problem, workers in problems.items())
             raise WorkerError(
-                "\n".join([f"these workers of {self.address} do not fit this run:", *lines])
-                + "\nGive them the same environment (requirements.lock) and folder, and start them again."
+                f"these workers of {self.address} do not fit this run:\n{lines}\n"
+                "Give them the same environment (requirements.lock) and folder, and start them again."
             )
         return sum(threads.values())
 

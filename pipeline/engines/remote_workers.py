@@ -21,9 +21,9 @@ from typing import Any
 
 from pipeline.core import atomic, schema
 from pipeline.core.errors import WorkerError
+from pipeline.core.terminal import listed
 
 NEXT_RUN = "Shards that are done are kept; run it again to go on."
-_NAMED = 8  # shards in a message
 
 Facts = Callable[[], dict[str, str]]
 """A function of a module, so that it can be sent: what decides about bytes in the process that calls it."""
@@ -31,18 +31,10 @@ Facts = Callable[[], dict[str, str]]
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a run asks of its workers.
+    """What a run asks of its workers."""
 
-    Attributes
-    ----------
-    marker
-        A file that they see, under this absolute path.
-    facts
-        What `examine` returns in the process of the run, and has to return in theirs.
-    """
-
-    marker: Path
-    facts: tuple[tuple[str, str], ...]
+    marker: Path  # a file that they see, under this absolute path
+    facts: tuple[tuple[str, str], ...]  # what `examine` returns in the process of the run, and has to in theirs
     examine: Facts
 
 
@@ -143,8 +135,7 @@ class CheckedExecutor(Executor):
     def _in_progress(self) -> str:
         with self._lock:
             shards = sorted(self._waiting.values())
-        more = f" or {len(shards) - _NAMED} more" if len(shards) > _NAMED else ""
-        return " or ".join(shards[:_NAMED]) + more
+        return listed(shards, separator=" or ")
 
     def _received(self, future: Future[Any], sent: Future[Any]) -> None:
         error = None if sent.cancelled() else sent.exception()
