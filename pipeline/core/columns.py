@@ -25,27 +25,15 @@ RESERVED = frozenset(
 
 @dataclass(frozen=True)
 class Column:
-    """A declared column.
-
-    Attributes
-    ----------
-    type
-        A key of `TYPES`. A missing value is null.
-    roles
-        ``label``: what a classifier predicts, and the report compares by. ``text``: the words that are said.
-    is_apart
-        Whether no value of it may be in two splits.
-    values
-        The documented values; none where nothing is documented. Others may occur.
-    """
+    """A declared column. A missing value is null."""
 
     name: str
-    type: Literal["text", "integer", "number"] = "text"
-    roles: tuple[Role, ...] = ()
-    is_apart: bool = False
+    type: Literal["text", "integer", "number"] = "text"  # a key of `TYPES`
+    roles: tuple[Role, ...] = ()  # label: what a classifier predicts, and the report compares by; text: what is said
+    is_apart: bool = False  # whether no value of it may be in two splits
     unit: str | None = None
     description: str | None = None
-    values: tuple[Value, ...] = ()
+    values: tuple[Value, ...] = ()  # the documented ones, if any; others may occur
 
     @property
     def field(self) -> pa.Field:

@@ -41,18 +41,10 @@ Section = TypeVar("Section", bound=Settings)
 
 
 class Rule(NamedTuple):
-    """A check of a value, not null, beside its type: ``Annotated[type, Rule(check)]``.
+    """A check of a value, not null, beside its type: ``Annotated[type, Rule(check)]``."""
 
-    Attributes
-    ----------
-    check
-        Returns the value, perhaps in another form; or raises ValueError, which says what it should be.
-    is_whole
-        Whether the check replaces that of the type.
-    """
-
-    check: Callable[[Any], Any]
-    is_whole: bool = False
+    check: Callable[[Any], Any]  # returns the value, perhaps in another form, or raises ValueError: what it should be
+    is_whole: bool = False  # whether it replaces the check of the type
 
 
 def validated(model: type[Section], values: Any, source: str) -> Section:

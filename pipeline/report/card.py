@@ -58,15 +58,7 @@ def drawn(metrics: Mapping[str, Any]) -> str:
 
 
 def limits(metrics: Mapping[str, Any], apart: Sequence[str]) -> list[str]:
-    """Return the limits of the sample, a sentence or two each.
-
-    Parameters
-    ----------
-    metrics
-        Those of the report.
-    apart
-        The columns that are kept apart.
-    """
+    """Return the limits of the sample, a sentence or two each; `metrics` are those of the report."""
     kept = f"No value of {' or '.join(apart)} is in two splits" if apart else "Clips are split one by one"
     if "recordings" in metrics:
         kept = f"{kept}, and no recording is" if apart else "No recording is in two splits"

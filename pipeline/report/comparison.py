@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -101,9 +99,3 @@ def count_values(values: pa.ChunkedArray) -> Counter[str]:
 def level_names(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return values as text, `MISSING` in place of null."""
     return values.cast(pa.string()).fill_null(MISSING)
-
-
-def masks_by_value(values: pa.ChunkedArray) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return the rows that have each value, as boolean masks by value, in the order of the values; null has none."""
-    names = sorted(values.unique().drop_null().to_pylist())
-    return {name: pc.equal(values, name).fill_null(False).to_numpy() for name in names}

@@ -18,25 +18,13 @@ _MOST_BINS = 30
 
 @dataclass(frozen=True)
 class Histogram:
-    """The number of clips between two edges, of one or two groups.
-
-    Attributes
-    ----------
-    unit
-        Of the edges.
-    edges
-        One more than there are bins, evenly spaced; a bin includes its lower edge.
-    counts
-        One number for each bin, by group.
-    not_shown
-        How many values of the first group are not finite, such as −∞ dB, and why; empty where all of them are.
-    """
+    """The number of clips between two edges, of one or two groups."""
 
     title: str
-    unit: str
-    edges: tuple[float, ...]
-    counts: dict[str, tuple[int, ...]]
-    not_shown: str = ""
+    unit: str  # of the edges
+    edges: tuple[float, ...]  # one more than there are bins, evenly spaced; a bin includes its lower edge
+    counts: dict[str, tuple[int, ...]]  # one number for each bin, by group
+    not_shown: str = ""  # how many values of the first group are not finite, such as −∞ dB, and why
 
 
 def histograms(material: Material, measured: Measurements) -> tuple[Histogram, ...]:
@@ -73,19 +61,11 @@ def histogram(
     edges = next((each for width in widths if len(each := _edges(low, high, width)) <= _MOST_BINS + 1), None)
     if edges is None:
         edges = _edges(low, high, math.ceil((high - low) / (_MOST_BINS - 1)))
-    counts = {
-        name: np.bincount(np.searchsorted(edges, finite(values), side="right") - 1, minlength=len(edges) - 1)
-        for name, values in groups.items()
-    }
+    counts = {name: tuple(np.histogram(finite(values), edges)[0].tolist()) for name, values in groups.items()}
     first = next(iter(groups.values()))
     missing = len(first) - len(finite(first))
-    return Histogram(
-        title,
-        unit,
-        tuple(edges),
-        {name: tuple(each.tolist()) for name, each in counts.items()},
-        f"{missing} {why_not_finite} not shown" if missing else "",
-    )
+    not_shown = f"{missing} {why_not_finite} not shown" if missing else ""
+    return Histogram(title, unit, tuple(edges), counts, not_shown)
 
 
 def _edges(low: float, high: float, width: float) -> list[float]:

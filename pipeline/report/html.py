@@ -26,36 +26,18 @@ _MOST_REJECTED = 100  # of one reason
 
 @dataclass(frozen=True)
 class About:
-    """The snapshot and the parameters that the sample was drawn with.
+    """The snapshot and the parameters that the sample was drawn with."""
 
-    Attributes
-    ----------
-    title, license, citation
-        Of the snapshot's description.
-    snapshot
-        Its name in ``configs/snapshots/``.
-    facts
-        The snapshot's source and identity, and the versions of the decoder: name, value.
-    remarks
-        What of its tables and members does not fit.
-    splits
-        The share of the clips that is asked for each split, by its name.
-    parameters
-        Path of each key of ``params.yaml``, and its value.
-    encoding, sample_rate
-        Of the waveforms; in Hz.
-    """
-
-    title: str
+    title: str  # of the snapshot's description, as licence and citation are
     license: str
     citation: str
-    snapshot: str
-    facts: tuple[tuple[str, str], ...]
-    remarks: tuple[str, ...]
-    splits: Mapping[str, float]
-    parameters: tuple[tuple[str, str], ...]
-    encoding: str
-    sample_rate: int
+    snapshot: str  # its name in configs/snapshots/
+    facts: tuple[tuple[str, str], ...]  # its source and identity, and the versions of the decoder: name, value
+    remarks: tuple[str, ...]  # what of its tables and members does not fit
+    splits: Mapping[str, float]  # the share of the clips that is asked for each split, by its name
+    parameters: tuple[tuple[str, str], ...]  # path of each key of params.yaml, and its value
+    encoding: str  # of the waveforms
+    sample_rate: int  # Hz
 
 
 def render(report: Report, about: About, examples: Sequence[Example], outliers: Sequence[Example]) -> str:

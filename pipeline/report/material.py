@@ -27,57 +27,28 @@ from pipeline.waveforms.reader import Waveforms
 # Of all features.
 VOICE = ["f0_median_hz", "words", "words_per_second", "speech_start_seconds", "speech_end_seconds"]
 
-_MEASURED = ["clip_id", "split", "num_samples", "duration_seconds", "source_format", "peak_dbfs", "rms_dbfs"]
-_MEASURED += ["clipped_samples"]
+_MEASURED = ["clip_id", "split", "num_samples", "duration_seconds", "source_format"]
+_MEASURED += ["peak_dbfs", "rms_dbfs", "clipped_samples"]
 
 
 @dataclass(frozen=True)
 class Material:
-    """The input of a report.
+    """The input of a report."""
 
-    Attributes
-    ----------
-    population
-        All rows of the tables that the sample is drawn from: ``table`` and the declared columns.
-    undocumented
-        How many of their values are not among the documented ones.
-    eligible
-        The ranking.
-    sample
-        The accepted clips. The fields of the declared columns carry what is declared of them.
-    rejected
-        ``data/rejected.csv``.
-    waveforms, features
-        A row for each clip of the sample, in the same order: columns of the waveforms' shards, and `VOICE`.
-    bytes_originals
-        Total size of the sample's files, as published.
-    bytes_clips, bytes_waveforms
-        Total size of the shards of clips and of waveforms.
-    """
-
-    population: pa.Table
-    undocumented: int
-    eligible: pa.Table
-    sample: pa.Table
-    rejected: pa.Table
-    waveforms: pa.Table
-    features: pa.Table
-    bytes_originals: int
-    bytes_clips: int
+    population: pa.Table  # all rows of the tables that the sample is drawn from: `table` and the declared columns
+    undocumented: int  # how many of their values are not among the documented ones
+    eligible: pa.Table  # the ranking
+    sample: pa.Table  # the accepted clips
+    rejected: pa.Table  # `schema.REJECTED_COLUMNS`
+    waveforms: pa.Table  # a row for each clip of the sample, in the same order: `_MEASURED`
+    features: pa.Table  # likewise: `VOICE`
+    bytes_originals: int  # of the sample's files, as published
+    bytes_clips: int  # of the shards
     bytes_waveforms: int
 
 
 def load(clips: Waveforms, receipt: Receipt, drawn_from: Sequence[str]) -> Material:
-    """Read the outputs of the earlier stages.
-
-    Parameters
-    ----------
-    clips
-        The sample's waveforms.
-    receipt
-        Of the snapshot.
-    drawn_from
-        The tables that the sample is drawn from; none for all that can be used.
+    """Read the outputs of the earlier stages; the sample is drawn from the tables `drawn_from`, or all that are usable.
 
     Raises
     ------

@@ -43,15 +43,7 @@ class Report:
 
 
 def summarise(material: Material, strata: Sequence[str], allocation: shares.Allocation) -> Report:
-    """Count everything that the report shows.
-
-    Parameters
-    ----------
-    material
-        What to count.
-    strata, allocation
-        As the ranking was made (`pipeline.sampling.ranking.rank`).
-    """
+    """Count everything that the report shows; `strata` and `allocation` are those of the ranking."""
     sample = material.sample
     shares_of_strata = comparison.stratum_table(material, allocation)
     measured = measurements(material)
@@ -61,8 +53,8 @@ def summarise(material: Material, strata: Sequence[str], allocation: shares.Allo
         labels = comparison.level_names(material.sample[label]).to_numpy()
         labels_of_all = comparison.count_values(material.population[label])
     apart = sentences.apart(material)
-    seconds = measured.duration_seconds
-    splits = {name: seconds[rows] for name, rows in comparison.masks_by_value(material.waveforms["split"]).items()}
+    split = material.waveforms["split"].to_numpy()
+    splits = {name: measured.duration_seconds[split == name] for name in sorted(set(split))}
     rejected: dict[str, list[tuple[str, str]]] = {reason.value: [] for reason in Reason}
     for row in material.rejected.to_pylist():
         rejected[row["reason"]].append((row["clip_id"], row["detail"]))

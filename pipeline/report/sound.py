@@ -32,29 +32,15 @@ _COLOURS = (
 
 @dataclass(frozen=True)
 class Sound:
-    """What to draw of a clip.
+    """What to draw of a clip."""
 
-    Attributes
-    ----------
-    outline
-        Path data in a box of `OUTLINE_WIDTH` × `OUTLINE_HEIGHT`.
-    edge
-        The amplitude at the upper edge of that box.
-    spectrogram
-        PNG, the lowest frequency at the bottom, a pixel for each band and frame.
-    left, width
-        Where the spectrogram lies along the axis of time, in percent: frames are centred on their time.
-    time_marks, frequency_marks
-        In seconds and Hz, from the left and from the bottom.
-    """
-
-    outline: str
-    edge: float
-    spectrogram: bytes
-    left: float
-    width: float
-    time_marks: tuple[Mark, ...]
-    frequency_marks: tuple[Mark, ...]
+    outline: str  # path data in a box of `OUTLINE_WIDTH` × `OUTLINE_HEIGHT`
+    edge: float  # the amplitude at the upper edge of that box
+    spectrogram: bytes  # PNG, the lowest frequency at the bottom, a pixel for each band and frame
+    left: float  # where it begins along the axis of time, in percent: frames are centred on their time
+    width: float  # of it, in percent
+    time_marks: tuple[Mark, ...]  # seconds, from the left
+    frequency_marks: tuple[Mark, ...]  # Hz, from the bottom
 
 
 def draw(samples: Float32, sample_rate: int) -> Sound:

@@ -25,13 +25,7 @@ _IDENTITY = {
 
 
 def run() -> str:
-    """Write ``reports/``; return what to tell the user.
-
-    Raises
-    ------
-    ShardError, SnapshotError
-        What an earlier stage wrote is damaged: names the file.
-    """
+    """Write ``reports/``; return what to tell the user."""
     params = load_params()
     receipt = read_receipt()
     waveforms = open_waveforms()

@@ -27,24 +27,14 @@ Names = npt.NDArray[np.object_]
 
 @dataclass(frozen=True)
 class Group:
-    """The voices of the clips with one label.
-
-    Attributes
-    ----------
-    clips, voiced
-        Clips, and those in which a voice was found.
-    f0_quartiles_hz
-        Quartiles of the clips' median pitch, in Hz; None without a voiced clip.
-    words_per_second, speech_share
-        Medians, the second in 0…1; None where nothing was measured.
-    """
+    """The voices of the clips with one label."""
 
     name: str
     clips: int
-    voiced: int
-    f0_quartiles_hz: tuple[float, ...] | None
-    words_per_second: float | None
-    speech_share: float | None
+    voiced: int  # those in which a voice was found
+    f0_quartiles_hz: tuple[float, ...] | None  # of the clips' median pitch; None without a voiced clip
+    words_per_second: float | None  # median; None where nothing was measured
+    speech_share: float | None  # median, in 0…1; None likewise
 
 
 @dataclass(frozen=True)
@@ -58,24 +48,12 @@ class Outlier:
 
 @dataclass(frozen=True)
 class Voices:
-    """What the section on voices shows.
+    """What the section on voices shows."""
 
-    Attributes
-    ----------
-    groups
-        By label, the most frequent first, those whose label is missing last.
-    pitch
-        A histogram for each of `groups`, all with the same edges.
-    histograms
-        Speaking rate and share of speech of the whole sample, each where anything was measured.
-    outliers
-        At most one of each of six kinds; empty where all clips are alike.
-    """
-
-    groups: tuple[Group, ...]
-    pitch: tuple[Histogram, ...]
-    histograms: tuple[Histogram, ...]
-    outliers: tuple[Outlier, ...]
+    groups: tuple[Group, ...]  # by label, the most frequent first, those whose label is missing last
+    pitch: tuple[Histogram, ...]  # for each of `groups`, all with the same edges
+    histograms: tuple[Histogram, ...]  # speaking rate and share of speech of all, each where anything was measured
+    outliers: tuple[Outlier, ...]  # at most one of each of six kinds; none where all clips are alike
 
 
 def metrics(measured: Measurements, labels: Names, population: Counter[str]) -> dict[str, Any]:
@@ -94,13 +72,7 @@ def metrics(measured: Measurements, labels: Names, population: Counter[str]) -> 
 
 
 def summarise(measured: Measurements, labels: Names) -> Voices:
-    """Count what the section on voices shows.
-
-    Parameters
-    ----------
-    measured, labels
-        Of each clip of the sample; a missing label is `MISSING`.
-    """
+    """Count what the section on voices shows, of the clips of the sample; a missing label is `MISSING`."""
     groups = []
     pitch = []
     for name, values in _group(labels).items():
@@ -127,12 +99,7 @@ def summarise(measured: Measurements, labels: Names) -> Voices:
     if len(finite(measured.speech_share)):
         share = {"sample": 100 * measured.speech_share}
         histograms.append(histogram("Share of speech", "% of the clip", share, (1, 2, 5, 10), "without speech"))
-    return Voices(
-        groups=tuple(groups),
-        pitch=tuple(pitch),
-        histograms=tuple(histograms),
-        outliers=_outliers(measured, labels),
-    )
+    return Voices(tuple(groups), tuple(pitch), tuple(histograms), _outliers(measured, labels))
 
 
 def _most_frequent(counts: Counter[str]) -> list[str]:

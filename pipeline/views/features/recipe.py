@@ -17,21 +17,11 @@ from pipeline.waveforms.encodings import waveforms_of
 
 @dataclass(frozen=True)
 class FeatureRecipe(Recipe):
-    """How waveforms become features.
+    """How waveforms become features."""
 
-    Attributes
-    ----------
-    f0_hz
-        Range of the pitch search.
-    text
-        The column that has the words that are said; None where there is none.
-    audio
-        The column that has the waveforms.
-    """
-
-    f0_hz: tuple[float, float]
-    text: str | None = None
-    audio: str = "waveform"
+    f0_hz: tuple[float, float]  # range of the pitch search
+    text: str | None = None  # the column that has the words that are said
+    audio: str = "waveform"  # the column that has the waveforms
 
     NAME: ClassVar[str] = "features"
     REVISION: ClassVar[int] = 4
