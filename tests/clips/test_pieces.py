@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zlib
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -19,34 +18,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.clips import examine
-from pipeline.clips.examine import Check, Examiner
-from pipeline.clips.plan import Candidates, Goal, Seconds
+from pipeline.clips.plan import Candidates
 from pipeline.clips.reader import read_originals
-from pipeline.clips.rejected import Counts
-from pipeline.clips.writer import ClipShardWriter, ClipsSeal
+from pipeline.clips.writer import ClipsSeal
 from pipeline.core import schema
 from pipeline.core.columns import Column, fields
 from pipeline.core.params import Excerpt
 from pipeline.shards.derive import make_shard
 from pipeline.shards.folder import existing_shards, shard_paths
 from pipeline.shards.sealed import Seal, Shard
-from pipeline.snapshot.archive import Member, Snapshot
 from pipeline.snapshot.clips import PLACE
 from pipeline.waveforms.shard import WaveformRecipe
-from tests.clips.test_writer import SOURCE, Here, contents
-from tests.support import seals
+from tests.clips.test_writer import MIXED, Archive, audio, contents, fill
 
 PIECE = tuple(Column(name, "number").field for name in schema.PIECE)
 
-
-def recording(seconds: float, kind: str = "WAV", channels: int = 1) -> bytes:
-    buffer = io.BytesIO()
-    samples = np.random.default_rng(round(seconds * 1000)).normal(0, 0.1, (round(seconds * 16_000), channels))
-    soundfile.write(buffer, samples, 16_000, format=kind)
-    return buffer.getvalue()
-
-
-RECORDINGS = [recording(4.0), recording(3.5, "OGG"), recording(3.0, "FLAC", 2), recording(4.0)[:-99], b""]
+RECORDINGS = [audio("WAV", 4.0), audio("OGG", 3.5), audio("FLAC", 3.0, 2), audio("WAV", 4.0)[:-99], b""]
 Row = tuple[int, float, float]  # which recording, start and end
 ROWS: list[Row] = [
     (0, 0.0, 1.0),
@@ -66,15 +53,16 @@ GOOD = [0, 1, 3, 6, 8, 10, 11]
 REASONS = {2: "truncated", 4: "truncated", 5: "truncated", 7: "too_short", 9: "empty"}
 
 
-class Archive(Snapshot):
+class Recordings(Archive):
     """Recordings, a ranking of their pieces, and which were fetched."""
 
     def __init__(self, rows: list[Row] = ROWS, recordings: list[bytes] = RECORDINGS) -> None:
+        super().__init__([])
         self.recordings = {f"far/{number}.audio": data for number, data in enumerate(recordings)}
+        self.clips |= self.recordings
         self.rows = rows
-        self.fetched: list[str] = []
 
-    def candidates(self) -> Candidates:
+    def candidates(self, exclude: tuple[str, ...] = ()) -> Candidates:
         """Return the ranking joined with the table of clips."""
         ranking, clips = [], []
         for rank, (number, *piece) in enumerate(self.rows):
@@ -87,12 +75,8 @@ class Archive(Snapshot):
         return Candidates(
             pa.Table.from_pylist(ranking, schema=schema.ranking_schema(PIECE)),
             pa.Table.from_pylist(clips, schema=pa.schema([("clip_id", pa.string()), *PLACE])),
-            (),
+            exclude,
         )
-
-    def read(self, member: Member) -> bytes:
-        self.fetched.append(member.name)
-        return self.recordings[member.name]
 
 
 @pytest.fixture
@@ -101,30 +85,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / schema.CLIPS
 
 
-def fill(archive: Archive, clips: int, shard_clips: int, *, seconds: Seconds = (0.5, 20), threads: int = 0) -> Counts:
-    """Do what `subsample` does."""
-    seal = ClipsSeal(**asdict(seals.seal()), revision=Check.REVISION, source=SOURCE, columns="", seconds=seconds)
-    candidates, check = archive.candidates(), Check(seconds)
-    shards = ClipShardWriter(candidates, check, shard_clips, seal)
-    counts, goal = Counts(1.0), Goal(clips, None)
-    archive.fetched.clear()
-    list(shards.fill(goal, counts))
-    previous = shards.previous
-    missing = [member.name for member in previous.missing(candidates.since(shards.rank), goal)]
-    assert len(missing) == len(set(missing))
-    with ThreadPoolExecutor(threads) if threads else Here() as pool:
-        list(shards.fill(goal, counts, Examiner(check, previous.recall, archive, pool, lambda *_: None)))
-    shards.publish()
-    return counts
-
-
 def files(path: Path) -> list[tuple[str, bytes | None]]:
     return [(file["path"], file["bytes"]) for file in pq.read_table(path)["audio"].to_pylist()]
 
 
 @pytest.mark.parametrize("threads", [0, 3])
 def test_pieces_share_one_fetch_and_one_check_of_their_recording(folder: Path, threads: int) -> None:
-    archive = Archive()
+    archive = Recordings()
     counts = fill(archive, 7, 99, threads=threads)
     assert counts.accepted == GOOD
     assert {rejection.rank: rejection.reason for rejection in counts.rejected} == REASONS
@@ -137,7 +104,7 @@ def test_pieces_share_one_fetch_and_one_check_of_their_recording(folder: Path, t
 
 
 def test_pieces_of_each_shard_have_their_recordings_in_it(folder: Path) -> None:
-    archive = Archive()
+    archive = Recordings()
     fill(archive, 7, 3)
     for path in shard_paths(folder):
         paths = [path for path, _ in files(path)]
@@ -147,7 +114,7 @@ def test_pieces_of_each_shard_have_their_recordings_in_it(folder: Path) -> None:
 
 
 def test_piece_that_ends_a_little_late_is_as_long_as_its_recording_is(folder: Path) -> None:
-    fill(Archive([(2, 2.0, 3.05)]), 1, 9)
+    fill(Recordings([(2, 2.0, 3.05)]), 1, 9)
     (seconds,) = Shard(folder / "part-00000.parquet", ClipsSeal).seal.nanoseconds
     assert seconds == 1_000_000_000
 
@@ -155,7 +122,7 @@ def test_piece_that_ends_a_little_late_is_as_long_as_its_recording_is(folder: Pa
 def test_pieces_wait_for_no_more_bytes_than_fit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A piece behind its recording's end has the recording fetched again, rather than kept for those that may come."""
     monkeypatch.setattr(examine, "_MOST_BYTES_IN_FLIGHT", 1)
-    archive = Archive([(1, 3.0, 3.6), (0, 0.0, 1.0), (1, 1.0, 2.0), (1, 2.0, 3.0), (0, 1.0, 2.0)])
+    archive = Recordings([(1, 3.0, 3.6), (0, 0.0, 1.0), (1, 1.0, 2.0), (1, 2.0, 3.0), (0, 1.0, 2.0)])
     assert fill(archive, 4, 9).accepted == [1, 2, 3, 4]
     assert archive.fetched == ["far/1.audio", "far/0.audio", "far/1.audio"]
     assert folder.exists()
@@ -164,33 +131,41 @@ def test_pieces_wait_for_no_more_bytes_than_fit(folder: Path, monkeypatch: pytes
 def test_pieces_that_are_there_are_neither_fetched_again_nor_stored_otherwise(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill(Archive(), 7, 3)
+    fill(Recordings(), 7, 3)
     expected = contents(folder)
     monkeypatch.chdir(folder.parent)
     for clips in (1, 4, 7):
-        archive = Archive()
+        archive = Recordings()
         there = {path for shard in existing_shards(schema.CLIPS) for path, _ in files(shard)}
         fill(archive, clips, 3)
         assert not there & set(archive.fetched)
     assert contents(schema.CLIPS) == expected
 
 
-@pytest.mark.more
-@given(st.lists(st.tuples(st.integers(1, 7), st.integers(1, 5)), max_size=3), st.integers(1, 7), st.integers(1, 5))
-def test_pieces_have_the_same_bytes_whatever_was_asked_for_before(
-    tmp_path_factory: pytest.TempPathFactory, before: list[tuple[int, int]], clips: int, shard_clips: int
+@pytest.mark.parametrize("new", [lambda: Archive([*MIXED]), pytest.param(Recordings, marks=pytest.mark.more)])
+@given(
+    before=st.lists(st.tuples(st.integers(1, 7), st.integers(1, 5)), max_size=3),
+    clips=st.integers(1, 7),
+    shard_clips=st.integers(1, 5),
+)
+def test_clips_and_pieces_have_the_same_bytes_whatever_was_asked_for_before(
+    tmp_path_factory: pytest.TempPathFactory,
+    new: Callable[[], Archive],
+    before: list[tuple[int, int]],
+    clips: int,
+    shard_clips: int,
 ) -> None:
-    """Laws 1 and 6, and no recording that is there is fetched."""
+    """Laws 1 and 6, and no file that is there is fetched."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("fresh"))
-        expected = fill(Archive(), clips, shard_clips)
+        expected = fill(new(), clips, shard_clips)
         bytes_expected = contents(schema.CLIPS)
         patch.chdir(tmp_path_factory.mktemp("used"))
         there: set[str] = set()
         for earlier in before:
-            fill(Archive(), *earlier)
-            there = {path for shard in shard_paths(schema.CLIPS) for path, _ in files(shard)}
-        archive = Archive()
+            fill(new(), *earlier)
+            there = {path.removesuffix(".Audio") for shard in shard_paths(schema.CLIPS) for path, _ in files(shard)}
+        archive = new()
         counts = fill(archive, clips, shard_clips)
         assert contents(schema.CLIPS) == bytes_expected
         assert (counts.accepted, counts.rejected) == (expected.accepted, expected.rejected)
@@ -200,7 +175,7 @@ def test_pieces_have_the_same_bytes_whatever_was_asked_for_before(
 
 @pytest.mark.parametrize("shard_clips", [3, 99])
 def test_pieces_decode_to_what_lies_there_in_their_recordings(folder: Path, shard_clips: int) -> None:
-    fill(Archive(), 7, shard_clips)
+    fill(Recordings(), 7, shard_clips)
     rows = []
     for number, path in enumerate(shard_paths(folder)):
         recipe = WaveformRecipe(16_000, "float32", tuple(fields(Shard(path, Seal).columns)))
@@ -218,7 +193,7 @@ def test_pieces_decode_to_what_lies_there_in_their_recordings(folder: Path, shar
 
 @pytest.mark.parametrize("at", ["start", "centre", "random"])
 def test_excerpts_of_pieces_lie_within_them(folder: Path, at: Literal["start", "centre", "random"]) -> None:
-    fill(Archive(), 7, 99)
+    fill(Recordings(), 7, 99)
     path, target = folder / "part-00000.parquet", folder / "waveforms.parquet"
     recipe = WaveformRecipe(16_000, "float32", PIECE, Excerpt(1.25, at))
     make_shard(recipe, path, target, target)
@@ -236,16 +211,17 @@ def test_excerpts_of_pieces_lie_within_them(folder: Path, at: Literal["start", "
 def test_waveforms_of_pieces_are_made_again_where_the_recording_is_another(folder: Path) -> None:
     """Also those of rows in whose place the shard has no bytes."""
     rows: list[Row] = [(0, second / 10, second / 10 + 1) for second in range(20)]
-    fill(Archive(rows), 20, 99)
+    fill(Recordings(rows), 20, 99)
     path, target = folder / "part-00000.parquet", folder / "waveforms.parquet"
     recipe = WaveformRecipe(16_000, "float32", PIECE)
     assert make_shard(recipe, path, target, target) == 20
-    fill(Archive(rows, [recording(4.5)]), 20, 99)
+    path.unlink()
+    fill(Recordings(rows, [audio("WAV", 4.5)]), 20, 99)
     assert make_shard(recipe, path, target, target) == 20
 
 
 def test_originals_of_pieces_are_wav_files_of_the_piece_alone(folder: Path) -> None:
-    fill(Archive(), 7, 4)
+    fill(Recordings(), 7, 4)
     table = pa.concat_tables([pq.read_table(path, columns=["clip_id"]) for path in shard_paths(folder)])
     wanted = [
         (clip_id, hashlib.sha256(RECORDINGS[ROWS[rank][0]]).hexdigest())
