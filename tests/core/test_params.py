@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from tests.support.project import ROOT
 
 GOOD = YAML(typ="safe").load(ROOT / "params.yaml")
 NULL = object()
-
-
-def loaded(tmp_path: Path, text: str) -> Params:
-    path = tmp_path / "params.yaml"
-    path.write_text(text, encoding="utf-8")
-    return load_params(path)
 
 
 def changed(tmp_path: Path, **values: object) -> Params:
@@ -66,6 +59,7 @@ def test_params_of_this_project_are_valid_and_frozen() -> None:
         ("stratify__splits", {"train": 0.8, "test": 0.1}, "add up to 1, not 0.9"),
         ("subsample__clips", "120", "should be a whole number or null; got '120'"),
         ("subsample__hours", 10, "either clips or hours, and not both"),
+        ("subsample__seconds", None, r"subsample\.seconds: missing"),
         ("subsample__seconds", [0.5], "should be a list of length 2"),
         ("subsample__seconds", [3, 2], "the smaller one first"),
         ("subsample__seconds", [0.5, float("nan")], r"subsample\.seconds\.1: should be a number >= 0"),
@@ -83,15 +77,6 @@ def test_params_name_a_wrong_value_by_its_path(tmp_path: Path, key: str, value: 
     assert path in str(caught.value) or f"{section}:" in str(caught.value)
 
 
-def test_params_name_a_missing_key(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match=re.escape("subsample.seconds: missing")):
-        changed(tmp_path, subsample__seconds=None)
-
-
-def test_params_take_hours_in_place_of_clips(tmp_path: Path) -> None:
-    assert changed(tmp_path, subsample__clips=None, subsample__hours=10).subsample.hours == 10
-
-
 def test_params_list_all_problems_in_one_message(tmp_path: Path) -> None:
     with pytest.raises(ParameterError) as caught:
         changed(tmp_path, snapshot=None, stratify__seed="x", shards__size=3)
@@ -100,20 +85,18 @@ def test_params_list_all_problems_in_one_message(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["snapshot: [", "snapshot: demo\nsnapshot: other\n", "- demo\n", "", "snapshot: \x00"])
-def test_params_that_are_no_yaml_or_no_mapping_are_an_error(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ParameterError):
-        loaded(tmp_path, text)
-
-
-def test_params_that_are_not_there_are_an_error(tmp_path: Path) -> None:
+def test_params_that_are_not_there_no_yaml_or_no_mapping_are_an_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
     with pytest.raises(ParameterError, match="no such file"):
-        load_params(tmp_path / "params.yaml")
+        load_params(path)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ParameterError):
+        load_params(path)
 
 
 def test_params_ignore_the_order_of_splits(tmp_path: Path) -> None:
-    one = changed(tmp_path, stratify__splits={"train": 0.8, "dev": 0.1, "test": 0.1})
-    other = changed(tmp_path, stratify__splits={"test": 0.1, "dev": 0.1, "train": 0.8})
-    assert list(one.stratify.splits.items()) == list(other.stratify.splits.items())
+    given = changed(tmp_path, stratify__splits={"test": 0.1, "train": 0.8, "dev": 0.1}).stratify.splits
+    assert list(given.items()) == [("dev", 0.1), ("test", 0.1), ("train", 0.8)]
 
 
 def test_runtime_is_from_the_file_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,9 +118,11 @@ def test_where_takes_lists_and_bounds_in_any_order(tmp_path: Path) -> None:
     assert changed(tmp_path, stratify__where=None).stratify.where == {}
 
 
-def test_params_take_no_bound_and_all_tables(tmp_path: Path) -> None:
-    params = changed(tmp_path, subsample__seconds=[0.5, None], stratify__tables=[])
-    assert (params.subsample.seconds, params.stratify.tables) == ((0.5, None), ())
+def test_params_take_no_bound_all_tables_and_hours_in_place_of_clips(tmp_path: Path) -> None:
+    params = changed(
+        tmp_path, subsample__seconds=[0.5, None], stratify__tables=[], subsample__clips=None, subsample__hours=10
+    )
+    assert (params.subsample.seconds, params.stratify.tables, params.subsample.hours) == ((0.5, None), (), 10)
 
 
 def test_params_answer_a_key_of_earlier_versions_with_the_where_in_its_place(tmp_path: Path) -> None:

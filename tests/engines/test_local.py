@@ -62,8 +62,7 @@ def throw(error: Exception) -> None:
 @pytest.mark.parametrize("processes", [1, 3])
 def test_local_processes_make_every_shard_once(processes: int) -> None:
     tasks = calls(*((pow, number, 2) for number in range(5)))
-    results = dict(mapped(tasks, processes))
-    assert results == {f"part-{number:05d}": number**2 for number in range(5)}
+    assert dict(mapped(tasks, processes)) == {f"part-{number:05d}": number**2 for number in range(5)}
 
 
 def test_local_ctrl_c_waits_until_a_worker_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,15 +159,9 @@ def test_local_workers_start_with_a_long_temporary_folder(tmp_path: Path) -> Non
     folder = tmp_path / ("x" * 80)
     folder.mkdir()
     script = "from pipeline.engines.local import LocalProcesses as L\nif __name__ == '__main__': print(L(2).check())"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.stdout, done.stderr) == ("2 processes on this machine\n", "")
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert (done.stdout, done.stderr) == (b"2 processes on this machine\n", b"")
 
 
 def test_local_work_is_done_in_one_process_without_shared_memory(

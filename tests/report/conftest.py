@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,12 @@ def reported_once(staged_once: Project, once: Once) -> Project:
         return project
 
     return once(f"reported-{staged_once.root.parent.name}", make)
+
+
+@pytest.fixture(scope="session")
+def metrics(reported_once: Project) -> dict[str, Any]:
+    """Return the metrics of that report."""
+    return dict(json.loads((reported_once.root / "reports/metrics.json").read_text()))
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ import pyarrow as pa
 from pipeline.core.columns import Column
 from pipeline.core.schema import REJECTED_COLUMNS, Reason
 from pipeline.core.words import word_count
-from pipeline.report import sound
+from pipeline.report import numbers, sound
 from pipeline.report.examples import Example, Player
 from pipeline.report.html import About
 from pipeline.report.material import VOICE, Material
+from pipeline.report.numbers import Report
 from pipeline.report.voices import Outlier
 from pipeline.sampling.ranking import rank
 from pipeline.sampling.splits import assign
@@ -192,6 +193,11 @@ def odd_material(name: str) -> Material:
     return material(**ODD[name])
 
 
-def strata_of(name: str) -> tuple[str, ...]:
-    """Return the strata of an odd material."""
-    return tuple(ODD[name].get("strata", ("gender", "age")))
+def report_of(made: Material, strata: tuple[str, ...] = ("gender", "age")) -> Report:
+    """Return the report of a material whose strata are drawn in proportion."""
+    return numbers.summarise(made, strata, "proportional")
+
+
+def odd_report(name: str) -> Report:
+    """Return the report of one of the odd materials."""
+    return report_of(odd_material(name), ODD[name].get("strata", ("gender", "age")))

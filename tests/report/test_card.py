@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 
-from pipeline.report import card, numbers
-from tests.report.materials import ABOUT, ODD, material, odd_material, strata_of, with_columns
+from pipeline.report import card
+from tests.report.materials import ABOUT, ODD, material, odd_report, report_of, with_columns
 
-STRATA = ("gender", "age")
 # What DVC's own dependency reads Markdown with; tables and strikethrough are GitHub's.
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 LIVE = (
@@ -35,7 +34,7 @@ LIVE = (
 
 @pytest.mark.parametrize("name", ODD)
 def test_card_has_a_head_that_yaml_reads_and_no_html(name: str) -> None:
-    text = card.render(numbers.summarise(odd_material(name), strata_of(name), "proportional"), ABOUT)
+    text = card.render(odd_report(name), ABOUT)
     _, head, body = text.split("---\n", 2)
     said = YAML(typ="safe").load(head)
     assert said["license"] == "cc0-1.0"
@@ -56,7 +55,7 @@ def shown(text: str) -> str:
 def test_card_escapes_markup_in_a_title_a_citation_and_a_level(text: str) -> None:
     about = replace(ABOUT, title=text, citation=text, facts=(("archive etag", text),), parameters=(("where", text),))
     made = with_columns(material(), "population", "eligible", "sample", age=text)
-    body = card.render(numbers.summarise(made, STRATA, "proportional"), about).split("---\n", 2)[2]
+    body = card.render(report_of(made), about).split("---\n", 2)[2]
     page = MARKDOWN.render(body)
     page = page.replace("<code>stratify.allocation</code>", "stratify.allocation")  # the template's own
     assert set(re.findall(r"<([a-z0-9]+)", page)) == {

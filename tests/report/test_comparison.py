@@ -9,12 +9,12 @@ import pytest
 
 from pipeline.core.columns import Column
 from pipeline.report import comparison, numbers
-from tests.report.materials import SPOKEN, material, odd_material, with_columns
+from tests.report.materials import SPOKEN, material, odd_material, report_of, with_columns
 
 
 def test_comparison_counts_columns_and_strata_as_pandas_counts_them() -> None:
     made = material(90)
-    report = numbers.summarise(made, ("gender", "age"), "proportional")
+    report = report_of(made)
     tables = [each.to_pandas() for each in (made.population, made.eligible, made.sample)]
     for name, levels in report.columns[:2]:
         assert [list(level) for level in levels] == [

@@ -11,8 +11,19 @@ import pandas as pd
 import pytest
 
 from pipeline.audio.mel import MELS
-from pipeline.report import card, html, numbers
-from tests.report.materials import ABOUT, ODD, SCRIPT, SPLITS, SPOKEN, example, odd_material, strata_of, with_columns
+from pipeline.report import card, html
+from tests.report.materials import (
+    ABOUT,
+    ODD,
+    SCRIPT,
+    SPLITS,
+    SPOKEN,
+    example,
+    odd_material,
+    odd_report,
+    report_of,
+    with_columns,
+)
 from tests.support.browser import Page, chromium, find_chromium
 from tests.support.project import Project
 
@@ -20,15 +31,13 @@ CHROMIUM = find_chromium()
 in_a_browser = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here: the report was not opened in a browser (apt-get install chromium)"
 )
-STRATA = ("gender", "age")
 
 
 def rendered(name: str) -> str:
-    report = numbers.summarise(odd_material(name), strata_of(name), "proportional")
     columns = ODD[name].get("columns", SPOKEN)
     examples = [example(f"say {SCRIPT}", columns), example(None, columns, silent=True)]
     outliers = [example(f"say {SCRIPT}", columns, outlier=True), example(None, columns, outlier=True)]
-    return html.render(report, ABOUT, examples, outliers)
+    return html.render(odd_report(name), ABOUT, examples, outliers)
 
 
 @pytest.mark.more
@@ -76,7 +85,7 @@ def test_page_shows_odd_tables_as_text(name: str) -> None:
 def test_page_lets_each_text_of_the_data_have_its_own_direction() -> None:
     arabic = "\u0645\u0631\u062d\u0628\u0627."
     made = with_columns(odd_material("nothing rejected"), "population", "eligible", "sample", age=arabic)
-    report = numbers.summarise(made, STRATA, "proportional")
+    report = report_of(made)
     about = replace(ABOUT, title=arabic, citation=arabic)
     clips = [example(arabic), example(arabic, outlier=True)]
     clips = [replace(each, clip=replace(each.clip, clip_id=arabic)) for each in clips]
@@ -87,7 +96,7 @@ def test_page_lets_each_text_of_the_data_have_its_own_direction() -> None:
 
 
 def test_page_and_card_count_one_clip_and_many_samples() -> None:
-    report = numbers.summarise(odd_material("one clip"), STRATA, "proportional")
+    report = odd_report("one clip")
     report.metrics.update(clipped_clips=1, clipped_samples=962, silent_clips=1)
     page, text = html.render(report, ABOUT, [], []), card.render(report, ABOUT)
     assert "962 samples of 1 clip had to be clipped" in page
@@ -95,7 +104,7 @@ def test_page_and_card_count_one_clip_and_many_samples() -> None:
 
 
 def test_page_and_card_say_why_a_stratum_is_a_clip_or_more_from_its_share_only_where_one_is() -> None:
-    report = numbers.summarise(odd_material("nothing rejected"), STRATA, "proportional")
+    report = odd_report("nothing rejected")
     for deviation, rejected, reason in (
         (0.99, 3, ""),
         (2.3, 1, "1 clip was rejected"),
@@ -108,7 +117,7 @@ def test_page_and_card_say_why_a_stratum_is_a_clip_or_more_from_its_share_only_w
 
 
 def test_page_and_card_have_the_share_of_each_split_that_is_asked_and_that_there_is() -> None:
-    report = numbers.summarise(odd_material("one clip"), STRATA, "proportional")
+    report = odd_report("one clip")
     [(there, clips, hours)] = report.splits
     text = html.render(report, ABOUT, [], [])
     for name, asked in SPLITS.items():
@@ -127,7 +136,7 @@ def test_page_writes_thousands_with_commas_and_no_place_in_the_archive(reported_
 
 
 def test_page_has_all_of_a_hundred_strata_most_of_them_folded() -> None:
-    report = numbers.summarise(odd_material("a hundred strata"), STRATA, "proportional")
+    report = odd_report("a hundred strata")
     text = rendered("a hundred strata")
     assert report.metrics["strata"] >= 100
     assert all(f">{stratum.name}</th>" in text for stratum in report.strata)
@@ -233,7 +242,7 @@ def test_page_has_the_tables_that_pandas_counts(show: Callable[..., Page], repor
     )
     shown = show("the demo").run(ROWS)
     frames = [population[population["table"].isin(["valid-train", "valid-dev", "valid-test"])], ranking, sample]
-    for column, table in zip((*STRATA, "accent"), shown[:3], strict=True):  # and votes
+    for column, table in zip(("gender", "age", "accent"), shown[:3], strict=True):  # and votes
         counts = [frame[column].fillna("(missing)").value_counts() for frame in frames]
         assert {row[0] for row in table} == set(counts[0].index)
         for name, *cells in table:

@@ -10,17 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.report import numbers
 from pipeline.sampling.sentences import normalise
-from tests.report.materials import ODD, material, odd_material, strata_of
+from tests.report.materials import ODD, material, odd_material, odd_report, report_of
 from tests.support.project import Project
 
 VALID = ("valid-train", "valid-dev", "valid-test")
-
-
-@pytest.fixture(scope="module")
-def metrics(reported_once: Project) -> dict[str, Any]:
-    return dict(json.loads((reported_once.root / "reports/metrics.json").read_text()))
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +87,8 @@ def test_metrics_of_words_are_those_of_the_features(reported_once: Project, metr
 
 @pytest.mark.parametrize("name", ODD)
 def test_metrics_of_an_odd_sample_have_the_same_keys_and_are_json(name: str) -> None:
-    odd = numbers.summarise(odd_material(name), strata_of(name), "proportional").metrics
-    usual = numbers.summarise(material(), ("gender", "age"), "proportional").metrics
+    odd = odd_report(name).metrics
+    usual = report_of(material()).metrics
     lacking = [key for key in usual if key not in odd and "split_" not in key]
     assert all("word" in key or "sentence" in key or key == "most_repeated" for key in lacking)
     assert bool(lacking) == name.startswith("no text") or name == "no column"
@@ -103,7 +97,7 @@ def test_metrics_of_an_odd_sample_have_the_same_keys_and_are_json(name: str) -> 
 
 
 def test_metrics_count_silence_and_leave_it_out_of_levels() -> None:
-    report = numbers.summarise(odd_material("digital silence"), (), "proportional")
+    report = report_of(odd_material("digital silence"), ())
     assert report.metrics["silent_clips"] == report.metrics["accepted"] == 30
     assert report.metrics["peak_dbfs_median"] is None
     (levels,) = [each for each in report.histograms if each.title == "RMS level"]
@@ -113,7 +107,7 @@ def test_metrics_count_silence_and_leave_it_out_of_levels() -> None:
 
 def test_rejections_are_listed_by_reason_and_none_is_lost() -> None:
     made = material(rejected=9)
-    listed = numbers.summarise(made, (), "proportional").rejections
+    listed = report_of(made, ()).rejections
     rejected = made.rejected.to_pandas()
     assert sum(len(clips) for _, clips in listed) == len(rejected)
     for reason, clips in listed:

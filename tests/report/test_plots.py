@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.core import schema
 from pipeline.report import numbers, plots
-from tests.report.materials import ODD, material, odd_material, strata_of, with_columns
+from tests.report.materials import ODD, material, odd_report, report_of, with_columns
 from tests.support.project import ROOT, Project
 
 
@@ -21,7 +21,7 @@ def tables(report: numbers.Report) -> dict[str, pd.DataFrame]:
 
 def test_plots_hold_the_numbers_of_the_report() -> None:
     other_population = with_columns(material(90), "population", gender="gender0")
-    report = numbers.summarise(other_population, ("gender", "age"), "proportional")
+    report = report_of(other_population)
     made = tables(report)
     assert made.keys() == schema.PLOTS.keys()
     strata, levels = made["strata"], made["levels"]
@@ -38,7 +38,7 @@ def test_plots_hold_the_numbers_of_the_report() -> None:
 
 
 def test_plots_of_distributions_are_quantiles_of_what_was_measured() -> None:
-    report = numbers.summarise(material(60), ("gender", "age"), "proportional")
+    report = report_of(material(60))
     drawn = tables(report)["distributions"]
     assert drawn["percent_of_clips"].tolist() == list(range(101))
     f0 = report.measurements.f0_median_hz
@@ -47,8 +47,8 @@ def test_plots_of_distributions_are_quantiles_of_what_was_measured() -> None:
 
 @pytest.mark.parametrize("name", ODD)
 def test_plots_of_an_odd_sample_have_the_same_columns_and_finite_numbers(name: str) -> None:
-    usual = tables(numbers.summarise(material(), ("gender", "age"), "proportional"))
-    odd = tables(numbers.summarise(odd_material(name), strata_of(name), "proportional"))
+    usual = tables(report_of(material()))
+    odd = tables(odd_report(name))
     for key, table in odd.items():
         assert list(table) == list(usual[key])
         assert len(table) <= 101

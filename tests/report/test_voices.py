@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -18,11 +17,6 @@ from pipeline.report.material import VOICE, Material
 from pipeline.report.measurements import measurements
 from tests.report.materials import ODD, material, odd_material, with_columns
 from tests.support.project import Project
-
-
-@pytest.fixture(scope="module")
-def metrics(reported_once: Project) -> dict[str, Any]:
-    return dict(json.loads((reported_once.root / "reports/metrics.json").read_text()))
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +37,6 @@ def summarise(made: Material) -> voices.Voices:
     if "gender" in made.sample.column_names:
         labels = comparison.level_names(made.sample["gender"]).to_numpy()
     return voices.summarise(measurements(made), labels)
-
-
-def with_features(made: Material, **columns: Any) -> Material:
-    return with_columns(made, "features", **columns)
-
-
-def with_genders(made: Material, genders: list[str | None]) -> Material:
-    return with_columns(made, "sample", gender=genders)
 
 
 # Numbers
@@ -110,7 +96,7 @@ def test_voices_have_every_clip_in_one_group_and_every_pitch_in_one_bin(name: st
 def test_groups_are_the_nine_largest_and_the_rest_with_the_missing_one_last(
     genders: list[str | None], shown: list[tuple[str, int]]
 ) -> None:
-    made = summarise(with_genders(material(60), genders))
+    made = summarise(with_columns(material(60), "sample", gender=genders))
     assert [(group.name, group.clips) for group in made.groups] == shown
 
 
@@ -125,7 +111,7 @@ def test_voices_of_silence_have_no_numbers() -> None:
 def test_groups_have_the_quartiles_of_their_clips() -> None:
     hertz = np.arange(30, dtype=np.float32) + 90
     hertz[4] = np.nan
-    made = with_features(with_genders(material(60), ["a", "b"] * 15), f0_median_hz=hertz)
+    made = with_columns(with_columns(material(60), "sample", gender=["a", "b"] * 15), "features", f0_median_hz=hertz)
     for group, start in zip(summarise(made).groups, (0, 1), strict=True):
         assert group.f0_quartiles_hz == pytest.approx(np.nanquantile(hertz[start::2], (0.25, 0.5, 0.75)))
 
@@ -164,14 +150,14 @@ def test_outliers_include_a_planted_clip(column: str, value: float, kind: str) -
     made = material(60)
     planted = made.features[column].to_numpy().copy()
     planted[17] = value
-    found = {each.kind: each.place for each in summarise(with_features(made, **{column: planted})).outliers}
+    found = {each.kind: each.place for each in summarise(with_columns(made, "features", **{column: planted})).outliers}
     assert found[kind] == 17
 
 
 def test_outliers_of_pitch_are_relative_to_the_label() -> None:
     hertz = np.array([100, 220] * 15, dtype=np.float32)
     hertz[6] = 140  # an a, higher than any other of them
-    made = with_features(with_genders(material(60), ["a", "b"] * 15), f0_median_hz=hertz)
+    made = with_columns(with_columns(material(60), "sample", gender=["a", "b"] * 15), "features", f0_median_hz=hertz)
     (highest,) = (each for each in summarise(made).outliers if each.kind == "Highest pitch")
     assert (highest.place, highest.distance) == (
         6,
@@ -181,5 +167,5 @@ def test_outliers_of_pitch_are_relative_to_the_label() -> None:
 
 @pytest.mark.parametrize("clips", [1, 30])
 def test_outliers_are_none_where_all_clips_are_alike(clips: int) -> None:
-    alike = with_features(material(60, drawn=clips), **{name: np.float32(2) for name in VOICE})
+    alike = with_columns(material(60, drawn=clips), "features", **{name: np.float32(2) for name in VOICE})
     assert summarise(with_columns(alike, "waveforms", duration_seconds=3.0)).outliers == ()

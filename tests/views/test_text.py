@@ -28,15 +28,10 @@ def test_spoken_is_the_column_with_the_role_text_of_any_name(tmp_path: Path) -> 
         text.spoken(birds)
 
 
-def test_normalised_takes_a_column_of_pandas() -> None:
-    pytest.importorskip("whisper_normalizer")
-    assert text.normalised(pd.Series(["One two", None])) == ["12", ""]
-
-
 def test_normalised_is_the_spelling_of_published_rates() -> None:
     pytest.importorskip("whisper_normalizer")
     sentences = ["  The Colour's grey, isn't it?", "We won’t", "twenty one dogs", None, "(laughs) hmm"]
-    assert text.normalised(sentences) == ["the color is gray is not it", "we will not", "21 dogs", "", ""]
+    assert text.normalised(pd.Series(sentences)) == ["the color is gray is not it", "we will not", "21 dogs", "", ""]
     once = text.normalised(["Mr. Smith's café"])
     assert text.normalised(once) == once
 
