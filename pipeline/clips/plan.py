@@ -106,13 +106,6 @@ class Candidates:
     exclude
         Clip ids that are rejected unread.
 
-    Attributes
-    ----------
-    columns
-        Of a shard of these clips.
-    are_pieces
-        Whether they are pieces of recordings.
-
     Raises
     ------
     SnapshotError
@@ -121,8 +114,8 @@ class Candidates:
 
     def __init__(self, ranking: pa.Table, clips: pa.Table, exclude: Iterable[str]) -> None:
         self._ranking = ranking
-        self.columns = schema.clips_schema(fields(ranking.schema))
-        self.are_pieces = PIECE[0] in self.columns.names
+        self.columns = schema.clips_schema(fields(ranking.schema))  # of a shard of these clips
+        self.are_pieces = PIECE[0] in self.columns.names  # of recordings
         rows = pc.index_in(ranking["clip_id"], value_set=clips["clip_id"].combine_chunks())
         if rows.null_count:
             raise SnapshotError(

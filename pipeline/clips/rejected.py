@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from pyarrow.csv import ConvertOptions, ParseOptions, read_csv
 
-from pipeline.core import atomic, schema
+from pipeline.core import schema
 from pipeline.core.errors import GET_AGAIN, SampleError, SnapshotError, TableError, first_line
 from pipeline.core.files import require_file
 from pipeline.core.schema import Reason
@@ -67,11 +67,6 @@ def rejected_csv(rejected: Iterable[Sequence[Any]]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows([schema.REJECTED_COLUMNS, *rejected])
     return buffer.getvalue()
-
-
-def write_rejected(rejected: Iterable[Rejection], path: Path = schema.REJECTED) -> None:
-    """Write the file."""
-    atomic.write_text(path, rejected_csv(rejected))
 
 
 def read_rejected(path: Path = schema.REJECTED) -> pa.Table:

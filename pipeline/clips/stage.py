@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from pipeline.clips.examine import Check, Examiner
 from pipeline.clips.plan import CLIP_COLUMNS, Candidates, Goal
-from pipeline.clips.rejected import Counts, write_rejected
+from pipeline.clips.rejected import Counts, rejected_csv
 from pipeline.clips.writer import ClipShardWriter, wanted_seal
-from pipeline.core import schema
+from pipeline.core import atomic, schema
 from pipeline.core.columns import fields
 from pipeline.core.errors import SampleError
 from pipeline.core.params import Subsample, load_params, load_runtime
@@ -72,7 +72,7 @@ def run() -> str:
     if not goal.is_met:
         raise _too_few(wanted, order, counts, goal)
     clips.publish()
-    write_rejected(counts.rejected)
+    atomic.write_text(schema.REJECTED, rejected_csv(counts.rejected))
     write_table(schema.SAMPLE, _sample(order, counts.accepted))
     accepted = amount(len(counts.accepted), "clip")
     rejected = f"{len(counts.rejected)} rejected ({counts.reasons()})" if counts.rejected else "none rejected"

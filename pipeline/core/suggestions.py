@@ -18,14 +18,9 @@ def did_you_mean(wanted: object, names: Iterable[object]) -> str:
 
 
 def no_clip_has(value: object, counts: Mapping[Any, int], missing: str) -> str:
-    """Return that no clip has a value of a column, and which values there are.
+    """Return that no clip has a value of a column, and which there are: `counts` of clips by value.
 
-    Parameters
-    ----------
-    counts
-        The values there are, and how many clips have each; None stands for a missing value.
-    missing
-        How None is written where the user wrote the value.
+    None is a missing value, which is written as `missing` where the user wrote the value.
     """
     frequent = dict(sorted(counts.items(), key=lambda item: -item[1]))
     names = {_spelled(each, missing): f"{count:,}" for each, count in frequent.items()}

@@ -92,15 +92,9 @@ def call(requirements: Requirements, task: Callable[[], Any]) -> Any:
 class CheckedExecutor(Executor):
     """Sends calls to remote workers: with absolute paths, errors explained, and an end to each.
 
-    Parameters
-    ----------
-    send
-        ``Executor.submit`` of the executor that has the workers.
-    requirements
-        What a worker checks before its first task.
-    explain
-        Takes an error (None for a call that was cancelled) and the names of the shards in progress, since a dead worker
-        may have had several; returns the error to raise.
+    `send` is ``submit`` of the executor that has the workers. `explain` takes an error (None for a call that was
+    cancelled) and the names of the shards in progress, since a dead worker may have had several; it returns the error
+    to raise.
     """
 
     def __init__(

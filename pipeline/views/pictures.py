@@ -86,7 +86,7 @@ def spectrograms(
     >>> drawn.shape, drawn.dtype, lengths
     ((4, 128, 47), dtype('float32'), array([47, 47, 33, 28]))
     """
-    chosen, level = _checked(clips, front_end, reference)
+    chosen, level = _checked(front_end, reference, clips.sample_rate)
     shape = (chosen.mels, chosen.frames(padding.samples_in(seconds, clips.sample_rate)))
     pictures = padding.filled((len(clips), *shape))
     lengths = np.zeros(len(clips), dtype=np.int64)
@@ -116,7 +116,7 @@ def batches(
     >>> [drawn.shape for drawn, lengths in pictures.batches(open_waveforms(), clips_per_batch=50)]
     [(50, 128, 94), (50, 128, 94), (20, 128, 94)]
     """
-    chosen, level = _checked(clips, front_end, reference)
+    chosen, level = _checked(front_end, reference, clips.sample_rate)
     samples = padding.samples_in(seconds, clips.sample_rate)
     views = clips.batches(clips_per_batch)
     if processes is None:
@@ -142,7 +142,7 @@ def png(picture: Float32, front_end: str = "mel-128", reference: str | None = No
     >>> pictures.png(drawn[0])[1:4]
     b'PNG'
     """
-    chosen, level = _known(front_end, reference)
+    chosen, level = _checked(front_end, reference)
     floor, ceiling = chosen.floors[level], chosen.ceilings[level]
     grey = np.clip(np.rint((picture[::-1] - floor) * (255 / (ceiling - floor))), 0, 255).astype(np.uint8)
     buffer = io.BytesIO()
@@ -186,20 +186,16 @@ def _in_order(tasks: list[tuple[Waveforms, str, int, str]], processes: int) -> I
             ) from None
 
 
-def _known(front_end: str, reference: str | None) -> tuple[FrontEnd, str]:
+def _checked(front_end: str, reference: str | None, sample_rate: int | None = None) -> tuple[FrontEnd, str]:
+    """Return a front end, and its reference; raise ValueError where there is none, or it has another sample rate."""
     if front_end not in FRONT_ENDS:
         raise ValueError(f"there is no front end {front_end!r}; there are {', '.join(FRONT_ENDS)}")
     chosen = FRONT_ENDS[front_end]
     level = chosen.default_reference if reference is None else reference
     if level not in REFERENCES:
         raise ValueError(f"there is no reference {level!r}; there are {', '.join(REFERENCES)}")
-    return chosen, level
-
-
-def _checked(clips: Waveforms, front_end: str, reference: str | None) -> tuple[FrontEnd, str]:
-    chosen, level = _known(front_end, reference)
-    if chosen.sample_rate not in {None, clips.sample_rate}:
+    if sample_rate and chosen.sample_rate not in {None, sample_rate}:
         raise ValueError(
-            f"{front_end} is defined for {chosen.sample_rate} Hz, and these waveforms have {clips.sample_rate} Hz"
+            f"{front_end} is defined for {chosen.sample_rate} Hz, and these waveforms have {sample_rate} Hz"
         )
     return chosen, level

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.clips.rejected import Rejection, read_rejected, write_rejected
+from pipeline.clips.rejected import Rejection, read_rejected, rejected_csv
 from pipeline.core.errors import TableError
 
 HEADER = b"rank,clip_id,reason,detail\n"
@@ -14,7 +14,8 @@ HEADER = b"rank,clip_id,reason,detail\n"
 
 def test_rejected_clips_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "rejected.csv"
-    write_rejected([Rejection(1, "a/b", "missing", 'NA, and "more"'), Rejection(7, "null", "too_long", "")], path)
+    rejected = [Rejection(1, "a/b", "missing", 'NA, and "more"'), Rejection(7, "null", "too_long", "")]
+    path.write_text(rejected_csv(rejected))
     assert path.read_bytes() == HEADER + b'1,a/b,missing,"NA, and ""more"""\n7,null,too_long,\n'
     assert read_rejected(path).select(["clip_id", "detail"]).to_pylist() == [
         {"clip_id": "a/b", "detail": 'NA, and "more"'},

@@ -74,13 +74,7 @@ class Model:
     sha256: str  # of all its files
 
     def load(self) -> Recognizer:
-        """Load the model, once per process.
-
-        Raises
-        ------
-        EngineError
-            It cannot be loaded.
-        """
+        """Load the model, once per process, or raise `EngineError`."""
         return _loaded(self)
 
     def versions(self) -> dict[str, str]:

@@ -62,13 +62,7 @@ class TranscriptRecipe(Recipe):
         return {**self.model.versions(), **{name: version(name) for name in ("jiwer", "whisper-normalizer")}}
 
     def rows(self, source: pa.Table) -> pa.Table:
-        """Recognise clips.
-
-        Raises
-        ------
-        EngineError
-            The model cannot be loaded.
-        """
+        """Recognise clips."""
         recogniser = self.model.load()
         waveforms = waveforms_of(source[self.audio].combine_chunks())
         recognitions = [recogniser.recognise(waveform) for waveform in waveforms]
