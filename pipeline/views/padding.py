@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,8 +38,7 @@ def filled(shape: tuple[int, ...], value: float = 0.0) -> npt.NDArray[np.float32
             f"an array of shape {shape} takes {size_bytes / 1e9:,.1f} GB, more than this machine's memory; "
             "ask for fewer seconds, or take the clips in batches: for some in clips.batches(512)"
         )
-    array: npt.NDArray[Any] = np.zeros(shape, dtype=np.float32) if value == 0 else np.full(shape, value, np.float32)
-    return array
+    return np.full(shape, value, dtype=np.float32)
 
 
 def _memory_bytes() -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import zlib
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from pipeline.core import columns, schema
 from pipeline.core.columns import Column
 from pipeline.core.errors import Rejected, SampleError, SnapshotError
 from pipeline.core.schema import Reason
+from pipeline.engines.local import _ThisProcess as Here
 from pipeline.shards import sealed
 from pipeline.snapshot.archive import Member, Snapshot
 from pipeline.snapshot.clips import PLACE
@@ -86,15 +87,6 @@ class Archive(Snapshot):
         data = self.clips[clip_id]
         assert data is not None
         return data
-
-
-class Here(ThreadPoolExecutor):
-    """A pool that runs what it is given at once, in the caller's thread."""
-
-    def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(function(*arguments, **options))
-        return future
 
 
 def examine(

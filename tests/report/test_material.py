@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
+from pipeline.clips.rejected import rejected_csv
 from pipeline.core import schema
 from pipeline.core.errors import ShardError
 from pipeline.report import material
@@ -91,18 +92,18 @@ def test_material_with_flipped_bits_ends_in_one_message_or_does_not_read_them(
     assert reported.outputs() == before
 
 
-def test_material_of_another_sample_is_an_error(reported: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(reported.root)
-    last = max(schema.WAVEFORMS.glob("*.parquet"))
-    last.unlink()
-    with pytest.raises(ShardError, match=r"waveforms: .*sample\.parquet"):
-        material.load(open_waveforms(), read_receipt(), ["valid-train"])
-
-
-def test_material_with_another_table_in_place_of_the_sample_is_an_error(
-    reported: Project, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda: max(schema.WAVEFORMS.glob("*.parquet")).unlink(), r"waveforms: .*sample\.parquet"),
+        (lambda: shutil.copy(schema.RANKING, schema.SAMPLE), r"sample\.parquet"),
+        (lambda: schema.REJECTED.write_text(rejected_csv([])), r"rejected\.csv: .*clips"),
+    ],
+)
+def test_material_of_another_sample_is_an_error(
+    change: Callable[[], object], message: str, reported: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(reported.root)
-    shutil.copy(schema.RANKING, schema.SAMPLE)
-    with pytest.raises(ShardError, match=r"sample\.parquet"):
+    change()
+    with pytest.raises(ShardError, match=message):
         material.load(open_waveforms(), read_receipt(), ["valid-train"])

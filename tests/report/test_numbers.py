@@ -68,8 +68,8 @@ def test_metrics_of_sound_are_those_of_the_stored_samples(
     assert metrics["bytes_waveforms"] == size(reported_once.root / "data/waveforms")
 
 
-def test_metrics_of_sentences_in_two_splits_are_zero_for_ours_only(
-    metrics: dict[str, Any], tables: pd.DataFrame
+def test_metrics_of_sentences_and_words_are_those_of_the_tables_and_features_and_none_is_in_two_splits(
+    reported_once: Project, metrics: dict[str, Any], tables: pd.DataFrame
 ) -> None:
     sentences = tables["text"].map(normalise)
     tables_of = tables.groupby(sentences)["table"].nunique()
@@ -77,9 +77,6 @@ def test_metrics_of_sentences_in_two_splits_are_zero_for_ours_only(
     assert metrics["in_two_splits"] == {"text": 0}
     assert metrics["population_sentences"] == len(tables_of)
     assert metrics["most_repeated"] == sentences.value_counts().max()
-
-
-def test_metrics_of_words_are_those_of_the_features(reported_once: Project, metrics: dict[str, Any]) -> None:
     words = pd.read_parquet(reported_once.root / "data/features")["words"]
     assert metrics["words_mean"] == pytest.approx(words.mean(), abs=1e-6)
     assert (metrics["words_min"], metrics["words_max"]) == (words.min(), words.max())
