@@ -22,7 +22,6 @@ from pipeline.core.errors import ParameterError, PipelineError, first_line, impo
 SAMPLE_RATE = 16_000  # Hz, of the training data of all these models
 
 _WHISPER_FILES = ("config.json", "model.bin", "tokenizer.json")
-_BLOCK_BYTES = 1 << 20
 
 
 class EngineError(PipelineError):
@@ -207,8 +206,7 @@ def _sha256(folder: Path) -> str:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
         with path.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
+            hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()
 
 
