@@ -1,19 +1,18 @@
 """Path patterns, which read fields in paths, and templates, which make texts of columns and fields.
 
-Both are literal text with ``{field}``. A pattern is compiled to RE2, which is linear in the length of a path; no
-regular expression of a user is ever run.
+Both are literal text with ``{field}``. A pattern is compiled to RE2, which is linear in the length of a path, or to
+Python's `re` where a field stands twice; no regular expression of a user is ever run.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -116,8 +115,8 @@ class Pattern:
         end = _END.search(self.text)
         extension = _EXTENSION if end and end[0] == _ANY_EXTENSION else f"(?i:{re.escape(end[0])})" if end else ""
         if last is not None:
-            return self._read(paths, self._parts[-last:], "(?:^|/)", rf"(?:{extension}|\.\*)", {})
-        return self._read(paths, self._parts, "^/?" if self.text[0] in "/\\" else "(?:^|/)", extension, {})
+            return self._read(paths, self._parts[-last:], "(?:^|/)", rf"(?:{extension}|\.\*)")
+        return self._read(paths, self._parts, "^/?" if self.text[0] in "/\\" else "(?:^|/)", extension)
 
     @cached_property
     def _parts(self) -> list[list[str | _Field]]:
@@ -139,12 +138,10 @@ class Pattern:
             raise ValueError(f"{self.text!r}: has an empty part")
         return parts
 
-    def _read(
-        self, paths: pa.StringArray, parts: list[list[str | _Field]], start: str, end: str, values: Mapping[str, str]
-    ) -> Reading:
-        """Read `paths`; the fields of `values` have these values."""
-        names: list[str] = []
+    def _read(self, paths: pa.StringArray, parts: list[list[str | _Field]], start: str, end: str) -> Reading:
+        groups: dict[str, str] = {}
         written = []
+        read = pc.extract_regex
         for part in parts:
             written.append("/")
             for token in part:
@@ -152,30 +149,14 @@ class Pattern:
                     written.append(re.escape(token))
                 elif token.name == _NO_FIELD:
                     written.append(token.regex)
+                elif token.name in groups:
+                    written.append(f"(?P={groups[token.name]})")
+                    read = _extract_with_repeats
                 else:
-                    names.append(token.name)
-                    regex = re.escape(values[token.name]) if token.name in values else token.regex
-                    written.append(f"(?P<f{len(names)}>{regex})")
-        matched, *captured = pc.extract_regex(paths, f"{start}(?P<f0>{''.join(written[1:])}{end})$").flatten()
-        reading = Reading(matched, dict(zip(reversed(names), reversed(captured), strict=True)))
-        is_sure = matched.is_valid()
-        for name, here in zip(names, captured, strict=True):
-            differs = pc.and_(is_sure, pc.fill_null(pc.not_equal(here, reading.fields[name]), False))
-            if not pc.any(differs).as_py():
-                continue
-            # As short as possible, the two are not the same: try for both what either of them has.
-            is_sure = pc.and_not(is_sure, differs)
-            first, nothing = reading.fields[name], pa.nulls(pc.sum(differs).as_py(), pa.string())
-            reading = reading.filled(differs, Reading(nothing, {}))
-            for place in (first, here):
-                left = pc.and_(differs, reading.matched.is_null())
-                again = [
-                    (rows, self._read(paths.take(rows), parts, start, end, {**values, name: value}))
-                    for value, rows in _rows_by_value(place, left)
-                ]
-                if again:
-                    reading = reading.filled(left, _together(again))
-        return reading
+                    groups[token.name] = f"f{len(groups) + 1}"
+                    written.append(f"(?P<{groups[token.name]}>{token.regex})")
+        matched, *captured = read(paths, f"{start}(?P<f0>{''.join(written[1:])}{end})$").flatten()
+        return Reading(matched, dict(zip(groups, captured, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -227,24 +208,12 @@ class Template:
         return tokens
 
 
-def _rows_by_value(values: pa.StringArray, mask: pa.BooleanArray) -> Iterator[tuple[str, pa.Array]]:
-    """Yield each value in the rows of a mask, and which rows have it."""
-    rows, encoded = np.flatnonzero(mask), values.filter(mask).dictionary_encode()
-    codes = encoded.indices.to_numpy()
-    ends = np.cumsum(np.bincount(codes, minlength=len(encoded.dictionary)))
-    groups = np.split(np.argsort(codes, kind="stable"), ends)
-    for value, group in zip(encoded.dictionary.to_pylist(), groups[:-1], strict=True):
-        yield value, pa.array(rows[group])
-
-
-def _together(readings: list[tuple[pa.Array, Reading]]) -> Reading:
-    """Return the readings of some rows each as one, in the order of the rows."""
-    order = pc.array_sort_indices(pa.concat_arrays([rows for rows, _ in readings]))
-    fields = {
-        name: pa.concat_arrays([reading.fields[name] for _, reading in readings]).take(order)
-        for name in readings[0][1].fields
-    }
-    return Reading(pa.concat_arrays([reading.matched for _, reading in readings]).take(order), fields)
+def _extract_with_repeats(paths: pa.StringArray, regex: str) -> pa.StructArray:
+    """Return what `pc.extract_regex` does, by Python, where a group stands twice: RE2 knows no back-references."""
+    compiled = re.compile(regex.replace(r"\p{L}", r"[^\W\d_]"))
+    found = [None if path is None else compiled.search(path) for path in paths.to_pylist()]
+    fields = [None if match is None else match.groupdict() for match in found]
+    return pa.array(fields, pa.struct([(name, pa.string()) for name in compiled.groupindex]))
 
 
 def _tokens(text: str, whole: str) -> list[tuple[str, str]]:
