@@ -5,17 +5,16 @@ the redirect. Without credentials the request is anonymous, which is usually eno
 gives its files only to who has accepted its rules.
 
 The client is imported late, in a thread of its own with a deadline, because importing it already talks to Kaggle where
-there are credentials, and it has no timeouts. What that thread prints is lost, also what it prints after the deadline;
-and VERBOSE, which would make it read whole archives into memory, is taken out of this process's environment.
+there are credentials, and it has no timeouts. What it
+prints is dropped; and VERBOSE, which would make it read whole archives into memory, is taken out of this process's
+environment.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
+import io
 import os
-import re
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +35,6 @@ HOSTS = {"Kaggle": "https://api.kaggle.com", "Kaggle's storage": "https://storag
 _TOKENS = "https://www.kaggle.com/settings/api"
 _NOTEBOOK = "this Kaggle notebook (KAGGLE_API_V1_TOKEN)"
 _CHATTY = ("VERBOSE", "VERBOSE_OUTPUT")
-_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}")
 
 
 def resolve(source: OnKaggle, runtime: Runtime, policy: RetryPolicy) -> str:
@@ -143,84 +141,34 @@ def _download(client: Any, source: OnKaggle) -> Any:
 
 
 def _ask(source: OnKaggle) -> str:
-    """Have the client download, which Kaggle answers with a redirect; return where to.
-
-    307 and 308 within Kaggle are followed, with method and credentials (RFC 9110, 15.4.8).
-    """
+    """Have the client download, which Kaggle answers with a redirect; return where to."""
     api = _import()()
     with contextlib.suppress(SystemExit):  # which it raises where there are no credentials
         api.authenticate()
     with api.build_kaggle_client() as client:
         session: requests.Session = client.http_client()._session  # noqa: SLF001  it is handed out nowhere else
-
-        def next_of(response: requests.Response) -> str | None:
-            target = requests.Session.get_redirect_target(session, response)
-            url = target and urljoin(response.url, target)
-            if url and not (response.status_code in (307, 308) and _may_have_credentials(url, response.url)):
-                response.close()
-                raise _Redirected(url)
-            return target
-
-        session.get_redirect_target = next_of  # type: ignore[method-assign,assignment]
-        session.rebuild_auth = lambda *_: None  # type: ignore[method-assign]
+        session.max_redirects = 0  # to follow one would open the whole archive
         try:
             with _download(client, source) as response:
                 raise _not_redirected(response)
-        except _Redirected as redirected:
-            return redirected.url
-        except requests.exceptions.InvalidJSONError:
-            raise Transient("it answers with damaged JSON in place of the archive's address") from None
-
-
-class _Redirected(Exception):
-    """Kaggle's answer: where the archive lies. Following it would open the whole of it."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self.url = url
-
-
-def _may_have_credentials(url: str, origin: str) -> bool:
-    """Return whether a request to Kaggle, at `origin`, may be repeated at `url`, as 307 and 308 ask for."""
-    to, of = urlsplit(url), urlsplit(origin)
-    is_kaggle = to.scheme == "https" and f".{to.hostname}".endswith(".kaggle.com")
-    return is_kaggle or (to.scheme, to.netloc) == (of.scheme, of.netloc)
+        except requests.TooManyRedirects as redirected:
+            answer = redirected.response
+            assert answer is not None
+            return urljoin(answer.url, session.get_redirect_target(answer) or "")
 
 
 def _not_redirected(response: requests.Response) -> Transient:
     """Return the error for an answer that leads nowhere."""
-    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if media_type == "text/html":
+    if response.headers.get("Content-Type", "").startswith("text/html"):
         return Transient(
             "got a web page in place of the archive's address",
             remedy="It may be a network's login page, or one that asks whether you are human: open "
             "https://www.kaggle.com in a browser on this machine, and try again.",
         )
-    if media_type in ("application/zip", "application/octet-stream"):
-        return Transient(
-            "it sends the archive itself in place of its address, so no parts of it can be read",
-            remedy="Download it in a browser, and give the path of the file in the snapshot's description.",
-        )
-    body = f" ({media_type})" if _MEDIA_TYPE.fullmatch(media_type) else ""
     return Transient(
-        f"it answers {response.status_code}{body} without the archive's address",
+        f"it answers {response.status_code} without the archive's address",
         remedy="Try again later; kaggle may have changed its API: update the client (package kaggle).",
     )
-
-
-class _StdoutWithout:
-    """stdout, on which one thread prints nothing."""
-
-    def __init__(self, stdout: Any, silent: threading.Thread) -> None:
-        self._stdout = stdout
-        self._silent = silent
-
-    def write(self, text: str) -> int:
-        """Write, unless the silent thread does."""
-        return len(text) if threading.current_thread() is self._silent else int(self._stdout.write(text))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stdout, name)
 
 
 def _quietly(action: Callable[[], Result], deadline: float, source: OnKaggle | None = None) -> Result:
@@ -237,13 +185,11 @@ def _quietly(action: Callable[[], Result], deadline: float, source: OnKaggle | N
             failure.append(error)
 
     thread = threading.Thread(target=run, name="kaggle", daemon=True)
-    stdout = sys.stdout
-    sys.stdout = _StdoutWithout(stdout, thread)
-    thread.start()
-    thread.join(deadline)
-    if thread.is_alive():  # it may still print
+    with contextlib.redirect_stdout(io.StringIO()):
+        thread.start()
+        thread.join(deadline)
+    if thread.is_alive():
         raise Transient(f"no answer within {deadline:g} s")
-    sys.stdout = stdout
     if failure:
         raise _translated(failure[0], source) from None
     return outcome[0]
@@ -265,10 +211,6 @@ def _translated(error: BaseException, source: OnKaggle | None) -> Exception:
         # A name that is no file's may be a token.
         file = error.filename if isinstance(error.filename, str) and os.path.lexists(error.filename) else "a file"
         problem = f"with {file}: {error.strerror}" if error.errno else f"({explained(error)})"
-        if error.errno == errno.ENAMETOOLONG:  # it looks whether a file has the token's name
-            problem = (
-                "with KAGGLE_API_TOKEN, which is too long for it. Put the token into ~/.kaggle/access_token instead."
-            )
     return TransferError(f"the kaggle client failed {problem}")
 
 

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +25,7 @@ from pipeline.snapshot.origin import KaggleSource, OnKaggle
 from pipeline.snapshot.remote import kaggle
 from pipeline.snapshot.remote.client import Client
 from pipeline.snapshot.remote.ranges import open_remote
-from pipeline.snapshot.remote.retries import RetryPolicy, Transient
+from pipeline.snapshot.remote.retries import RetryPolicy
 from tests.support.fake_kaggle import API, SECRET, STORAGE, FakeKaggle, Fault, FileContent
 from tests.support.kaggle_work import ALL, CLIPS, OPENED, STAGES, TOKEN, Work, no_secrets, without_settings
 from tests.support.project import ROOT, Project, environment
@@ -282,10 +281,7 @@ JSON = {"Content-Type": "application/json"}
     ("answer", "message"),
     [
         (Fault("status", 200, HTML, raw=b"<html>Please log in"), "a web page in place of the archive's address"),
-        (Fault("status", 200, JSON, raw=b'{"url": ""}'), r"answers 200 \(application/json\) without"),
-        (Fault("status", 200, JSON, raw=b"{"), "damaged JSON"),
-        (Fault("status", 200, {"Content-Type": "application/zip"}, raw=b"PK"), "sends the archive itself"),
-        (Fault("status", 204), "answers 204 without"),
+        (Fault("status", 200, JSON, raw=b'{"url": ""}'), "answers 200 without"),
         (Fault("status", 302), "answers 302 without"),
     ],
 )
@@ -295,21 +291,7 @@ def test_kaggle_answer_without_a_redirect_is_named(work: Work, answer: Fault, me
     assert work.fake.requests == []
 
 
-OWN = "http://localhost/api/v1/moved/v1/datasets.DatasetApiService/DownloadDataset"
-
-
-@pytest.mark.parametrize("status", [307, 308])
-def test_kaggle_redirect_within_its_hosts_keeps_method_and_credentials(
-    work: Work, status: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
-    work.fake.api_faults[0] = Fault("status", status, {"Location": OWN})
-    assert SECRET in resolved()
-    assert work.fake.api_calls[0] == work.fake.api_calls[1]
-    assert [headers["Authorization"] for headers in work.fake.api_headers] == [f"Bearer {TOKEN}"] * 2
-
-
-def test_kaggle_redirect_elsewhere_takes_no_credentials(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kaggle_redirect_is_not_followed(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
     for status in (302, 307):
         work.fake.api_faults[len(work.fake.api_calls)] = Fault(
@@ -317,21 +299,6 @@ def test_kaggle_redirect_elsewhere_takes_no_credentials(work: Work, monkeypatch:
         )
         assert resolved() == "https://other.test/a.zip"
     assert len(work.fake.api_calls) == 2
-
-
-@pytest.mark.parametrize(
-    ("url", "is_kaggles"),
-    [
-        ("https://www.kaggle.com/api", True),
-        ("https://kaggle.com/api", True),
-        ("http://www.kaggle.com/api", False),
-        ("https://notkaggle.com/api", False),
-        ("https://kaggle.com.evil.test/", False),
-        ("https://storage.googleapis.com/a", False),
-    ],
-)
-def test_kaggle_credentials_are_for_its_own_hosts(url: str, is_kaggles: bool) -> None:
-    assert kaggle._may_have_credentials(url, "https://api.kaggle.com/v1") is is_kaggles
 
 
 def test_kaggle_that_is_silent_is_asked_again(work: Work) -> None:
@@ -390,8 +357,7 @@ def test_token_is_in_no_message(
     for status in (401, 403, 500):
         work.fake.api_faults[-1] = Fault("status", status)
         assert work.run("download", arguments=("--verbose",)) == 1
-        text = no_secrets(work, capfd)
-        assert ("too long" in text) == (place == "environment" and length > 255 and sys.version_info < (3, 14))
+        no_secrets(work, capfd)
 
 
 def test_token_of_a_notebook_is_named_where_it_is_refused(
@@ -513,20 +479,3 @@ def test_archive_at_a_plain_url_goes_the_same_way_with_a_warning(
     assert work.outputs() == local
     assert work.fake.api_calls == []
     assert work.fake.url not in schema.RECEIPT.read_text()
-
-
-def test_client_that_prints_after_its_deadline_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    late, printed = threading.Event(), threading.Event()
-
-    def action() -> None:
-        print("early")
-        late.wait(10)
-        print("late")
-        printed.set()
-
-    with pytest.raises(Transient, match="no answer within"):
-        kaggle._quietly(action, 0.01)
-    late.set()
-    assert printed.wait(10)
-    print("ours")
-    assert capfd.readouterr().out == "ours\n"
