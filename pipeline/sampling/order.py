@@ -27,25 +27,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Order:
-    """All eligible clips in their order.
+    """All eligible clips in their order."""
 
-    Attributes
-    ----------
-    ranking
-        `schema.ranking_schema`, in rank order.
-    rows
-        Rows of the tables.
-    copies
-        Clips that are left out because their file is a copy of another's.
-    crossed, apart
-        Clips that are left out because their values of the columns `apart` are in different splits; these columns.
-    """
-
-    ranking: pa.Table
-    rows: int
-    copies: int
-    crossed: int
-    apart: tuple[str, ...]
+    ranking: pa.Table  # `schema.ranking_schema`, in rank order
+    rows: int  # of the tables
+    copies: int  # clips that are left out because their file is a copy of another's
+    crossed: int  # clips that are left out because their values of `apart` are in different splits
+    apart: tuple[str, ...]  # columns
 
 
 def make_order(wanted: Stratify) -> Order:

@@ -75,7 +75,14 @@ Place = Annotated[Text, Rule(_without_secrets)]
 Folder = Annotated[Text, Rule(_folder)]
 
 
-class ArchiveSource(Settings, frozen=True):
+class _AtOnePath(Settings, frozen=True):
+    @classmethod
+    def unknown_key(cls, key: str, value: Any) -> str | None:  # noqa: ARG003  it is that of all sections
+        """Say of the keys of a file on Kaggle that they are of no use here."""
+        return _ONLY_ON_KAGGLE if key in ("file", "beside") else None
+
+
+class ArchiveSource(_AtOnePath, frozen=True):
     """A zip or tar archive: on disk, at an http(s) URL, or in an object store.
 
     Attributes
@@ -111,14 +118,17 @@ class ArchiveSource(Settings, frozen=True):
         """Return what names it on any machine: not where it lies."""
         return {"kind": self.kind, "file": PurePath(self.url.path if self.url else self.path).name}
 
-    @classmethod
-    def unknown_key(cls, key: str, value: Any) -> str | None:  # noqa: ARG003  it is that of all sections
-        """Say of the keys of a file on Kaggle that they are of no use here."""
-        return _ONLY_ON_KAGGLE if key in ("file", "beside") else None
-
 
 class OnKaggle(Settings, frozen=True, kw_only=True):
-    """What data sets and competitions on Kaggle have in common: an archive of all files, and each file on its own."""
+    """What data sets and competitions on Kaggle have in common: an archive of all files, and each file on its own.
+
+    Attributes
+    ----------
+    file
+        An archive among its files, which is read in place of the archive of all files.
+    beside
+        Tables among its files, which are fetched with that one and count as members of it.
+    """
 
     file: Annotated[Text, Rule(_file)] | None = None
     beside: Annotated[tuple[Text, ...], Rule(_files)] = ()
@@ -153,10 +163,6 @@ class KaggleSource(OnKaggle, frozen=True):
         ``OWNER/NAME``, as in the data set's address.
     version
         The number of its version.
-    file
-        An archive among its files, which is read in place of the archive of all files.
-    beside
-        Tables among its files, which are fetched with that one and count as members of it.
     """
 
     kind: Literal["kaggle"]
@@ -186,10 +192,6 @@ class CompetitionSource(OnKaggle, frozen=True):
     ----------
     competition
         As in the competition's address: ``NAME``.
-    file
-        An archive among its files, which is read in place of the archive of all files.
-    beside
-        Tables among its files, which are fetched with that one and count as members of it.
     """
 
     kind: Literal["kaggle-competition"]
@@ -210,7 +212,7 @@ class CompetitionSource(OnKaggle, frozen=True):
         return {"kind": self.kind, "competition": self.competition} | ({"file": self.file} if self.file else {})
 
 
-class DirectorySource(Settings, frozen=True):
+class DirectorySource(_AtOnePath, frozen=True):
     """The same tree, unpacked.
 
     Attributes
@@ -227,8 +229,3 @@ class DirectorySource(Settings, frozen=True):
     def identity(self) -> dict[str, Any]:
         """Return what names it on any machine: not where it lies."""
         return {"kind": self.kind}
-
-    @classmethod
-    def unknown_key(cls, key: str, value: Any) -> str | None:  # noqa: ARG003  it is that of all sections
-        """Say of the keys of a file on Kaggle that they are of no use here."""
-        return _ONLY_ON_KAGGLE if key in ("file", "beside") else None

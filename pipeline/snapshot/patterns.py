@@ -32,18 +32,10 @@ _FILTER = re.compile(r"stem|pad:[1-9][0-9]?")
 
 @dataclass(frozen=True)
 class Reading:
-    """What patterns read in paths.
+    """What patterns read in paths."""
 
-    Attributes
-    ----------
-    matched
-        The part of each path that was compared with a pattern, and matched it; else null.
-    fields
-        The value of each field, null where there is none.
-    """
-
-    matched: pa.StringArray
-    fields: dict[str, pa.StringArray]
+    matched: pa.StringArray  # the part of each path that a pattern matched; else null
+    fields: dict[str, pa.StringArray]  # the value of each field, null where there is none
 
     def filter(self, mask: pa.BooleanArray) -> Reading:
         """Return what was read in the paths of a mask."""

@@ -49,40 +49,25 @@ class FileIdentity(Identity):
 
 @dataclass(frozen=True)
 class ArchiveIdentity(FileIdentity):
-    """The identity of a zip archive.
-
-    Attributes
-    ----------
-    size_bytes, directory_offset
-        Its length, and where its central directory begins.
-    directory_sha256
-        SHA-256 of everything from there to the end, which has the CRC-32 of every member.
-    """
+    """The identity of a zip archive."""
 
     size_bytes: Count
-    directory_offset: Count
-    directory_sha256: Sha256
+    directory_offset: Count  # where its central directory begins
+    directory_sha256: Sha256  # of everything from there to the end, which has the CRC-32 of every member
 
 
 @dataclass(frozen=True)
 class TarIdentity(FileIdentity):
     """The identity of a tar archive, gzipped or not.
 
-    Attributes
-    ----------
-    size_bytes
-        Its length, as it lies on the disk.
-    sample_sha256
-        SHA-256 of 64 pieces of it, the first and the last bytes among them. The last ones of a gzip file have the
-        CRC-32 and the length of its content. In a bare tar, a change between two pieces that keeps the length is
-        not seen; a clip that it hits is found by its own CRC-32.
-    members_sha256
-        SHA-256 of a list of its members: place, length, CRC-32 and name of each.
+    The sample is 64 pieces, the first and the last bytes among them. The last ones of a gzip file have the CRC-32 and
+    the length of its content. In a bare tar, a change between two pieces that keeps the length is not seen; a clip that
+    it hits is found by its own CRC-32.
     """
 
-    size_bytes: Count
+    size_bytes: Count  # on the disk
     sample_sha256: Sha256
-    members_sha256: Sha256
+    members_sha256: Sha256  # of a list of its members: place, length, CRC-32 and name of each
 
 
 @dataclass(frozen=True)
@@ -95,74 +80,34 @@ class FolderIdentity(Identity):
 
 @dataclass
 class TableCounts:
-    """What was counted of a table.
+    """What was counted of a table."""
 
-    Attributes
-    ----------
-    files
-        The SHA-256 of each of its files, as served, by path.
-    rows
-        Rows in the table of clips.
-    without_member
-        Of these, rows whose clip is not in the archive.
-    elsewhere
-        Rows that name no clip: `audio` does not match the path that they make.
-    repeated
-        Rows that are equal to an earlier one in all that is used.
-    bad, bad_rows
-        Rows that cannot be read: how many, and the first of them as messages.
-    copies
-        Rows whose clip has the length and the CRC-32 of another row's.
-    undocumented
-        Rows with a value that is not among the documented ones, by column.
-    problem
-        Why the table is left out.
-    """
-
-    files: dict[str, Sha256] = field(default_factory=dict)
-    rows: int = 0
-    without_member: int = 0
-    elsewhere: int = 0
-    repeated: int = 0
-    bad: int = 0
-    bad_rows: list[str] = field(default_factory=list)
-    copies: int = 0
-    undocumented: dict[str, int] = field(default_factory=dict)
-    problem: str | None = None
+    files: dict[str, Sha256] = field(default_factory=dict)  # the SHA-256 of each of its files, as served, by path
+    rows: int = 0  # in the table of clips
+    without_member: int = 0  # of these, rows whose clip is not in the archive
+    elsewhere: int = 0  # rows that name no clip: `audio` does not match the path that they make
+    repeated: int = 0  # rows that are equal to an earlier one in all that is used
+    bad: int = 0  # rows that cannot be read
+    bad_rows: list[str] = field(default_factory=list)  # the first of these, as messages
+    copies: int = 0  # rows whose clip has the length and the CRC-32 of another row's
+    undocumented: dict[str, int] = field(default_factory=dict)  # rows with a value that is not documented, by column
+    problem: str | None = None  # why the table is left out
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What `download` opened: ``data/snapshot/receipt.json``.
-
-    Attributes
-    ----------
-    snapshot
-        The snapshot's name.
-    source
-        What names its source on any machine: kind, and data set and version, or file name.
-    identity
-        What recognises the archive or folder when it is opened again.
-    members, clips
-        How many members there are, and how many of them are clips.
-    without_row, copies
-        Clips that no row names, and members that are copies of the clip that a row names.
-    clips_sha256
-        Of ``data/snapshot/clips.parquet``.
-    tables, lookups
-        What was counted of each table, and the SHA-256 of each file of a lookup.
-    """
+    """What `download` opened: ``data/snapshot/receipt.json``."""
 
     snapshot: str
-    source: dict[str, str | int]
+    source: dict[str, str | int]  # on any machine: kind, and data set and version, or file name
     identity: Identity
     members: Count
-    clips: Count
-    without_row: Count
-    copies: Count
-    clips_sha256: Sha256
+    clips: Count  # of the members
+    without_row: Count  # clips that no row names
+    copies: Count  # members that are copies of the clip that a row names
+    clips_sha256: Sha256  # of data/snapshot/clips.parquet
     tables: dict[str, TableCounts] = field(default_factory=dict)
-    lookups: dict[str, Sha256] = field(default_factory=dict)
+    lookups: dict[str, Sha256] = field(default_factory=dict)  # the SHA-256 of each file of a lookup
 
     @property
     def usable(self) -> list[str]:

@@ -39,27 +39,15 @@ Cells = Mapping[str, pa.StringArray]
 
 @dataclass
 class Rows:
-    """The rows of a table.
+    """The rows of a table."""
 
-    Attributes
-    ----------
-    name
-        The table's file name.
-    columns
-        The cells of each column, by its name in the table; null where one is empty.
-    lines
-        The line in which each row begins, counted from 1; negative numbers where the rows are those of no file.
-    bad
-        Rows that cannot be read, each by its line and with what is wrong.
-    """
-
-    name: str
-    columns: dict[str, pa.StringArray]
-    lines: npt.NDArray[np.int64]
-    bad: list[tuple[int, str]]
+    name: str  # of its file
+    columns: dict[str, pa.StringArray]  # the cells of each column, null where one is empty
+    lines: npt.NDArray[np.int64]  # in which each row begins, from 1; negative where the rows are those of no file
+    bad: list[tuple[int, str]]  # rows that cannot be read: line, and what is wrong
 
     def where(self, mask: pa.BooleanArray) -> Rows:
-        """Return the rows of a mask; those that are called bad are counted here as well."""
+        """Return the rows of a mask; those that are called bad later are counted here as well."""
         if pc.all(mask).as_py():
             return self
         columns = {name: column.filter(mask) for name, column in self.columns.items()}

@@ -32,24 +32,14 @@ _TRANSIENT = frozenset({408, 425, 429}) | frozenset(range(500, 600)) - {501}
 _REMEDY = "Run it again later; a proxy, or missing rights, may be the cause."
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")  # 14.4
 _LENGTH = re.compile(r"[0-9]{1,18}")
-_UNSATISFIABLE = re.compile(r"bytes \*/([0-9]{1,18})")
 
 
 class Refused(TransferError):
-    """The server answers with a status that another attempt does not change.
+    """The server answers with a status that another attempt does not change."""
 
-    Attributes
-    ----------
-    status
-        Of the answer; 416 says that the file is shorter than what was asked for.
-    size
-        The file's length, where the answer says so.
-    """
-
-    def __init__(self, message: str, status: int, size: int | None = None) -> None:
+    def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
-        self.size = size
 
 
 class _SignedSession(requests.Session):
@@ -72,10 +62,6 @@ class Client:
         Of the file, in messages; no secret.
     locate
         Returns the file's current URL.
-    runtime
-        Connections and timeouts.
-    policy
-        How requests are retried.
     remedy
         What to do if access is denied.
     is_signed
@@ -192,8 +178,6 @@ class Client:
                 raise Transient(
                     "got a web page in place of the archive; a proxy, or a network's login page, may have sent it"
                 )
-            if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise TransferError(f"{self.name}: the server compresses ranges, which cannot be put together")
             return
         try:
             reason = f"{status} {HTTPStatus(status).phrase}"  # the standard's words, never those that the server sends
@@ -201,14 +185,11 @@ class Client:
             reason = str(status)
         if status in _TRANSIENT:
             raise Transient(f"the server says {reason}", retry_after_seconds(response.headers))
-        if status == 416:
-            found = _UNSATISFIABLE.fullmatch(response.headers.get("Content-Range", ""))
-            size = int(found[1]) if found else None
-            got = "fewer bytes" if size is None else f"{size} bytes"
-            raise Refused(f"{self.name}: expected a zip archive, got {got}", status, size)
         if status in _EXPIRED:
             renewed = ", to a new address as well" if self._is_signed else ""
             problem = f"storage denies access ({reason}){renewed}. {self._remedy}"
+        elif status == 416:
+            problem = "is empty, or has fewer bytes than were asked for."
         elif status in (404, 410):
             problem = f"is not there ({reason}). Look at the snapshot's description."
         else:

@@ -18,21 +18,11 @@ _SUFFIX_REFUSED = frozenset({400, 416, 501})  # by servers that know no `bytes=-
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A remote file as `pipeline.snapshot.archive.RandomAccess`, whose length and identity are known.
+    """A remote file as `pipeline.snapshot.archive.RandomAccess`, whose length and identity are known."""
 
-    Attributes
-    ----------
-    client
-        Sends the requests; readers retry by its `retry`.
-    identity
-        From the headers of the answer that opened it; an answer with another one is an error.
-    tail
-        Its last bytes, from the same answer.
-    """
-
-    client: Client
-    identity: ServerIdentity
-    tail: bytes
+    client: Client  # readers retry by its `retry`
+    identity: ServerIdentity  # from the answer that opened it; an answer with another one is an error
+    tail: bytes  # its last bytes, from the same answer
 
     @property
     def name(self) -> str:
@@ -72,8 +62,7 @@ class RemoteFile:
         except Refused as refused:
             if refused.status != 416:
                 raise
-            size = "fewer" if refused.size is None else refused.size
-            raise SnapshotChanged(self.name, str(self.identity), f"{size} bytes") from None
+            raise SnapshotChanged(self.name, str(self.identity), "fewer bytes") from None
 
 
 def open_remote(client: Client, tail_bytes: int = TAIL_BYTES) -> RemoteFile:

@@ -19,19 +19,8 @@ _LONGEST_RETRY_AFTER_SECONDS = 120.0
 class Transient(Exception):
     """A failure after which another attempt may help.
 
-    Parameters
-    ----------
-    problem
-        What went wrong, for a person; never a URL.
-    retry_after
-        Seconds that the server asks to wait, if it does.
-    remedy
-        What to do if it persists.
-
-    Attributes
-    ----------
-    progress
-        Whether something was gained before it failed; then backoff starts from the shortest pause again.
+    Its text is for a person, and never a URL; `retry_after` is how many seconds the server asks to wait, if it does;
+    `remedy` is what to do if it persists.
     """
 
     def __init__(
@@ -40,19 +29,11 @@ class Transient(Exception):
         super().__init__(problem)
         self.retry_after = retry_after
         self.remedy = remedy
-        self.progress = False
+        self.progress = False  # whether something was gained; then backoff starts from the shortest pause again
 
 
 class RetryPolicy:
-    """How often to retry, and how to wait in between. Thread-safe.
-
-    Parameters
-    ----------
-    retries
-        Attempts after the first one.
-    sleep
-        Waits for some seconds; without it, until `close` at most.
-    """
+    """How often to retry, and how to wait in between: by `sleep`, else until `close` at most. Thread-safe."""
 
     def __init__(self, retries: int, sleep: Callable[[float], object] | None = None) -> None:
         self._retries = retries
