@@ -20,8 +20,7 @@ from pipeline.commands import doctor
 from pipeline.core.params import Runtime, load_runtime
 from pipeline.snapshot.receipt import ArchiveIdentity
 from pipeline.snapshot.remote import kaggle
-from tests.snapshot.remote.test_ranges import MemoryContent
-from tests.support.fake_kaggle import FakeKaggle
+from tests.support.fake_kaggle import Bytes, FakeKaggle
 from tests.support.project import ROOT, Project
 
 TOKEN = "SECRETTOKEN"
@@ -264,7 +263,7 @@ def test_doctor_finds_credentials_where_the_client_does_and_shows_none(project: 
 
 
 def test_doctor_reaches_kaggle_if_it_answers_at_all() -> None:
-    with FakeKaggle(MemoryContent()).serving() as fake:
+    with FakeKaggle(Bytes(b"data")).serving() as fake:
         assert of_kaggle(fake.url)["Kaggle"] == doctor.Finding("ok", "Kaggle", "answers (200)")
     finding = of_kaggle(fake.url)["Kaggle"]
     assert finding.status == "warning"

@@ -24,7 +24,7 @@ from pipeline.core import schema
 from pipeline.core.params import Runtime
 from pipeline.snapshot.remote import kaggle
 from pipeline.snapshot.remote.retries import pause_seconds
-from tests.support.fake_kaggle import API, SECRET, STORAGE, FakeKaggle, FileContent
+from tests.support.fake_kaggle import API, SECRET, STORAGE, Bytes, FakeKaggle, FileContent
 from tests.support.project import ROOT
 
 TABLES = 7
@@ -94,6 +94,14 @@ class Work:
 
 
 @pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKaggle]:
+    """A server of some bytes, which is asked without a proxy."""
+    without_settings(monkeypatch)
+    with FakeKaggle(Bytes(bytes(number * 7 % 251 for number in range(200_000)))).serving() as fake:
+        yield fake
+
+
+@pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Let no retry wait; return how long each would have waited."""
     asked: list[float] = []
@@ -141,7 +149,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith(("KAGGLE_", "PIPELINE_", "DVC_")) or name.lower() in ("no_proxy", "http_proxy", "verbose"):
+        if name.startswith(("KAGGLE_", "PIPELINE_", "DVC_")) or name.lower().endswith(("_proxy", "verbose")):
             monkeypatch.delenv(name)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kaggle_work import archive, certificate, home, local, opened, pauses, work
+from tests.support.kaggle_work import archive, certificate, fake, home, local, opened, pauses, work
 
-__all__ = ["archive", "certificate", "home", "local", "opened", "pauses", "work"]
+__all__ = ["archive", "certificate", "fake", "home", "local", "opened", "pauses", "work"]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

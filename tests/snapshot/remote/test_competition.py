@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
-import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -22,9 +20,11 @@ from pipeline.core.params import Runtime
 from pipeline.snapshot.origin import CompetitionSource, KaggleSource, OnKaggle
 from pipeline.snapshot.remote import kaggle
 from pipeline.snapshot.remote.retries import RetryPolicy
+from tests.snapshot.test_archive import zipped
 from tests.support.fake_kaggle import Bytes, Fault, FileContent
 from tests.support.kaggle_work import CLIPS, OPENED, TOKEN, Work, no_secrets
 from tests.support.project import ROOT
+from tests.support.tarballs import plain, tarred
 
 COMPETITION = {"kind": "kaggle-competition", "competition": "birds-2026"}
 DATA_SET = {"kind": "kaggle", "dataset": "somebody/birds", "version": 3}
@@ -45,24 +45,6 @@ def use(work: Work, source: dict[str, Any], **keys: Any) -> None:
     """Describe the snapshot with another source."""
     path = work.root / "configs/snapshots/kaggle-common-voice.yaml"
     YAML().dump({**YAML(typ="safe").load(path), "source": source, **keys}, path)
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return made.getvalue()
-
-
-def tarred(files: dict[str, bytes]) -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as archive:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return made.getvalue()
 
 
 def parts_of(archive: Path) -> tuple[dict[str, bytes], bytes]:
@@ -96,34 +78,14 @@ def test_competition_gives_the_same_sample_as_its_archive_on_disk(
     assert "in as many requests" in no_secrets(joined, capfd)
 
 
-@pytest.mark.more
-def test_competition_downloaded_whole_gives_the_same_bytes(
-    joined: Work, local: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PIPELINE_TRANSFER", "whole")
-    assert joined.run() == 0
-    assert joined.outputs() == local
-    assert (schema.ARCHIVE / "competitions-birds-2026.zip").is_file()
-
-
-@pytest.mark.more
-def test_competition_whose_data_changed_is_an_error_not_a_mixture(
-    joined: Work, archive: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert joined.run("download", "stratify") == 0
-    data = bytearray(archive.read_bytes())
-    data[zipfile.ZipFile(archive).start_dir + 17] ^= 1  # in the CRC-32 of the first member
-    joined.fake.content = Bytes(bytes(data))
-    assert joined.run("subsample") == 1
-    assert "competitions/birds-2026 changed since it was opened" in no_secrets(joined, capfd)
-    assert not schema.CLIPS.exists()
-
-
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         (SEVEN_ZIP, "is a 7z file by its first bytes. Download it, unpack it, and set kind: directory"),
-        (tarred({"a.mp3": bytes(10)}), "is a tar file by its first bytes. Download it, give it a name that ends in"),
+        (
+            tarred(plain({"a.mp3": bytes(10)})),
+            "is a tar file by its first bytes. Download it, give it a name",
+        ),
         (b"id,label\n", "is no whole zip archive"),
     ],
     ids=["7z", "tar", "a table"],
@@ -213,7 +175,7 @@ def test_kaggle_file_with_a_table_beside_it_gives_the_same_sample(
 @pytest.mark.more
 def test_kaggle_file_that_is_a_tar_is_downloaded_whole(joined: Work, archive: Path, local: dict[str, bytes]) -> None:
     clips, table = parts_of(archive)
-    joined.fake.files = {"clips.tar": Bytes(tarred({**clips, TABLE: table}))}
+    joined.fake.files = {"clips.tar": Bytes(tarred(plain({**clips, TABLE: table})))}
     use(joined, {**COMPETITION, "file": "clips.tar"})
     assert joined.run() == 0
     assert joined.outputs()[str(schema.SAMPLE)] == local[str(schema.SAMPLE)]
@@ -225,7 +187,7 @@ def test_kaggle_file_that_is_a_tar_is_downloaded_whole(joined: Work, archive: Pa
     ("data", "message"),
     [
         (zipped({"a.csv": b"a", "b.csv": b"b"}), "expected a table, got a zip of 2 files"),
-        (b"", "expected a zip archive, got 0 bytes"),
+        (b"", "is empty"),
     ],
     ids=["two tables", "nothing"],
 )
