@@ -21,8 +21,6 @@ from pipeline.sampling.schedule import schedule
 from pipeline.sampling.sentences import normalise
 from pipeline.sampling.shares import Shares
 
-__all__ = ["assign", "hashes"]
-
 Integers = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 Objects = npt.NDArray[np.object_]

@@ -48,17 +48,6 @@ class Join:
     read
         Returns the verified bytes of a member, a row of `index`.
 
-    Attributes
-    ----------
-    schema
-        Of the rows: `clips_schema`.
-    counts
-        What was counted, by table, of those that `tables` has yielded or left out.
-    lookup_files
-        The SHA-256 of each file of a lookup.
-    members
-        The members, and what was counted of them.
-
     Raises
     ------
     SnapshotError
@@ -66,15 +55,14 @@ class Join:
     """
 
     def __init__(self, index: pa.Table, description: Description, read: Read) -> None:
-        self.schema = clips_schema(description)
-        self.counts: dict[str, TableCounts] = {}
-        self.lookup_files: dict[str, str] = {}
+        self.schema = clips_schema(description)  # of the rows
+        self.counts: dict[str, TableCounts] = {}  # by table, of those that `tables` has yielded or left out
+        self.lookup_files: dict[str, str] = {}  # the SHA-256 of each file of a lookup
+        self.members = Members(index, [Pattern(text) for text in description.audio], read)
         self._description = description
         self._read = read
-        self.members = Members(index, [Pattern(text) for text in description.audio], read)
         self._missing: str | None = None  # the first path that a row makes and no member has
         self._lookups = [(lookup.columns, self._load(lookup)) for lookup in description.lookups]
-        pa.default_memory_pool().release_unused()
 
     def tables(self) -> Iterator[pa.Table]:
         """Yield the rows of each table, sorted by the tables' names; one that has a problem is left out.
@@ -215,7 +203,7 @@ class Join:
         made |= {column: place["name" if column == "path" else column] for column in PLACE.names if column != "seconds"}
         kept = pc.invert(pc.or_(pc.or_(bad, unfit), ids.is_null()))
         table = pa.table([made[column] for column in self.schema.names], schema=self.schema)
-        return rows.where(kept), table if pc.all(kept).as_py() else table.filter(kept)
+        return rows.where(kept), table.filter(kept)
 
     def _ids(self, rows: Rows, cells: Cells, paths: pa.StringArray) -> pa.StringArray:
         """Return the clips' ids: what `id` makes, else their paths without extension."""

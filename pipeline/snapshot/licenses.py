@@ -6,21 +6,11 @@ from typing import NamedTuple
 
 
 class License(NamedTuple):
-    """What a licence is called elsewhere.
+    """What a licence is called elsewhere."""
 
-    Attributes
-    ----------
-    hugging_face
-        https://github.com/huggingface/hub-docs/blob/main/docs/hub/repositories-licenses.md
-    kaggle
-        https://github.com/Kaggle/kaggle-cli/blob/main/docs/datasets_metadata.md
-    url
-        Of its text; where that is unknown, the identifier.
-    """
-
-    hugging_face: str
-    kaggle: str
-    url: str
+    hugging_face: str  # https://github.com/huggingface/hub-docs/blob/main/docs/hub/repositories-licenses.md
+    kaggle: str  # https://github.com/Kaggle/kaggle-cli/blob/main/docs/datasets_metadata.md
+    url: str  # of its text; where that is unknown, the identifier
 
 
 _CC = "https://creativecommons.org"

@@ -39,8 +39,6 @@ class Reading:
 
     def filter(self, mask: pa.BooleanArray) -> Reading:
         """Return what was read in the paths of a mask."""
-        if pc.all(mask).as_py():
-            return self
         return Reading(self.matched.filter(mask), {name: values.filter(mask) for name, values in self.fields.items()})
 
     def filled(self, mask: pa.BooleanArray, other: Reading) -> Reading:

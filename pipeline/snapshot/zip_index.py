@@ -17,15 +17,10 @@ import pyarrow.compute as pc
 
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotError
-from pipeline.snapshot.archive import (
-    LARGEST_DIRECTORY_BYTES,
-    RandomAccess,
-    duplicate_member,
-    require_inside,
-    require_kind,
-)
+from pipeline.snapshot.archive import RandomAccess, duplicate_member, require_inside, require_kind
 from pipeline.snapshot.receipt import ArchiveIdentity
 
+LARGEST_DIRECTORY_BYTES = 1 << 30  # ten million members; Kaggle's 380,377 take 35 MB
 TAIL_BYTES = 1 << 15  # read first, from the end: the end records, and all of the index where it is small
 _END = struct.Struct("<4s4H2LH")  # 4.3.16, end of central directory
 _END64 = struct.Struct("<4sQ2H2L4Q")  # 4.3.14

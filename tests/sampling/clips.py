@@ -7,12 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
-import pytest
 from hypothesis import strategies as st
 
 from pipeline.core.columns import Column
 from pipeline.snapshot.clips import PLACE
-from tests.support.project import REAL_TABLES
 
 TEXT = Column("text", roles=("text",), is_apart=True)
 COLUMNS = (TEXT, Column("species"), Column("site"), Column("rating", "integer"), Column("level", "number"))
@@ -39,18 +37,3 @@ def clip_tables(draw: st.DrawFn) -> pa.Table:
 
 
 strata_columns = st.lists(st.sampled_from(["table", "species", "site", "rating"]), unique=True)
-
-
-def real_clips(*tables: str) -> pa.Table:
-    """Return the rows of the real tables, or of some of them."""
-    if not REAL_TABLES.exists():
-        pytest.skip("the real tables are not here")
-    declared = [TEXT, Column("age"), Column("gender"), Column("accent")]
-    parts = []
-    options = pyarrow.csv.ConvertOptions(strings_can_be_null=True, null_values=[""])
-    for path in sorted(REAL_TABLES.glob("cv-*.csv")):
-        name = path.stem.removeprefix("cv-")
-        if name in tables or not tables:
-            rows = pyarrow.csv.read_csv(path, convert_options=options).to_pydict()
-            parts.append(table_of({**rows, "clip_id": rows["filename"], "table": [name] * len(rows["text"])}, declared))
-    return pa.concat_tables(parts).combine_chunks()

@@ -22,7 +22,7 @@ from pipeline.core.columns import fields
 from pipeline.core.schema import ranking_schema
 from pipeline.sampling.ranking import rank, strata_of
 from pipeline.sampling.shares import Shares, largest_deviation, weights
-from tests.sampling.clips import clip_tables, real_clips, strata_columns, table_of
+from tests.sampling.clips import clip_tables, strata_columns, table_of
 from tests.support.project import ROOT
 
 ALLOCATIONS: list[str | float] = ["proportional", "equal", 0.25, 0.5]
@@ -75,18 +75,6 @@ def test_ranking_prefix_is_within_one_clip_of_every_exact_share(
 ) -> None:
     ranked = order_of(clips_of(sizes), allocation=allocation, seed=seed)
     assert largest_deviation(ranked["stratum"], Counter(ranked["stratum"]), allocation) < 1
-
-
-@pytest.mark.more
-@given(sizes=sizes_of_strata)
-def test_ranking_proportional_prefix_is_within_one_clip_of_n_times_the_share(sizes: list[int]) -> None:
-    ranked = order_of(clips_of(sizes))
-    total = len(ranked)
-    size = np.array(sizes)
-    counts = np.zeros(len(sizes), dtype=np.int64)
-    for clips, species in enumerate(ranked["species"], start=1):
-        counts[int(species[1:])] += 1
-        assert (np.abs(counts * total - clips * size) < total).all()
 
 
 @given(sizes=sizes_of_strata, allocation=allocations, data=st.data())
@@ -275,16 +263,3 @@ def test_weights_of_a_stratum_add_up_to_its_size(clips: pa.Table, strata: list[s
         assert of_stratum.max() - of_stratum.min() <= 1
         assert of_stratum.is_monotonic_decreasing
     assert weight.dtype == np.int64
-
-
-# The real tables.
-
-
-@pytest.mark.more
-@pytest.mark.parametrize("allocation", ALLOCATIONS)
-def test_ranking_prefix_of_the_real_tables_is_never_off_by_a_clip(allocation: str | float) -> None:
-    ranked = order_of(real_clips(), strata=["gender", "age", "accent"], allocation=allocation)
-    sizes = Counter(ranked["stratum"])
-    assert len(sizes) == 187
-    assert len(ranked) == 39457
-    assert largest_deviation(ranked["stratum"], sizes, allocation) < 1

@@ -15,7 +15,7 @@ from pipeline.core.columns import Column
 from pipeline.core.errors import SampleError
 from pipeline.sampling.sentences import normalise
 from pipeline.sampling.splits import assign, hashes
-from tests.sampling.clips import TEXT, real_clips, table_of, texts
+from tests.sampling.clips import TEXT, table_of, texts
 
 SPLITS = {"train": 0.8, "dev": 0.1, "test": 0.1}
 SPEAKER, SITE = Column("speaker", is_apart=True), Column("site", "integer", is_apart=True)
@@ -205,9 +205,6 @@ def test_splits_of_one_giant_group_are_cut_along_each_column_and_keep_the_sizes(
     assert shares_of(split) == pytest.approx(SPLITS, abs=0.03)
 
 
-# The real tables.
-
-
 @pytest.mark.parametrize(
     ("speakers", "sentences", "expected"),
     [
@@ -223,11 +220,3 @@ def test_splits_of_speakers_and_sentences_stay_what_they_were(speakers: int, sen
     clips = pa.table(list(zip(*rows, strict=True)), schema=pa.schema([("clip_id", pa.string()), *declared]))
     split = assign(clips, {"train": 0.5, "dev": 0.25, "test": 0.25}, seed=2017)
     assert "".join("-" if name is None else name[2] for name in split) == expected
-
-
-def test_splits_that_were_shipped_leak_and_ours_do_not() -> None:
-    clips = real_clips("valid-dev", "valid-test")
-    assert crossing(sentences_of(clips), clips["table"].to_pylist()) == 1197
-    split = assign(clips, SPLITS, seed=2017)
-    assert crossing(sentences_of(clips), split) == 0
-    assert shares_of(split) == pytest.approx(SPLITS, abs=0.02)

@@ -25,7 +25,6 @@ class Memory:
 
     data: bytes
     name: str = "archive.zip"
-    exact: bool = True
     reads: list[tuple[int, int]] = field(default_factory=list)
 
     @property

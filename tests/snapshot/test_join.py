@@ -291,12 +291,6 @@ def test_table_that_is_damaged_in_the_archive_is_left_out() -> None:
         list(Join(index, validated(Description, ABOUT | LIST, ""), read).tables())
 
 
-def test_table_without_rows_has_no_clips() -> None:
-    found = Snapshot({"t.csv": "n,a\n", "u.csv": "n,a\n1,x\n", "1.wav": "1"}, LIST)
-    assert list(found.tables) == ["u"]
-    assert (found.join.counts["t"].rows, found.join.counts["t"].problem) == (0, None)
-
-
 def test_values_that_are_not_documented_are_kept_and_counted() -> None:
     keys = LIST | {"columns": {"a": {"values": ["x"]}}}
     found = Snapshot({"t.csv": "n,a\n1,y\n2,x\n3,\n", "1.wav": "1", "2.wav": "2"}, keys)

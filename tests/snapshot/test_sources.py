@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from pipeline.snapshot.origin import ArchiveSource, DirectorySource
 from pipeline.snapshot.receipt import ArchiveIdentity, Identity, Receipt, TableCounts
 from pipeline.snapshot.sources import OpenedSnapshot, open_snapshot, reopen_snapshot
 from tests.support.project import DEMO, ROOT
+from tests.support.tarballs import demo_files, pack
 
 Source = ArchiveSource | DirectorySource
 
@@ -52,16 +52,7 @@ def directory(path: Path) -> DirectorySource:
 @pytest.fixture(scope="module")
 def doubled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo as Kaggle's archive unpacks: every folder in a folder of its name."""
-    root = tmp_path_factory.mktemp("doubled")
-    with zipfile.ZipFile(DEMO) as demo:
-        for info in demo.infolist():
-            path = root / info.filename
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                path.write_bytes(demo.read(info))
-            except zipfile.BadZipFile:
-                path.write_bytes(b"damaged")
-    return root
+    return pack(demo_files(), tmp_path_factory.mktemp("doubled"))
 
 
 @pytest.fixture(scope="module")

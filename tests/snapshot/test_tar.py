@@ -19,8 +19,6 @@ from pipeline.core import schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.snapshot import gunzip
 from pipeline.snapshot.archive import LocalFile, Member
-from pipeline.snapshot.members import Members
-from pipeline.snapshot.patterns import Pattern
 from pipeline.snapshot.tar_snapshot import TarIndex, TarSnapshot, index_path, read_tar, verify_tar
 from tests.support.tarballs import demo_files, pack, plain, tarred
 
@@ -55,19 +53,6 @@ def read_all(file: LocalFile) -> dict[str, bytes]:
 # What is right
 
 
-@pytest.mark.more
-@pytest.mark.parametrize("kind", KINDS)
-def test_tar_members_are_what_tarfile_reads(kind: str) -> None:
-    file = LocalFile(pack(demo_files(), Path(kind)))
-    members = indexed(file).members
-    assert members.schema == schema.MEMBERS
-    with tarfile.open(kind) as archive:
-        assert members["name"].to_pylist() == archive.getnames()
-    files = demo_files()
-    assert read_all(file) == files
-    assert members["crc32"].to_pylist() == [zlib.crc32(data) for data in files.values()]
-
-
 names = st.text(
     st.characters(codec="utf-8", exclude_characters="\0/\\:", exclude_categories=["Cc"]), min_size=1, max_size=200
 )
@@ -77,10 +62,14 @@ names = st.text(
 @given(
     st.dictionaries(names.filter(lambda name: name not in {".", ".."}), st.binary(max_size=2000), max_size=6),
     st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]),
-    st.sampled_from(KINDS[:2]),
+    st.sampled_from(KINDS),
 )
 def test_tar_that_tarfile_writes_is_read(members: dict[str, bytes], how: int, kind: str) -> None:
-    assert read_all(packed(tarred(plain(members), how), kind)) == members
+    file = packed(tarred(plain(members), how), kind)
+    assert read_all(file) == members
+    index = indexed(file).members
+    assert index.schema == schema.MEMBERS
+    assert index["crc32"].to_pylist() == [zlib.crc32(data) for data in members.values()]
 
 
 @pytest.mark.parametrize("how", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
@@ -103,15 +92,6 @@ def test_tar_folders_and_links_that_nobody_needs_are_no_members() -> None:
     folder.type, link.type, pipe.type = tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.FIFOTYPE
     members = [(folder, b""), (link, b""), *plain({"clips/a.mp3": b"data"}), (pipe, b"")]
     assert read_all(packed(tarred(members), "a.tar.gz")) == {"clips/a.mp3": b"data"}
-
-
-def test_tar_tables_of_a_release_are_found_wherever_they_lie() -> None:
-    root = "cv-corpus-17.0-2024-03-15/en"
-    files = {f"{root}/clips/common_voice_en_1.mp3": b"mp3", f"{root}/validated.tsv": b"client_id\tpath\n"}
-    members = indexed(packed(tarred(plain(files)), "a.tar.gz")).members
-    found = Members(members, [Pattern("clips/{name}.mp3")], lambda _: b"")
-    assert [file.path for file in found.table_files("tables", ["{table}.tsv"], None)] == [f"{root}/validated.tsv"]
-    assert found.reading.fields["name"].to_pylist() == ["common_voice_en_1"]
 
 
 # What is no good archive
@@ -240,23 +220,17 @@ def counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[Path]:
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("fault", ["missing", "truncated", "flipped", "of another"])
+@pytest.mark.parametrize("fault", ["truncated", "of another"])
 def test_tar_index_that_is_not_right_is_made_again(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file = LocalFile(pack(demo_files(), Path("a.tar.gz")))
     before = indexed(file)
     cache = index_path(file.path)
-    data = bytearray(cache.read_bytes())
-    if fault == "missing":
-        cache.unlink()
-    elif fault == "of another":
+    if fault == "of another":
         other = packed(tarred(plain({"a": b"data"})), "other.tar.gz")
         indexed(other)
         index_path(other.path).replace(cache)
-    elif fault == "flipped":
-        data[len(data) // 2] ^= 1
-        cache.write_bytes(data)
     else:
-        cache.write_bytes(data[:-100])
+        cache.write_bytes(cache.read_bytes()[:-100])
     passes = counted(monkeypatch, "pipeline.snapshot.tar_snapshot.inflated")
     snapshot = TarSnapshot(file, before.identity)
     row = before.members.to_pylist()[40]

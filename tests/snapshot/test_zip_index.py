@@ -35,7 +35,7 @@ NAMES = st.lists(NAME.filter(lambda name: set(name) != {"."}), max_size=5, uniqu
     NAMES,
     st.sampled_from([b"", b"a comment"]),
     st.sampled_from([b"", b"in front"]),
-    st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),
+    st.sampled_from(HOW),
     st.data(),
 )
 def test_index_of_any_archive_is_what_zipfile_reads(

@@ -31,7 +31,6 @@ from pipeline.snapshot.remote.retries import RetryPolicy, Transient
 
 Result = TypeVar("Result")
 
-HOSTS = {"Kaggle": "https://api.kaggle.com", "Kaggle's storage": "https://storage.googleapis.com"}
 _TOKENS = "https://www.kaggle.com/settings/api"
 _NOTEBOOK = "this Kaggle notebook (KAGGLE_API_V1_TOKEN)"
 _CHATTY = ("VERBOSE", "VERBOSE_OUTPUT")
@@ -92,7 +91,7 @@ def credentials() -> str | None:
 
 
 def answer(runtime: Runtime, url: str) -> int:
-    """Return the status of a server's answer to a request for nothing, such as one of `HOSTS`.
+    """Return the status of a server's answer to a request for nothing.
 
     Raises
     ------

@@ -354,7 +354,7 @@ def test_login_that_is_no_longer_renewed_is_named(work: Work, tmp_path: Path, mo
 def test_certificates_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
     with pytest.raises(TransferError, match="REQUESTS_CA_BUNDLE names no file"):
-        kaggle.answer(Runtime(), kaggle.HOSTS["Kaggle's storage"])
+        kaggle.answer(Runtime(), "https://storage.test")
     asking = Client("a.zip", lambda: "https://storage.test/a.zip", Runtime(), RetryPolicy(0))
     with pytest.raises(TransferError, match="REQUESTS_CA_BUNDLE names no file"):
         open_remote(asking)
