@@ -54,8 +54,6 @@ def rank(clips: pa.Table, strata: Sequence[str], allocation: Allocation, *, seed
         order.
     allocation
         ``proportional``, ``equal`` or a power 0..1 of the stratum's size.
-    seed
-        Salt of all hashes: another seed draws other clips.
 
     Returns
     -------

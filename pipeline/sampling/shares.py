@@ -80,8 +80,6 @@ def largest_deviation(
         The stratum of each clip, in rank order: of the whole ranking or of a sample.
     sizes
         Eligible clips of each stratum.
-    allocation
-        As in `rank`.
     prefixes
         Over all prefixes of `order`; else for `order` as a whole.
     """
@@ -101,17 +99,10 @@ def largest_deviation(
 
 
 def weights(sample_strata: Iterable[str], stratum_sizes: Mapping[str, int]) -> npt.NDArray[np.int64]:
-    """Return how many eligible clips each clip of the sample stands for.
+    """Return how many eligible clips each clip of the sample stands for, given its stratum, in rank order.
 
     Of a stratum with n of N clips in the sample each stands for N // n or N // n + 1, the larger number first, so
     that the weights of a stratum add up to N exactly.
-
-    Parameters
-    ----------
-    sample_strata
-        The stratum of each clip of the sample, in rank order.
-    stratum_sizes
-        Eligible clips of each stratum.
     """
     names = list(sample_strata)
     drawn = Counter(names)

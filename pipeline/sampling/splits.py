@@ -29,16 +29,9 @@ _HASHES = 2**64  # a digest of 8 bytes
 
 
 def hashes(values: Iterable[str], *, seed: int, purpose: str) -> Hashes:
-    """Return a salted hash of each string, uniform over 64 bits and the same on every machine.
+    """Return a salted hash of each string, as UTF-8, uniform over 64 bits and the same on every machine.
 
-    Parameters
-    ----------
-    values
-        What to hash, as UTF-8.
-    seed
-        Another seed gives unrelated hashes. At most 64 digits.
-    purpose
-        Two purposes give unrelated hashes of the same string and seed. Its first 16 bytes count.
+    Another seed (of at most 64 digits) or purpose (its first 16 bytes count) gives unrelated hashes.
     """
     salted = blake2b(digest_size=8, key=str(seed).encode(), person=purpose.encode()[:16])
 
@@ -71,8 +64,6 @@ def assign(clips: pa.Table, fractions: Mapping[str, float], *, seed: int) -> Obj
         All rows of the tables that are drawn from, with the columns clip_id and those that are declared.
     fractions
         Share of the clips (0..1) for each split; they add up to 1. Their order does not matter.
-    seed
-        Salt of the hashes.
 
     Returns
     -------
@@ -174,14 +165,7 @@ def _deal(clips: Integers, order: Hashes, parts: Mapping[str, Fraction], seed: i
     split goes to the largest split, unless there are more of them than it has seats. All others are dealt from the
     largest size (⌊log₂ clips⌋) to the smallest: the splits take turns as strata do in the ranking (`schedule`), so
     that each has its share of every size. Within a size, each split takes a run of the groups in the order of their
-    hashes.
-
-    Parameters
-    ----------
-    clips
-        Clips of each group, 1 or more.
-    order
-        A hash of each group; the group's place decides between equal hashes.
+    hashes (`order`); the group's place decides between equal ones.
     """
     seats = _seats(parts, len(clips))
     names = list(seats)

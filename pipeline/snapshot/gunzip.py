@@ -34,12 +34,7 @@ _BUFFER_BYTES = 1 << 18
 def inflated(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
     """Yield the content of a gzip file, verified by the CRC-32 and the length at the end of each of its members.
 
-    Parameters
-    ----------
-    path
-        The file.
-    advance
-        Is called with the number of bytes of the file that were read.
+    `advance` is called with the number of bytes of the file that were read.
 
     Raises
     ------
@@ -118,15 +113,7 @@ class SeekPoints:
 
 
 class SeekableGzip:
-    """The content of a gzip file at any offset, by its seek points; for many threads.
-
-    Parameters
-    ----------
-    path
-        The file.
-    points
-        As `SeekPoints.exported` returns them.
-    """
+    """The content of a gzip file at any offset, by the seek points that `SeekPoints` exported; for many threads."""
 
     def __init__(self, path: Path, points: bytes) -> None:
         self._path = path

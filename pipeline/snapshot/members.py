@@ -32,12 +32,9 @@ Read = Callable[[dict[str, Any]], bytes]  # a row of schema.MEMBERS → its byte
 
 
 def comparable(names: pa.StringArray, flags: pa.Array | None = None) -> pa.StringArray:
-    """Return names as they are compared: NFC, / between folders, and UTF-8 also where a zip does not say so.
+    """Return names as they are compared: NFC, / between folders, and UTF-8 also where the flags of a zip do not say so.
 
-    Parameters
-    ----------
-    flags
-        Of a zip's members: one that is not called UTF-8 was read as cp437, and macOS and others forget to call it so.
+    One that is not called UTF-8 was read as cp437, and macOS and others forget to call it so.
     """
     names = pc.replace_substring(names, "\\", "/")
     if pc.all(pc.string_is_ascii(names)).as_py() in (True, None):
@@ -87,14 +84,9 @@ class TableFile:
 
 
 class Members:
-    """The members of a snapshot, sorted by name, and those that patterns call clips.
+    """The members of a snapshot, sorted by name: those that patterns call clips, and what these read, and the others.
 
-    Attributes
-    ----------
-    clips, clip_paths, reading
-        The clips (`schema.MEMBERS`), their names as they are compared, and what the patterns read in them.
-    others, other_paths
-        The other members.
+    Paths are names as they are compared.
     """
 
     def __init__(self, index: pa.Table, audio: Sequence[Pattern], read: Read) -> None:

@@ -113,12 +113,7 @@ def require_column(rows: Rows, key: str, names: Sequence[str], cells: Cells) -> 
 
 
 def read_rows(name: str, data: bytes, dialect: Dialect, fields: Mapping[str, str]) -> Rows:
-    """Read a table.
-
-    Parameters
-    ----------
-    fields
-        Of its path: columns of one value, where the table has none of that name.
+    """Read a table; the `fields` of its path are columns of one value, where it has none of that name.
 
     Raises
     ------

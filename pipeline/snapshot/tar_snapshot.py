@@ -83,15 +83,7 @@ def verify_tar(file: LocalFile, identity: TarIdentity) -> None:
 
 
 class TarSnapshot(Snapshot):
-    """A snapshot in a tar archive on disk.
-
-    Parameters
-    ----------
-    file
-        The archive.
-    identity
-        Of the archive that was opened; a pass that has to be made again must find the same members.
-    """
+    """A snapshot in a tar archive on disk; a pass that has to be made again must find the members of `identity`."""
 
     def __init__(self, file: LocalFile, identity: TarIdentity) -> None:
         self._file = file

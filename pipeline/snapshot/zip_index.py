@@ -44,22 +44,13 @@ class Index(NamedTuple):
 
 
 class _End(NamedTuple):
-    """Where the central directory begins and how long it is, and what has to be added to all offsets."""
-
-    offset: int
+    offset: int  # where the central directory begins
     size: int
-    shift: int
+    shift: int  # what has to be added to all offsets
 
 
 def read_index(source: RandomAccess, tail_bytes: int = TAIL_BYTES) -> Index:
-    """Read an archive's central directory, ZIP64 or not, in one to three reads.
-
-    Parameters
-    ----------
-    source
-        The archive.
-    tail_bytes
-        How much to read first, from the end.
+    """Read an archive's central directory, ZIP64 or not, in one to three reads; first the last `tail_bytes`.
 
     Raises
     ------

@@ -54,18 +54,10 @@ class _SignedSession(requests.Session):
 
 
 class Client:
-    """Asks for parts of one remote file.
+    """Asks for parts of one remote file, at the URL that `locate` returns.
 
-    Parameters
-    ----------
-    name
-        Of the file, in messages; no secret.
-    locate
-        Returns the file's current URL.
-    remedy
-        What to do if access is denied.
-    is_signed
-        Whether the URL is signed: it expires, and is then asked for again.
+    `name` is the file's in messages, and no secret; `remedy` is what to do if access is denied. A signed URL expires,
+    and is then asked for again.
     """
 
     def __init__(
