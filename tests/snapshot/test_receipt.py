@@ -52,19 +52,13 @@ def test_seals_know_the_content_and_no_word_of_a_server() -> None:
     assert receipt(FOLDER).source_identity() == {"files": 3, "listing_sha256": "f" * 64}
 
 
-DAMAGED = {
-    "empty": b"",
-    "cut": b'{"clips": 6',
-    "no object": b"[]",
-    "no keys": b"{}",
-    "not UTF-8": b'"\xff"',
-    "deep": b"[" * 100_000,
-}
-
-
-@pytest.mark.parametrize("kind", DAMAGED)
-def test_a_damaged_receipt_says_what_helps(tmp_path: Path, kind: str) -> None:
-    (tmp_path / "receipt.json").write_bytes(DAMAGED[kind])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b'{"clips": 6', b"[]", b"{}", b'"\xff"', b"[" * 100_000],
+    ids=["empty", "cut", "no object", "no keys", "not UTF-8", "deep"],
+)
+def test_a_damaged_receipt_says_what_helps(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "receipt.json").write_bytes(data)
     with pytest.raises(SnapshotError, match=r"(?s)is damaged.*dvc repro --force --downstream download"):
         read_receipt(tmp_path / "receipt.json")
 
@@ -73,12 +67,10 @@ def test_a_damaged_receipt_says_what_helps(tmp_path: Path, kind: str) -> None:
     ("old", "new"),
     [
         ('"members": 7', '"members": -7'),
-        ('"members": 7', '"members": ' + "9" * 5000),
         ('"members": 7', '"members": 7.5'),
         ('"size_bytes": 1000', '"size_bytes": 9223372036854775808'),
         ('"rows": 5', '"rows": "5"'),
         ("0" * 64, "0" * 63),
-        ('"members"', '"validators"'),
         ('"etag"', '"e-tag"'),
     ],
 )

@@ -40,7 +40,6 @@ _FILE_LOCATION = (  # of competitions, and of single files
     "161607.iam.gserviceaccount.com&Expires=1767225600&Signature={signature}"
     "&response-content-disposition=attachment%3B+filename%3D{file}"
 )
-_RULES = "You must accept this competition's rules before you'll be able to download files."
 _EXPIRED = (
     "<?xml version='1.0' encoding='UTF-8'?><Error><Code>ExpiredToken</Code><Message>Invalid argument.</Message>"
     f"<Details>The provided token has expired. {SECRET}</Details></Error>"
@@ -124,7 +123,6 @@ class FakeKaggle:
     content: Content
     file: str = "archive.zip"
     files: dict[str, Content] = field(default_factory=dict)  # that are served one by one, by name
-    accepted: bool = True  # the rules of the competition, by who has credentials
     etag: str | None = ""  # as storage makes it: the MD5, or something else where it has none
     md5: bool = True
     ranges: bool = True
@@ -279,9 +277,6 @@ class _Handler(BaseHTTPRequestHandler):
         is_competition = method.startswith("competitions.")
         if is_competition and "Authorization" not in self.headers:
             self.refuse(401, "Unauthenticated")
-            return
-        if is_competition and not self.fake.accepted:
-            self.refuse(403, _RULES)
             return
         if file and file not in self.fake.files:
             self.refuse(404, "no such file")

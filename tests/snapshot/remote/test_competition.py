@@ -119,21 +119,19 @@ def test_competition_without_credentials_says_what_to_do(work: Work) -> None:
         assert said.endswith(f"in a browser, with the account of the credentials: {RULES}")
 
 
-def test_competition_whose_rules_are_not_accepted_says_where(joined: Work) -> None:
-    joined.fake.accepted = False
-    said = refusal(OF_COMPETITION)
-    assert "variable KAGGLE_API_TOKEN has not accepted the competition's rules, or there is no such" in said
-    assert said.endswith(RULES)
-
-
 @pytest.mark.parametrize(
-    ("status", "message"), [(401, "does not accept the credentials in"), (404, "There is no such competition. Look")]
+    ("status", "message"),
+    [
+        (401, "does not accept the credentials in"),
+        (403, "variable KAGGLE_API_TOKEN has not accepted the competition's rules, or there is no such"),
+        (404, "There is no such competition. Look"),
+    ],
 )
 def test_competition_refused_says_why(joined: Work, status: int, message: str) -> None:
     joined.fake.api_faults[-1] = Fault("status", status)
     said = refusal(OF_COMPETITION)
     assert message in said
-    assert said.endswith(RULES) == (status == 401)
+    assert said.endswith(RULES) == (status != 404)
 
 
 @pytest.mark.parametrize("source", [COMPETITION, DATA_SET], ids=["competition", "data set"])

@@ -174,14 +174,6 @@ def test_verify_remote_reads_the_directory_where_the_server_says_too_little(fake
         verify_remote(open_remote(client(fake), 1), known)
 
 
-def test_verify_remote_needs_no_directory_to_notice_another_length(fake: FakeKaggle) -> None:
-    known = identity(fake)
-    fake.content = Bytes(DATA + b"more")
-    with pytest.raises(SnapshotChanged, match=str(len(DATA) + 4)):
-        verify_remote(open_remote(client(fake), 1), known)
-    assert fake.requests == ["bytes=-1"]
-
-
 # Members
 
 

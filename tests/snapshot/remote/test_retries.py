@@ -22,10 +22,6 @@ def failing(failures: list[Transient]) -> Callable[[], str]:
     return action
 
 
-def test_retry_is_not_needed_where_it_ends_well() -> None:
-    assert RetryPolicy(0, lambda _: pytest.fail("waited")).call(lambda: "done", "it") == "done"
-
-
 def test_retry_pauses_double_up_to_half_a_minute() -> None:
     pauses: list[float] = []
     assert RetryPolicy(12, pauses.append).call(failing([Transient("no")] * 12), "it") == "done"
@@ -47,15 +43,11 @@ def test_retry_waits_as_long_as_the_server_asks_within_reason(asked: float, wait
     assert pauses == [waited]
 
 
-def test_retry_ends_with_the_last_failure() -> None:
-    with pytest.raises(TransferError, match=r"it: second \(tried 2 times\)") as caught:
-        RetryPolicy(1, lambda _: None).call(failing([Transient("first"), Transient("second")]), "it")
+def test_retry_ends_with_the_last_failure_and_its_remedy() -> None:
+    failures = [Transient("first"), Transient("second", remedy="Do this.")]
+    with pytest.raises(TransferError, match=r"it: second \(tried 2 times\)\. Do this\.$") as caught:
+        RetryPolicy(1, lambda _: None).call(failing(failures), "it")
     assert caught.value.__suppress_context__
-
-
-def test_retry_ends_with_the_remedy() -> None:
-    with pytest.raises(TransferError, match=r"it: no \(tried once\)\. Do this\.$"):
-        RetryPolicy(0, lambda _: None).call(failing([Transient("no", remedy="Do this.")]), "it")
 
 
 def test_retry_counts_from_the_start_after_progress() -> None:
