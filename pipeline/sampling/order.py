@@ -19,6 +19,7 @@ from pipeline.sampling.splits import assign
 from pipeline.snapshot.clips import are_copies, read_clips
 from pipeline.snapshot.receipt import read_receipt
 from pipeline.snapshot.segments import are_pieces, with_recordings
+from pipeline.snapshot.tables import first_of_each
 
 _MANY_LEVELS = 1000
 
@@ -81,16 +82,15 @@ def make_order(wanted: Stratify) -> Order:
 
 def _shared(clips: pa.Table) -> list[str]:
     """Return what is wrong where two tables have an id or a file in common, or nothing; pieces may share a file."""
-    tables = np.asarray(clips["table"].to_pylist(), dtype=object)
+    tables = clips["table"].combine_chunks()
     for column in ("clip_id",) if are_pieces(clips.schema) else ("clip_id", "path"):
         cells = clips[column].combine_chunks()
-        if cells.null_count + pc.count_distinct(cells).as_py() == len(cells):
-            continue
-        rows = np.arange(len(cells))
-        first = pc.coalesce(pc.index_in(cells, cells, skip_nulls=True), pa.array(rows, pa.int32())).to_numpy()
-        again = np.flatnonzero(tables != tables[first])
-        if len(again):
-            names = sorted({*tables[again], *tables[first[again]]})
+        first = first_of_each(cells)
+        others = tables.take(pa.array(first))
+        again = pc.not_equal(tables, others)
+        if pc.any(again).as_py():
+            names = sorted({*tables.filter(again).to_pylist(), *others.filter(again).to_pylist()})
             both = f"{', '.join(names[:-1])} and {names[-1]}"
-            return [f"stratify.tables: {both} share clips, such as {cells[again[0]]}; name tables that share none"]
+            shared = cells.filter(again)[0]
+            return [f"stratify.tables: {both} share clips, such as {shared}; name tables that share none"]
     return []

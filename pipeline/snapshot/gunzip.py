@@ -11,7 +11,6 @@ import io
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,7 +24,6 @@ MAGIC = b"\x1f\x8b"  # 2.3.1
 _GZIP = zlib.MAX_WBITS | 16  # one member is read, and verified
 _PIECE_BYTES = 1 << 18  # of the file
 _MOST_AT_ONCE = 1 << 20  # of its content
-_STEP_BYTES = 32 << 20  # after which the making of seek points can be given up
 # Each seek point takes 32 KiB, and each read begins at one: with 2000 of them, 100 reads take a fortieth of a pass.
 _POINTS, _LEAST_SPACING = 2000, 1 << 18
 _BUFFER_BYTES = 1 << 18
@@ -68,7 +66,7 @@ def inflated(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
 
 
 class SeekPoints:
-    """Makes the seek points of a gzip file, in a thread."""
+    """Makes the seek points of a gzip file, in a thread that nobody waits for but `exported`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -76,34 +74,19 @@ class SeekPoints:
         self._file = _module(path, "indexed_gzip").IndexedGzipFile(
             str(path), spacing=spacing, readbuf_size=_BUFFER_BYTES, drop_handles=False, skip_crc_check=True
         )
-        self._given_up = threading.Event()
         self._failed: Exception | None = None
         self._thread = threading.Thread(target=self._make, name="seek points", daemon=True)
+        self._thread.start()
 
     def _make(self) -> None:
-        end = 0
         try:
-            while not self._given_up.is_set():
-                end += _STEP_BYTES
-                if self._file.seek(end) < end:
-                    return
+            self._file.build_full_index()
         except (OSError, ValueError) as error:
             self._failed = error
 
-    @contextmanager
-    def making(self) -> Iterator[None]:
-        """Make them while the block runs; give up where it fails."""
-        self._thread.start()
-        try:
-            yield
-        except BaseException:
-            self._given_up.set()
-            raise
-        finally:
-            self._thread.join()
-
     def exported(self) -> bytes:
-        """Return them in the format of indexed_gzip."""
+        """Return them in the format of indexed_gzip, as soon as they are made."""
+        self._thread.join()
         if self._failed is not None:
             raise SnapshotError(f"{self._path}: no seek points can be made of it ({self._failed})")
         buffer = io.BytesIO()

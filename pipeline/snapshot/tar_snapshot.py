@@ -15,7 +15,6 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -170,7 +169,7 @@ def _scan(file: LocalFile, size_bytes: int, sample: str) -> TarIndex:
         raise SnapshotError(f"{file.name}: is empty; expected a tar archive")
     require_kind(file, "gzip", "tar")
     points = SeekPoints(file.path) if _is_gzip(file) else None
-    with progress("index", size_bytes, "B") as bar, points.making() if points else nullcontext():
+    with progress("index", size_bytes, "B") as bar:
         source = inflated(file.path, bar.update) if points else _pieces(file.path, bar.update)
         members, listing = list_members(file.name, source)
     return TarIndex(members, TarIdentity(size_bytes, sample, listing), points.exported() if points else b"")

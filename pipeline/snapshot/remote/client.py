@@ -42,17 +42,6 @@ class Refused(TransferError):
         self.status = status
 
 
-class _SignedSession(requests.Session):
-    """Requests for signed URLs, which need no credentials: what ``~/.netrc`` says of their hosts is not sent."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.auth = lambda request: request
-
-    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Add no credentials where the server redirects."""
-
-
 class Client:
     """Asks for parts of one remote file, at the URL that `locate` returns.
 
@@ -77,7 +66,9 @@ class Client:
         self._location = Location(locate)
         self._timeout = (runtime.connect_timeout_seconds, runtime.read_timeout_seconds)
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # its debug and warning lines show whole URLs
-        self._session = _SignedSession() if is_signed else requests.Session()
+        self._session = requests.Session()
+        if is_signed:  # it needs no credentials, such as those that ~/.netrc has for any host
+            self._session.auth = lambda request: request
         adapter = requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=runtime.connections)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
