@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from pipeline.core.params import Text
 from pipeline.core.settings import Rule, Settings
@@ -140,7 +140,7 @@ class OnKaggle(Settings, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """Its name in messages."""
+        """Its name in messages, with that of the file."""
         raise NotImplementedError
 
     @property
@@ -152,6 +152,10 @@ class OnKaggle(Settings, frozen=True, kw_only=True):
     def is_tar(self) -> bool:
         """Whether its name is that of a tar archive, which is downloaded whole first."""
         return is_tar(self.file or "")
+
+    def identity(self) -> dict[str, Any]:
+        """Return what names it on any machine."""
+        return {key: value for key, value in structs.asdict(self).items() if key != "beside" and value is not None}
 
 
 class KaggleSource(OnKaggle, frozen=True):
@@ -179,11 +183,6 @@ class KaggleSource(OnKaggle, frozen=True):
         """The page of its version on Kaggle."""
         return f"https://www.kaggle.com/datasets/{self.dataset}/versions/{self.version}"
 
-    def identity(self) -> dict[str, Any]:
-        """Return what names it on any machine."""
-        named = {"kind": self.kind, "dataset": self.dataset, "version": self.version}
-        return named | ({"file": self.file} if self.file else {})
-
 
 class CompetitionSource(OnKaggle, frozen=True):
     """The archive of a Kaggle competition, whose files have no versions.
@@ -206,10 +205,6 @@ class CompetitionSource(OnKaggle, frozen=True):
     def page(self) -> str:
         """Its page on Kaggle."""
         return f"https://www.kaggle.com/competitions/{self.competition}"
-
-    def identity(self) -> dict[str, Any]:
-        """Return what names it on any machine."""
-        return {"kind": self.kind, "competition": self.competition} | ({"file": self.file} if self.file else {})
 
 
 class DirectorySource(_AtOnePath, frozen=True):

@@ -18,7 +18,7 @@ import struct
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -104,14 +104,13 @@ class Fault:
     """What goes wrong with one request.
 
     kind is one of: status (`raw` is the body of the API's answer), reset, short, flip, stall, html, ignore_range,
-    no_suffix (`status` to a range from the end), etag, no_length, expired, hook, zeros (a body of zeros), trickle (a
+    no_suffix (`status` to a range from the end), etag, no_length, expired, zeros (a body of zeros), trickle (a
     byte now and then), no_content_range, raw (just those bytes).
     """
 
     kind: str
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
-    hook: Callable[[], None] | None = None
     at: int | None = None  # the byte of the answer that flips; in its middle where not given
     raw: bytes = b""
 
@@ -333,8 +332,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def serve(self, fault: Fault | None) -> None:
         kind = fault.kind if fault else ""
-        if fault and fault.kind == "hook" and fault.hook:
-            fault.hook()
         if fault and kind == "status":
             self.answer(fault.status, fault.headers, f"see {SECRET}".encode())
             return
