@@ -10,7 +10,6 @@ import soundfile
 
 from pipeline import open_waveforms
 from pipeline.clips.reader import read_originals
-from pipeline.core.errors import ParameterError
 from pipeline.views import pictures, series
 from tests.support.project import Project
 
@@ -90,9 +89,3 @@ def test_excerpts_of_files_of_any_format_reach_every_view(birds: Project, capsys
         names = [f".{kind.partition('/')[0].lower()}" for kind in FORMATS]
         assert suffixes == ([".flac"] * len(FORMATS) if file_format == "flac" else sorted(names))
     assert birds.main("publish", "--for", "huggingface", "--to", "published") == 0
-
-
-def test_waveforms_stage_refuses_an_unknown_encoding(birds: Project) -> None:
-    birds.set(waveforms__encoding="mp3")
-    with pytest.raises(ParameterError, match="one of pcm16, float32, flac; got"):
-        birds.stage("waveforms")
