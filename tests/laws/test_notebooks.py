@@ -113,7 +113,7 @@ def test_notebook_runs_on_the_demo_and_prints_what_is_in_git(
     assert str(staged.root) not in nbformat.writes(made)
     for cell, before in zip(made.cells, kept.cells, strict=True):
         said, told = (
-            [output.text for output in each.get("outputs", []) if output.output_type == "stream"]
+            "".join(output.text for output in each.get("outputs", []) if output.output_type == "stream")
             for each in (cell, before)
         )
         assert said == told

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-import soundfile
 from ruamel.yaml import YAML
 
 from pipeline import open_waveforms
@@ -21,21 +19,16 @@ from pipeline.core.params import Excerpt, load_params
 from pipeline.shards.derive import make_shard
 from pipeline.waveforms.excerpts import piece_of
 from pipeline.waveforms.shard import WaveformRecipe
+from tests.audio.test_pieces import recording
 from tests.waveforms.test_shard import recipe_for, write_clips
 
-_FORMATS = [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")]
-
-
-def _recording(kind: tuple[str, str], seconds: float, rate: int) -> bytes:
-    samples = np.random.default_rng(29).normal(0, 0.1, (round(seconds * rate), 2))
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate, format=kind[0], subtype=kind[1])
-    return file.getvalue()
+WAV = ("WAV", "PCM_16")
+_FORMATS = [WAV, ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")]
 
 
 @pytest.mark.parametrize("at", ["start", "centre", "random"])
 def test_excerpt_is_that_piece_of_its_recording_in_every_format(at: Any, tmp_path: Path) -> None:
-    files = [_recording(kind, 3, 48_000) for kind in _FORMATS] + [_recording(("WAV", "PCM_16"), 0.5, 22_050)]
+    files = [recording(kind, 48_000, 2, 3) for kind in _FORMATS] + [recording(WAV, 22_050, 2, 0.5)]
     clips, folder = write_clips(tmp_path / "clips.parquet", files), tmp_path / "waveforms"
     folder.mkdir()
     plain = recipe_for(clips, "float32")
@@ -73,7 +66,7 @@ def test_excerpts_lie_within_the_recording(samples: int) -> None:
 
 
 def test_excerpt_is_in_the_seal_and_none_leaves_it_as_it_was(tmp_path: Path) -> None:
-    clips = write_clips(tmp_path / "clips.parquet", [_recording(("WAV", "PCM_16"), 1, 16_000)])
+    clips = write_clips(tmp_path / "clips.parquet", [recording(WAV, 16_000, 2, 1)])
     plain = recipe_for(clips, "pcm16")
     assert plain.settings() == {"sample_rate": 16_000, "encoding": "pcm16"}
     assert "start_seconds" not in plain.columns.names
@@ -88,8 +81,6 @@ def test_excerpt_is_in_the_seal_and_none_leaves_it_as_it_was(tmp_path: Path) -> 
     ("excerpt", "complaint"),
     [
         ({"seconds": 0, "at": "start"}, "waveforms.excerpt.seconds"),
-        ({"seconds": -5, "at": "start"}, "waveforms.excerpt.seconds"),
-        ({"seconds": "five", "at": "start"}, "waveforms.excerpt.seconds"),
         ({"seconds": float("nan"), "at": "start"}, "waveforms.excerpt.seconds"),
         ({"seconds": 5, "at": "middle"}, "waveforms.excerpt.at"),
         ({"seconds": 5}, "waveforms.excerpt.at"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -58,8 +57,6 @@ class Stand:
     def restore(self, state: str = "clean") -> None:
         """Make it again as it was, with the outputs of `state`; ``none`` has none."""
         shutil.rmtree(self.root, ignore_errors=True)
-        for path in [self.root, *self.root.rglob("*")] if self.root.exists() else []:
-            path.chmod(stat.S_IRWXU)
         shutil.copytree(self.kept / "inputs", self.root, copy_function=os.link)
         if state != "none":
             shutil.copytree(self.kept / state, self.root, dirs_exist_ok=True)
