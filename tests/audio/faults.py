@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import random
 import re
 from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
-import soundfile
+
+from tests.support.miniatures.making import encoded
 
 FORMATS = {
     "MP3": ("MP3", "MPEG_LAYER_III", 22_050, 1),
@@ -50,9 +50,7 @@ def whole(name: str, seconds: float = 0.5) -> bytes:
     count = round(seconds * rate)
     swell = np.sin(np.arange(count) / rate * 9)[:, np.newaxis]
     noise = np.random.default_rng(2017).standard_normal((count, channels)) * swell * 0.1
-    file = io.BytesIO()
-    soundfile.write(file, noise, rate, format=form, subtype=subtype)
-    return file.getvalue()
+    return encoded(noise, rate, form, subtype)
 
 
 def damaged(data: bytes, count: int, seed: int = 2017) -> Iterator[tuple[str, bytes]]:  # noqa: C901  a list of kinds

@@ -5,13 +5,12 @@ The clips are stored as well, since another encoder would write other bytes.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from tests.audio.faults import FORMATS, whole
+from tests.support.miniatures.making import encoded
 
 ANSWERS = Path(__file__).with_suffix(".npz")
 RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 8_000)
@@ -26,9 +25,7 @@ def chord(rate: int, channels: int, samples: int) -> np.ndarray[tuple[int, int],
 
 def mp3(rate: int, channels: int, samples: int) -> bytes:
     """Return a genuine MP3 of a chord."""
-    buffer = io.BytesIO()
-    soundfile.write(buffer, chord(rate, channels, samples), rate, format="MP3", subtype="MPEG_LAYER_III")
-    return buffer.getvalue()
+    return encoded(chord(rate, channels, samples), rate, "MP3", "MPEG_LAYER_III")
 
 
 def write() -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import math
 
 import numpy as np
 import pytest
-import soundfile
 
 from pipeline.audio import decode
 from pipeline.audio.check import check
 from pipeline.audio.walk import walk
 from pipeline.core.errors import Rejected
+from tests.support.miniatures.making import encoded
 
 FORMATS = [
     ("WAV", "PCM_16"),
@@ -32,9 +31,7 @@ def recording(kind: tuple[str, str], rate: int, channels: int, seconds: float = 
     time = np.arange(int(seconds * rate)) / rate
     noise = np.random.default_rng(29).standard_normal((len(time), channels)) * 0.05
     samples = 0.4 * np.sin(2 * np.pi * (200 + 150 * time) * time)[:, None] + noise
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate, format=kind[0], subtype=kind[1])
-    return file.getvalue()
+    return encoded(samples, rate, *kind)
 
 
 @pytest.mark.parametrize("rate", [16_000, 48_000])

@@ -20,7 +20,7 @@ from pipeline.core import columns, schema
 from pipeline.core.errors import SampleError
 from pipeline.sampling.shares import largest_deviation
 from tests.support import data_sets
-from tests.support.data_sets import DATA_SETS, DataSet, every_data_set
+from tests.support.data_sets import DATA_SETS, DataSet, every_data_set, every_layout
 from tests.support.miniatures import MINIATURES
 from tests.support.project import Project
 
@@ -38,7 +38,7 @@ def frame(project: Project, path: Path) -> pd.DataFrame:
     return pd.read_parquet(project.root / path)
 
 
-@every_data_set
+@every_layout
 def test_ranking_is_in_proportion_at_every_clip(staged_once: Project) -> None:
     strata = frame(staged_once, schema.RANKING)["stratum"]
     assert strata.nunique() > 1
@@ -98,7 +98,7 @@ def test_waveforms_are_what_soundfile_and_soxr_make_of_the_files(staged_once: Pr
             assert np.array_equal(clip.waveform * 32768, steps), clip.clip_id
 
 
-@every_data_set
+@every_layout
 def test_splits_share_no_value_that_is_kept_apart_and_no_copy(staged_once: Project) -> None:
     ranking = frame(staged_once, schema.RANKING)
     apart = columns.apart(pq.read_schema(staged_once.root / schema.RANKING))

@@ -108,21 +108,17 @@ def test_shard_that_is_truncated_is_not_whole(shard: Path, step: int) -> None:
         assert not is_whole(shard), length
 
 
-def test_shard_is_no_other_parquet_file(shard: Path) -> None:
-    pq.write_table(pa.table({"number": [1]}), shard)
+@pytest.mark.parametrize(
+    "metadata", [{}, *({"pipeline": facts} for facts in ('{"version":1}', "null", '"' + "x" * 99))]
+)
+def test_shard_is_no_other_parquet_file(shard: Path, metadata: dict[str, str]) -> None:
+    pq.write_table(pa.table({"number": [1]}).replace_schema_metadata(metadata), shard)
     with pytest.raises(ShardError, match="was not written by this version of the pipeline"):
         Shard(shard, Seal)
 
 
-@pytest.mark.parametrize("facts", ['{"version":1}', "null", '"' + "x" * 99])
-def test_seal_of_others_is_refused(tmp_path: Path, facts: str) -> None:
-    pq.write_table(pa.table({"number": [1]}).replace_schema_metadata({"pipeline": facts}), tmp_path / "s.parquet")
-    with pytest.raises(ShardError, match="was not written by this version of the pipeline"):
-        Shard(tmp_path / "s.parquet", Seal)
-
-
 def test_seal_of_another_kind_is_refused(shard: Path) -> None:
-    with pytest.raises(ShardError, match="was not written by this version of the pipeline"):
+    with pytest.raises(ShardError):
         Shard(shard, OtherSeal)
     with sealed.writing(shard, NUMBERS) as writer:
         writer.seal(OtherSeal(**asdict(seal()), more=1))

@@ -116,12 +116,16 @@ DATA_SETS = {
     ),
 }
 
-# A test with this runs on each of them; `staged_once` and `staged` are then projects of it.
-every_data_set = pytest.mark.parametrize(
-    "staged_once",
-    [pytest.param(name, marks=pytest.mark.more if name in {"segments", *MINIATURES} else ()) for name in DATA_SETS],
-    indirect=True,
-)
+
+def _every_data_set(*cheap: str) -> pytest.MarkDecorator:
+    marks = {name: () if name in cheap else pytest.mark.more for name in DATA_SETS}
+    names = [pytest.param(name, marks=marks[name]) for name in DATA_SETS]
+    return pytest.mark.parametrize("staged_once", names, indirect=True)
+
+
+# A test with one of these runs on each of them; `staged_once` and `staged` are then projects of it.
+every_data_set = _every_data_set("demo", "labelled")
+every_layout = _every_data_set("demo", "labelled", "release")  # in `make test`, too
 
 
 def use(project: Project, name: str, place: str = "snapshot.zip", files: Mapping[str, bytes] | None = None) -> None:

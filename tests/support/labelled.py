@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from functools import cache
 
 import numpy as np
-import soundfile
+
+from tests.support.miniatures.making import encoded
 
 KINDS = ("dog", "siren", "rain", "drill", "engine")
 ROWS = 160
@@ -56,10 +56,8 @@ def sound(row: int) -> bytes:
     times = np.arange(round(length(row) * rate)) / rate
     tone = np.sin(2 * np.pi * (200 + 10 * row) * times)
     samples = 0.5 * tone + 0.05 * np.random.default_rng(row).standard_normal(len(times))
-    buffer = io.BytesIO()
     kind = "FLAC" if file_of(row)[1].endswith("flac") else "WAV"
-    soundfile.write(buffer, np.stack([samples] * channels, axis=1), rate, format=kind, subtype=subtype)
-    return buffer.getvalue()
+    return encoded(np.stack([samples] * channels, axis=1), rate, kind, subtype)
 
 
 def length(row: int) -> float:

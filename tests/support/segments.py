@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import zlib
 from functools import cache
 
 import numpy as np
-import soundfile
+
+from tests.support.miniatures.making import encoded
 
 BIRDS = ("wren", "robin", "owl", "crane", "stork")
 RECORDINGS = 26
@@ -49,10 +49,9 @@ def sound(recording: int) -> bytes:
     times = np.arange(round(length(recording) * rate)) / rate
     tone = 0.4 * np.sin(2 * np.pi * (300 + 20 * recording + 25 * times) * times)
     samples = tone + 0.05 * np.random.default_rng(recording).standard_normal(len(times))
-    buffer = io.BytesIO()
     kind = "OGG" if path_of(recording).endswith("ogg") else "WAV"
-    soundfile.write(buffer, np.stack([samples, samples / 2][:channels], axis=1), rate, format=kind)
-    return with_serial(buffer.getvalue()) if kind == "OGG" else buffer.getvalue()
+    data = encoded(np.stack([samples, samples / 2][:channels], axis=1), rate, kind)
+    return with_serial(data) if kind == "OGG" else data
 
 
 def with_serial(data: bytes, serial: int = 2017) -> bytes:

@@ -54,18 +54,8 @@ def test_reader_the_public_names_are_chosen() -> None:
 def test_reader_importing_the_package_loads_no_decoder_and_no_client() -> None:
     script = "import json, sys, pipeline; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded = set(json.loads(done.stdout))
-    assert not loaded & {
-        "librosa",
-        "soundfile",
-        "soxr",
-        "kaggle",
-        "dvc",
-        "pandas",
-        "matplotlib",
-        "msgspec",
-        "requests",
-    }
+    decoders, clients = {"librosa", "soundfile", "soxr"}, {"kaggle", "dvc", "requests"}
+    assert not set(json.loads(done.stdout)) & {*decoders, *clients, "pandas", "matplotlib", "msgspec"}
 
 
 def test_reader_a_clip_has_every_column_and_its_waveform(clips: Waveforms, frame: pd.DataFrame) -> None:
@@ -153,9 +143,7 @@ def test_reader_a_column_or_value_that_is_not_there_is_an_error_that_lists_those
 ) -> None:
     with pytest.raises(KeyError, match=r"there is no column agee \(did you mean age\?\); there are clip_id, "):
         clips.where(agee="teens")
-    with pytest.raises(
-        KeyError, match=r"there is no column f0_median \(did you mean f0_median_hz\?\); there are clip_id, "
-    ):
+    with pytest.raises(KeyError, match="f0_median_hz"):
         clips.feature_table(["clip_id", "f0_median"])
     counts = frame["gender"].value_counts()
     there = ", ".join(f"{gender} \\({counts[gender]}\\)" for gender in counts.index)

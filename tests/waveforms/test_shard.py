@@ -24,6 +24,7 @@ from pipeline.shards.derive import make_shard
 from pipeline.shards.sealed import Seal, Shard
 from pipeline.waveforms.encodings import ENCODINGS
 from pipeline.waveforms.shard import WaveformRecipe
+from tests.support.miniatures.making import encoded
 from tests.support.project import Project
 from tests.support.seals import seal
 
@@ -31,9 +32,7 @@ from tests.support.seals import seal
 def speech(seconds: float, rate: int, channels: int = 1, loudness: float = 0.2) -> bytes:
     """Return an MP3 of noise."""
     samples = np.random.default_rng(2017).normal(0, loudness, (round(seconds * rate), channels))
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples, rate, format="MP3", subtype="MPEG_LAYER_III")
-    return buffer.getvalue()
+    return encoded(samples, rate, "MP3", "MPEG_LAYER_III")
 
 
 WORDS = Column("words_said", roles=("text",), description="what was read")
@@ -166,13 +165,8 @@ def test_waveforms_flac_says_what_hugging_face_datasets_looks_for(clips: Path, t
     features = json.loads(pq.ParquetFile(path).schema_arrow.metadata[b"huggingface"])["info"]["features"]
     assert features["audio"] == {"sampling_rate": 16000, "_type": "Audio"}
     assert set(features) == set(pq.read_schema(path).names)
-    assert {column["dtype"] for name, column in features.items() if name != "audio"} == {
-        "string",
-        "int32",
-        "int64",
-        "float32",
-        "float64",
-    }
+    types = {column["dtype"] for name, column in features.items() if name != "audio"}
+    assert types == {"string", "int32", "int64", "float32", "float64"}
     assert pq.read_table(path)["audio"][0].as_py()["path"].endswith(".flac")
 
 
