@@ -324,12 +324,16 @@ def test_clips_of_columns_that_are_declared_otherwise_are_written_again_without_
     assert archive.fetched == []
 
 
-def test_clips_that_the_archive_has_anew_are_fetched_anew(folder: Path) -> None:
-    fill(Archive([*GOOD]), 5, 3)
-    archive = Archive([GOOD[4], *GOOD[1:], GOOD[0]])
+@pytest.mark.parametrize(("before", "now", "checksums"), [(0, 4, True), (0, 4, False), (4, 0, False)])
+def test_clips_that_the_archive_has_anew_are_fetched_anew(
+    folder: Path, before: int, now: int, *, checksums: bool
+) -> None:
+    """By their length alone where the index has no checksums: a file may have become longer, or shorter."""
+    fill(Archive([GOOD[before], *GOOD[1:]], checksums=checksums), 5, 3)
+    archive = Archive([GOOD[now], *GOOD[1:], GOOD[before]], checksums=checksums)
     fill(archive, 6, 3)
     assert archive.fetched == ids(0, 5)
-    assert pq.read_table(folder / "part-00000.parquet")["audio"][0].as_py()["bytes"] == GOOD[4]
+    assert pq.read_table(folder / "part-00000.parquet")["audio"][0].as_py()["bytes"] == GOOD[now]
 
 
 def test_clips_of_a_killed_run_may_be_replaced_before_all_of_them_are_copied(folder: Path) -> None:
