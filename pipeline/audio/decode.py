@@ -136,26 +136,15 @@ def count_frames(sound: Sound) -> int:
 
 def samples(sound: Sound) -> Float32:
     """Return the samples of a file, float32 of shape (frames, channels)."""
-    decoded: Float32 = _read(sound, "float32")
-    return decoded
-
-
-def integers(sound: Sound) -> npt.NDArray[np.int32]:
-    """Return the samples of a file as they are stored, in the upper bits of int32, shape (frames, channels)."""
-    decoded: npt.NDArray[np.int32] = _read(sound, "int32")
-    return decoded
+    # As many as the walk found: what a header says may be no number at all.
+    decoded = list(blocks(sound, "float32", sound.frames or _BLOCK_FRAMES))
+    return decoded[0] if len(decoded) == 1 else np.concatenate(decoded)
 
 
 def header(sound: Sound) -> tuple[int, int, int]:
     """Return the sample rate, channels and frames that libsndfile reads in the header of a file."""
     with _opened(sound) as file:
         return file.samplerate, file.channels, file.frames
-
-
-def _read(sound: Sound, dtype: str) -> npt.NDArray[Any]:
-    """Decode as many frames as the walk found: what a header says may be no number at all."""
-    decoded = list(blocks(sound, dtype, sound.frames or _BLOCK_FRAMES))
-    return decoded[0] if len(decoded) == 1 else np.concatenate(decoded)
 
 
 def blocks(sound: Sound, dtype: str, block_frames: int = _BLOCK_FRAMES) -> Iterator[npt.NDArray[Any]]:

@@ -7,6 +7,7 @@ decoder checks each frame's CRC-16, and the MD5 of all samples stands in STREAMI
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -55,15 +56,25 @@ def walk(data: bytes) -> Sound:
     return Sound("FLAC", subtype, info.sample_rate, info.channels, info.frames or None, shortest=1, readable=data)
 
 
-def has_its_md5(data: bytes, samples: npt.NDArray[np.int32]) -> bool:
-    """Return whether samples (frames, channels), in the upper bits of int32, are those that a FLAC was made of."""
+def count_frames(data: bytes, blocks: Iterable[npt.NDArray[np.int32]]) -> int:
+    """Return how many frames a decode yielded: blocks of shape (frames, channels), in the upper bits of int32.
+
+    Raises
+    ------
+    Rejected
+        DAMAGED: they are other samples than those that the file was made of.
+    """
     info = _stream_info(data)
-    if not any(info.md5):
-        return True
     octets = -(-info.bits // 8)
-    values = (samples >> (32 - info.bits)).astype("<i4")
-    packed = np.ascontiguousarray(values.reshape(-1, 1).view(np.uint8)[:, :octets])
-    return hashlib.md5(packed.tobytes(), usedforsecurity=False).digest() == info.md5
+    md5 = hashlib.md5(usedforsecurity=False)
+    frames = 0
+    for block in blocks:
+        values = (block >> (32 - info.bits)).astype("<i4")
+        md5.update(np.ascontiguousarray(values.reshape(-1, 1).view(np.uint8)[:, :octets]))
+        frames += len(block)
+    if any(info.md5) and md5.digest() != info.md5:
+        raise Rejected(Reason.DAMAGED, "its samples do not have the MD5 that stands in STREAMINFO")
+    return frames
 
 
 def _stream_info(data: bytes) -> _StreamInfo:
