@@ -63,7 +63,7 @@ class Check:
 
     seconds: Seconds
 
-    REVISION: ClassVar[int] = 2
+    REVISION: ClassVar[int] = 3
 
     def member_to_fetch(self, candidate: Candidate) -> Member:
         """Return the member to fetch, or raise `Rejected` where the clip can be rejected without its bytes."""

@@ -309,7 +309,8 @@ class ClipShardWriter:
         rows: list[dict[str, Any]] = []
         size_bytes = 0
         columns = self._candidates.columns
-        with sealed.writing(path, columns, compression="none", use_dictionary=False) as writer:
+        small = [name for name in columns.names if name != "audio"]  # statistics of files would be copies of them
+        with sealed.writing(path, columns, compression="none", use_dictionary=False, write_statistics=small) as writer:
             for verdict in verdicts:
                 candidate = verdict.candidate
                 examined.append(candidate)

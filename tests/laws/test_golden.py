@@ -31,6 +31,7 @@ from tests.support.waveforms import waveforms_of
 CLIPS = {
     1: "625d2c528533fb97bc4c1be34d520fbb0e365b8032264523b939169c87fcaf41",
     2: "198022c85e20e18a86939565d1188bdc5f727329d22a0a74c363a0ebd630a0a8",
+    3: "b935fab1660ac2ef237654d43180f876f2e7292ff638ff62a57951386daaea7d",  # no statistics of files
 }
 WAVEFORMS = {
     "pcm16": {
