@@ -70,7 +70,7 @@ def count_frames(data: bytes, blocks: Iterable[npt.NDArray[np.int32]]) -> int:
     frames = 0
     for block in blocks:
         values = (block >> (32 - info.bits)).astype("<i4")
-        md5.update(np.ascontiguousarray(values.reshape(-1, 1).view(np.uint8)[:, :octets]))
+        md5.update(values.reshape(-1, 1).view(np.uint8)[:, :octets].tobytes())
         frames += len(block)
     if any(info.md5) and md5.digest() != info.md5:
         raise Rejected(Reason.DAMAGED, "its samples do not have the MD5 that stands in STREAMINFO")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -70,11 +71,25 @@ def read_clips(
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != receipt.clips_sha256:
         raise damaged(path)
-    clips = pq.ParquetFile(pa.BufferReader(data)).read(None if columns is None else list(columns))
-    rows = [receipt.tables[name].rows for name in receipt.usable]
-    starts = dict(zip(receipt.usable, np.cumsum([0, *rows]).tolist(), strict=False))
-    wanted = [clips.slice(starts[name], receipt.tables[name].rows) for name in receipt.usable if name in tables]
-    return pa.concat_tables(wanted) if tables else clips
+    parquet = pq.ParquetFile(pa.BufferReader(data))
+    if not tables:
+        return parquet.read(columns)
+    starts = np.cumsum([0, *(receipt.tables[name].rows for name in receipt.usable)]).tolist()
+    wanted = [
+        _read_rows(parquet, start, stop, columns)
+        for name, (start, stop) in zip(receipt.usable, pairwise(starts), strict=True)
+        if name in tables
+    ]
+    return pa.concat_tables(wanted)
+
+
+def _read_rows(parquet: pq.ParquetFile, start: int, stop: int, columns: Sequence[str] | None) -> pa.Table:
+    """Read the rows `start` … `stop` − 1 out of the row groups that have them."""
+    sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+    ends = np.cumsum([0, *sizes]).tolist()
+    groups = [group for group, (begin, end) in enumerate(pairwise(ends)) if begin < stop and end > start]
+    rows = parquet.read_row_groups(groups, columns)
+    return rows.slice(start - ends[groups[0]] if groups else 0, stop - start)
 
 
 def are_copies(clips: pa.Table) -> npt.NDArray[np.bool_]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.core import schema
@@ -70,6 +75,21 @@ def test_table_of_clips_is_read_as_it_was_written(fresh: Project, monkeypatch: p
     receipt.tables["invalid"].problem = "cv-invalid.csv: is empty"
     with pytest.raises(SnapshotError, match="the table invalid cannot be used: cv-invalid"):
         read_clips(receipt, ["invalid"])
+
+
+def test_table_of_clips_is_read_alike_from_row_groups_of_any_size(
+    fresh: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(fresh.root)
+    stage.run()
+    receipt = read_receipt()
+    whole = read_clips(receipt)
+    for size in (1, 13, 459):
+        pq.write_table(whole, schema.CLIP_TABLE, row_group_size=size)
+        receipt = replace(receipt, clips_sha256=hashlib.sha256(schema.CLIP_TABLE.read_bytes()).hexdigest())
+        for tables in (["invalid"], ["valid-dev"], ["valid-train", "invalid"]):
+            expected = whole.filter(pc.is_in(whole["table"], pa.array(tables)))
+            assert read_clips(receipt, tables).equals(expected)
 
 
 def test_table_of_clips_that_is_damaged_is_none(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
