@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 _MOST_BIG_VALUES = 288  # pairs of the 576 lines of a granule
 _LOUDEST_GAIN = 226  # global_gain at which the smallest value of a line is 16 times full scale, which is at 210
@@ -39,19 +38,12 @@ def first_wrong_frame(data: bytes, starts: Sequence[int], end: int, channels: in
     frames = np.array(starts, dtype=np.int64)
     begins = frames + 4 + 2 * (words[frames + 1] >> 56 & 1 == 0)  # a check sum may come first
 
-    def word(bit: int) -> npt.NDArray[np.uint64]:
-        """Return 56 bits or more from this bit of the side information on, in the upper bits."""
-        found: npt.NDArray[np.uint64] = words[begins + bit // 8] << np.uint64(bit % 8)
-        return found
-
-    needed = np.zeros(len(frames), dtype=np.uint64)  # bits of main data
-    wrong = np.zeros(len(frames), dtype=np.bool_)
-    for bit in range(at, at + granules * granule_bits, granule_bits):
-        granule = word(bit)
-        length, big_values, gain = granule >> 52, granule >> 43 & 511, granule >> 35 & 255
-        window = granule >> (61 - switch_at) & 7  # window_switching_flag and block_type
-        wrong |= (big_values > _MOST_BIG_VALUES) | ((length > 0) & (gain > _LOUDEST_GAIN)) | (window == 4)
-        needed += length
-    held = (word(0) >> (64 - reservoir)).astype(np.int64) + np.append(frames[1:], end) - begins - num_bytes
-    wrong |= needed.astype(np.int64) > 8 * held
+    bits = np.arange(at, at + granules * granule_bits, granule_bits)
+    granule = words[begins[:, None] + bits // 8].astype(np.uint64) << (bits % 8).astype(np.uint64)  # 56 bits at least
+    length, big_values, gain = granule >> 52, granule >> 43 & 511, granule >> 35 & 255
+    window = granule >> (61 - switch_at) & 7  # window_switching_flag and block_type
+    wrong = (big_values > _MOST_BIG_VALUES) | ((length > 0) & (gain > _LOUDEST_GAIN)) | (window == 4)
+    before = (words[begins] >> (64 - reservoir)).astype(np.int64)
+    held = before + np.append(frames[1:], end) - begins - num_bytes
+    wrong = wrong.any(axis=1) | (length.sum(axis=1).astype(np.int64) > 8 * held)
     return int(wrong.argmax()) if wrong.any() else None
