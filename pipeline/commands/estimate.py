@@ -27,12 +27,12 @@ from pipeline.shards.folder import existing_shards
 from pipeline.shards.sealed import Shard
 from pipeline.snapshot.clips import read_clips
 from pipeline.snapshot.description import describe
+from pipeline.snapshot.patterns import UNDECODED_EXTENSIONS
 from pipeline.snapshot.receipt import Receipt, read_receipt
 from pipeline.waveforms.encodings import encoding_named
 
 _NETWORK_BYTES_PER_SECOND = 10_000_000
 _BYTES_OF_FEATURES = 500  # of a clip
-_UNSUPPORTED = frozenset({".m4a", ".mp4", ".aac", ".webm", ".wma", ".amr", ".3gp"})  # libsndfile decodes none of them
 
 
 @dataclass
@@ -149,7 +149,7 @@ def _count(found: Estimate, candidate: Candidate, check: Check, earlier: Previou
             found.to_fetch += 1
             found.to_fetch_bytes += member.compressed_bytes or member.size_bytes
     extension = PurePosixPath(member.name).suffix.lower()
-    if extension in _UNSUPPORTED:
+    if extension[1:] in UNDECODED_EXTENSIONS:
         found.unsupported[extension] += 1
         return
     nanoseconds = candidate.guess_nanoseconds() if stored is None else stored

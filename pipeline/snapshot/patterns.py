@@ -16,9 +16,10 @@ from itertools import pairwise
 import pyarrow as pa
 import pyarrow.compute as pc
 
+UNDECODED_EXTENSIONS = ("m4a", "mp4", "aac", "webm", "wma", "amr", "3gp")  # libsndfile decodes none of them
 AUDIO_EXTENSIONS = (
     *("wav", "mp3", "flac", "ogg", "oga", "opus", "aif", "aiff", "aifc", "au", "snd", "sph", "nist", "caf", "w64"),
-    *("rf64", "m4a", "mp4", "aac", "webm", "wma", "amr", "3gp"),
+    *("rf64", *UNDECODED_EXTENSIONS),
 )
 DATA_EXTENSIONS = tuple(f".{each}" for each in (*AUDIO_EXTENSIONS, "csv", "tsv"))  # a link of such a name is needed
 _EXTENSION = rf"\.(?i:{'|'.join(AUDIO_EXTENSIONS)})"

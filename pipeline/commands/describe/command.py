@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.commands.describe import layouts, tables
-from pipeline.commands.describe.draft import Draft, Layout
-from pipeline.commands.describe.guesses import roles_of
-from pipeline.commands.describe.names import level
-from pipeline.commands.describe.seen import lines
+from pipeline.commands.describe.contents import contents
+from pipeline.commands.describe.draft import Draft
+from pipeline.commands.describe.fields_of_paths import endings_of, level, stem_of
+from pipeline.commands.describe.layouts import layouts_of
+from pipeline.commands.describe.roles import roles_of
+from pipeline.commands.describe.tables import likely_tables, tables_of
 from pipeline.core import atomic
 from pipeline.core.errors import ParameterError, SnapshotError
 from pipeline.core.params import load_runtime
@@ -26,14 +28,12 @@ from pipeline.core.terminal import amount, listed, printable_lines
 from pipeline.snapshot.archive import Member
 from pipeline.snapshot.description import Description
 from pipeline.snapshot.join import Join
-from pipeline.snapshot.members import Members
-from pipeline.snapshot.patterns import Pattern, without_extension
+from pipeline.snapshot.members import Members, Read
+from pipeline.snapshot.patterns import UNDECODED_EXTENSIONS, Pattern
 from pipeline.snapshot.sources import OpenedSnapshot, open_snapshot
 from pipeline.snapshot.tables import first_of_each
 
-UNSUPPORTED = r"(?i)\.(m4a|mp4|aac|webm|wma|amr|3gp)$"  # libsndfile decodes none of them
-_COVERED = 0.2  # of the clips, by the rows of a table
-_PIECES = 1.2  # rows for each clip
+HEAD_BYTES = 1 << 16
 _ABOUT = {"title": "unknown", "license": "unknown", "citation": "unknown"}
 
 
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
         return
     with atomic.replacing(to) as temporary:
         temporary.write_text(draft.text(), encoding="utf-8")
-    yield f"{to} is written; try it:\n  git add {to} && {draft.command()}"
+    yield f"{to} is written; try it:\n  git add {to} && {draft.command}"
 
 
 def source_of(text: str) -> dict[str, Any]:
@@ -102,6 +102,8 @@ def _name_of(source: str) -> str:
 def drafted(opened: OpenedSnapshot, source: dict[str, Any], name: str) -> tuple[Draft, list[str]]:
     """Return the draft that fits an opened snapshot best, and what to tell of it.
 
+    It is the first of the likely ones that fits and has a role that is sure; else the first that fits.
+
     Raises
     ------
     SnapshotError
@@ -109,111 +111,73 @@ def drafted(opened: OpenedSnapshot, source: dict[str, Any], name: str) -> tuple[
     """
     members = _members(opened)
     paths = members.clip_paths
-    supported = pc.invert(pc.match_substring_regex(paths, UNSUPPORTED))
-    if not pc.any(supported).as_py():
-        kinds = listed(pc.utf8_lower(pc.replace_substring_regex(paths, r".*\.", "")).unique().to_pylist())
-        raise SnapshotError(
-            f"all {amount(len(paths), 'clip')} are {kinds}, which no decoder here reads. Convert them to FLAC."
-        )
-    heads, read = _heads(opened, members)
-    unique = _without_copies(members, supported)
-    seen = list(lines(members, heads, len(unique)))
-    all_tables = members.other_paths.to_pylist()
+    rows = dict(zip(members.other_paths.to_pylist(), members.others.to_pylist(), strict=True))
+    heads = {path: _head(opened, Member(**rows[path])) for path in likely_tables(list(rows))}
+    tables = tables_of(heads, {path: row["size_bytes"] for path, row in rows.items()}, stem_of(paths))
+    known = {rows[path]["name"]: head for path, head in heads.items()}
+    is_decoded = pc.invert(pc.is_in(endings_of(paths), pa.array(UNDECODED_EXTENSIONS)))
+    unique = _without_copies(members, is_decoded)
+    seen = [*contents(members, len(unique)), *(line for table in tables for line in table.lines())]
+    first: tuple[Draft, str] | None = None
     problems: list[str] = []
-    for layout in map(_with_names_of_roles, _layouts(heads, paths.filter(supported), unique, all_tables, seen)):
-        draft = Draft(name, source, layout, roles_of(layout.known), len(unique))
-        problem, rows = _checked(draft, opened.members, read)
-        if problem is None:
-            return draft, [*seen, *rows]
-        problems.append(problem)
-    raise SnapshotError("\n  ".join(["no description was found that fits:", *problems]))
-
-
-def _layouts(
-    heads: list[tables.Head], paths: pa.StringArray, unique: pa.StringArray, all_tables: list[str], seen: list[str]
-) -> Iterator[Layout]:
-    """Yield layouts, the likeliest first."""
-    groups = layouts.joined(heads, paths)
-    by_clip = [head for group in groups for head in group.heads]
-    others = [head for head in heads if head not in by_clip]
-    by_names: Layout | None = None
-    for group in groups:
-        where, naming = listed(head.path for head in group.heads), group.naming
-        seen.append(f"{where}: clip is {naming.template}, which finds a clip for {naming.share:.0%} of the rows")
-        if group.rows_for_a_clip > _PIECES:
-            seen.append(f"  {group.rows_for_a_clip:.1f} rows for each clip: pieces of it, or a table of something else")
-        elif group.rows >= _COVERED * len(unique):
-            layout = layouts.by_tables(group, others, paths, all_tables)
-            if not roles_of(layout.known).is_any:
-                by_names = by_names or layouts.by_names(unique, others, all_tables)
-            if by_names is None or roles_of(by_names.known).label is None:
-                yield layout
-    yield by_names or layouts.by_names(unique, others, all_tables)
-    yield layouts.by_paths(paths)
-    endings = pc.utf8_lower(pc.replace_substring_regex(paths, r".*\.", ""))
-    commonest = max(endings.value_counts().to_pylist(), key=lambda each: (each["counts"], each["values"]))
-    yield layouts.by_paths(paths.filter(pc.equal(endings, commonest["values"])))
-
-
-def _with_names_of_roles(layout: Layout) -> Layout:
-    """Name the fields with a role by it where nothing else names them."""
-    roles = roles_of(layout.known)
-    guesses = {"label": roles.label, "group": roles.group}
-    names = {
-        guess.column.name: role for role, guess in guesses.items() if guess and guess.column.name.startswith("part_")
-    }
-    taken = {column.name for column in layout.known}
-    return layout.renamed({name: role for name, role in names.items() if role not in taken})
+    for layout in layouts_of(tables, paths.filter(is_decoded), unique, seen):
+        draft = Draft(name, source, layout, roles_of(layout.columns), len(unique))
+        try:
+            found = _tried(draft, opened.members, lambda member: known.get(member["name"], b""))
+        except (SnapshotError, ParameterError) as error:
+            problems.append(str(error))
+            continue
+        first = first or (draft, found)
+        if any(candidates.sure for candidates in draft.roles):
+            return draft, [*seen, found]
+    if first is None:
+        raise SnapshotError("\n  ".join(["no description was found that fits:", *problems]))
+    return first[0], [*seen, first[1]]
 
 
 def _members(opened: OpenedSnapshot) -> Members:
-    def refuse(_: dict[str, Any]) -> bytes:
-        return b""
-
     try:
-        return Members(opened.members, [Pattern("{_}.*")], refuse)
+        members = Members(opened.members, [Pattern("{_}.*")], lambda _: b"")
     except SnapshotError:
-        kinds = pc.utf8_lower(pc.replace_substring_regex(opened.members["name"], r".*\.|.*/", ""))
-        common = sorted(kinds.value_counts().to_pylist(), key=lambda each: -each["counts"])
-        there = listed((f"{each['counts']:,} {each['values']}" for each in common), most=5) or "none"
-        raise SnapshotError(
-            f"no member is audio; of other kinds there are {there}. Unpack archives that are within the archive."
-        ) from None
+        counts = Counter(endings_of(opened.members["name"].combine_chunks()).to_pylist())
+        there = listed((f"{count:,} {kind}" for kind, count in counts.most_common()), most=5) or "none"
+        problem = f"no member is audio; of other kinds there are {there}. Unpack archives that are within the archive."
+        raise SnapshotError(problem) from None
+    kinds = set(endings_of(members.clip_paths).to_pylist())
+    if kinds <= set(UNDECODED_EXTENSIONS):
+        clips = amount(members.clips.num_rows, "clip")
+        raise SnapshotError(f"all {clips} are {listed(kinds)}, which no decoder here reads. Convert them to FLAC.")
+    return members
 
 
-def _without_copies(members: Members, supported: pa.BooleanArray) -> pa.StringArray:
+def _head(opened: OpenedSnapshot, member: Member) -> bytes:
+    """Return the whole lines at the beginning of a member."""
+    head = opened.snapshot.head(member, HEAD_BYTES)
+    return head if len(head) == member.size_bytes else head[: head.rfind(b"\n") + 1]
+
+
+def _without_copies(members: Members, is_decoded: pa.BooleanArray) -> pa.StringArray:
     """Return the paths of clips, of files of one name that are copies the one with the fewest folders."""
     order = pc.sort_indices(pa.table({"depth": pc.count_substring(members.clip_paths, "/")}), [("depth", "ascending")])
+    order = order.filter(is_decoded.take(order))
     clips, paths = members.clips.take(order), members.clip_paths.take(order)
     size, crc = (clips[column].combine_chunks().cast(pa.string()) for column in ("size_bytes", "crc32"))
     first = first_of_each(pc.binary_join_element_wise(level(paths, 0), size, crc, "\n"))
-    return paths.filter(pc.and_(supported.take(order), pa.array(first == np.arange(len(first)))))
+    return paths.filter(pa.array(first == np.arange(len(first))))
 
 
-def _heads(opened: OpenedSnapshot, members: Members) -> tuple[list[tables.Head], Any]:
-    """Return the heads of tables, and what reads them in the place of the whole files."""
-    paths = members.other_paths.to_pylist()
-    rows = dict(zip(paths, members.others.to_pylist(), strict=True))
-    heads = tables.heads_of(
-        paths,
-        members.others["size_bytes"].to_pylist(),
-        without_extension(level(members.clip_paths, 0)),
-        lambda path: opened.snapshot.head(Member(**rows[path]), tables.HEAD_BYTES),
-    )
-    known = {rows[head.path]["name"]: head.data for head in heads}
-    return heads, lambda member: known.get(member["name"], b"")
+def _tried(draft: Draft, index: pa.Table, read: Read) -> str:
+    """Apply a draft to the index and the heads as `download` does, and return what it finds.
 
-
-def _checked(draft: Draft, index: pa.Table, read: Any) -> tuple[str | None, list[str]]:
-    """Apply a draft to the index and the heads as `download` does; return what does not hold, or what it found."""
-    try:
-        description = validated(Description, draft.values(), draft.name)
-        join = Join(index, description, read)
-        found = sum(table.num_rows - table["path"].null_count for table in join.tables())
-    except (SnapshotError, ParameterError) as error:
-        return str(error), []
-    bad = [counts.problem for counts in join.counts.values() if counts.problem]
-    if bad:
-        return bad[0], []
+    Raises
+    ------
+    SnapshotError, ParameterError
+        It does not fit.
+    """
+    join = Join(index, validated(Description, draft.values(), draft.name), read)
+    found = sum(table.num_rows - table["path"].null_count for table in join.tables())
+    for counts in join.counts.values():
+        if counts.problem:
+            raise SnapshotError(counts.problem)
     rows = sum(counts.rows for counts in join.counts.values())
-    return None, [f"the draft was tried on the index and these heads: {rows:,} rows, {found:,} of them with their clip"]
+    return f"the draft was tried on the index and these heads: {rows:,} rows, {found:,} of them with their clip"

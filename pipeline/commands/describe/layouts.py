@@ -2,219 +2,144 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.commands.describe.draft import OWN, Layout, dialect_of, our_name
-from pipeline.commands.describe.guesses import Known
-from pipeline.commands.describe.names import Field, Part, Shape, extension_of, level, shapes_of, stem_of
-from pipeline.commands.describe.naming import Naming, naming_of
-from pipeline.commands.describe.tables import Head
+from pipeline.commands.describe.clip_of_row import Naming, naming_of
+from pipeline.commands.describe.fields_of_paths import endings_of, extension_of, fields_of, stem_of
+from pipeline.commands.describe.roles import Column, our_name
+from pipeline.commands.describe.tables import Table
 from pipeline.core.terminal import amount, listed
+from pipeline.snapshot.layout import Dialect
 from pipeline.snapshot.members import first_match
 from pipeline.snapshot.patterns import Pattern, Template
 from pipeline.snapshot.tables import first_of_each
 
-_FOUND = 0.8  # of the values of a column that a lookup has
+_COVERED = 0.2  # of the clips, by the rows of a table
+_FOUND = 0.8  # of the rows, in one folder; of the values of a column, in a lookup
+_PIECES = 1.2  # rows for each clip
 
 
 @dataclass(frozen=True)
-class Joined:
-    """Tables of equal columns whose rows name clips in the same way."""
+class Layout:
+    """How rows and clips belong together."""
 
-    heads: list[Head]
-    namings: list[Naming]
-
-    @property
-    def naming(self) -> Naming:
-        """That way."""
-        return self.namings[0]
-
-    @property
-    def rows(self) -> float:
-        """How many of their rows find a clip, estimated."""
-        return sum(head.rows * naming.share for head, naming in zip(self.heads, self.namings, strict=True))
-
-    @property
-    def rows_for_a_clip(self) -> float:
-        """How many rows name one clip, on average: more than one where rows are pieces of it."""
-        clip = Template(self.naming.template)
-        clips = pa.concat_arrays([clip.fill(head.columns) for head in self.heads]).drop_null()
-        return len(clips) / max(1, len(clips.unique()))
+    keys: dict[str, Any]  # of a description: audio, tables, dialect, clip
+    columns: list[Column]  # that it makes known
+    lookups: list[dict[str, Any]] = field(default_factory=list)  # tables, dialect and on of each
+    notes: list[str] = field(default_factory=list)
 
 
-def joined(heads: Sequence[Head], paths: pa.StringArray) -> list[Joined]:
-    """Return the tables whose rows name clips, those with the most rows first."""
-    stems = stem_of(paths)
-    groups: dict[tuple[Any, ...], Joined] = {}
-    for head in heads:
-        naming = naming_of(head.columns, paths, stems)
-        if naming is not None:
-            group = groups.setdefault((*head.columns, naming.template, str(head.dialect)), Joined([], []))
-            group.heads.append(head)
-            group.namings.append(naming)
-    return sorted(groups.values(), key=lambda each: (-each.rows, -len(each.heads[0].columns)))
-
-
-def by_tables(group: Joined, others: Sequence[Head], paths: pa.StringArray, all_tables: Sequence[str]) -> Layout:
-    """Return the layout in which each row of these tables is a clip.
+def layouts_of(
+    tables: Sequence[Table], paths: pa.StringArray, unique: pa.StringArray, seen: list[str]
+) -> Iterator[Layout]:
+    """Yield layouts, the likeliest first: rows of the tables with the most rows, then names of clips, then folders.
 
     Parameters
     ----------
-    others
-        Tables that may be lookups.
-    all_tables
-        The paths of all members that are no clips.
+    paths, unique
+        Of all clips, and of those that are no copies.
+    seen
+        Takes what is to tell of tables.
     """
-    cells = {
-        name: pa.concat_arrays([head.columns[name] for head in group.heads]) for name in group.heads[0].columns if name
-    }
-    taken: set[str] = set()
-    known = _columns("table", cells, group.heads[0], group.naming.column, taken)
-    keys: dict[str, Any] = {"audio": _audio_of(group, paths)}
-    keys["tables"] = _pattern_of([head.path for head in group.heads], all_tables)
-    keys["dialect"] = dialect_of(group.heads[0].dialect)
-    keys["clip"] = group.naming.template
-    layout = Layout({key: value for key, value in keys.items() if value is not None}, known)
-    return _with_lookups(layout, others, cells, taken, all_tables)
+    stems = stem_of(paths)
+    namings = [(table, naming) for table in tables if (naming := naming_of(table.columns, paths, stems))]
+    lookups = [table for table in tables if all(table is not each for each, _ in namings)]
+    for table, naming in sorted(namings, key=lambda each: -each[0].rows * each[1].share):
+        found = f"clip is {naming.template}, which finds a clip for {naming.share:.0%} of the rows"
+        seen.append(f"{listed(table.paths)}: {found}")
+        clips = Template(naming.template).fill(table.columns).drop_null()
+        rows_for_a_clip = len(clips) / len(clips.unique())
+        if rows_for_a_clip > _PIECES:
+            seen.append(f"  {rows_for_a_clip:.1f} rows for each clip: pieces of it, or a table of something else")
+        elif table.rows * naming.share >= _COVERED * len(unique):
+            yield _by_rows(table, naming, lookups, paths)
+    if (found_fields := fields_of(unique)) is not None:
+        pattern, columns, left_out = found_fields
+        layout = Layout({"audio": pattern}, columns)
+        if len(left_out):
+            layout.notes.append(f"left out: {amount(len(left_out), 'clip')} of other names, such as {left_out[0]}")
+        yield _with_lookups(layout, lookups, {column.name: column.values for column in columns})
+    yield _by_folders(paths)
+    endings = endings_of(paths)
+    commonest = max(endings.value_counts().to_pylist(), key=lambda each: (each["counts"], each["values"]))
+    yield _by_folders(paths.filter(pc.equal(endings, commonest["values"])))
 
 
-def _columns(origin: str, cells: Mapping[str, pa.StringArray], head: Head, key: str, taken: set[str]) -> list[Known]:
-    """Return the columns of a table but its key; those of one without a header have no name to go by."""
-    is_named = head.dialect.header is None
-    return [
-        Known(our_name(name, taken), name, name if is_named else "", origin, column)
-        for name, column in cells.items()
-        if name and name != key
-    ]
+def _by_rows(table: Table, naming: Naming, lookups: Sequence[Table], paths: pa.StringArray) -> Layout:
+    """Return the layout in which each row of a table is a clip."""
+    columns: list[Column] = []
+    _add_columns(columns, "table", table.columns, table, naming.column)
+    keys = {"audio": _audio_of(table, naming, paths), **_keys_of(table)}
+    return _with_lookups(Layout({**keys, "clip": naming.template}, columns), lookups, table.columns)
 
 
-def by_names(paths: pa.StringArray, others: Sequence[Head], all_tables: Sequence[str]) -> Layout:
-    """Return the layout in which each clip is a row, and its path says all."""
-    shapes, left_out = shapes_of(paths)
-    names = _names_of_fields(shapes)
-    shapes = [shape.renamed(names) for shape in shapes]
-    reading = first_match([Pattern(shape.text) for shape in shapes], paths)
-    cells = reading.filter(reading.matched.is_valid()).fields
-    left_out = pc.and_(left_out, reading.matched.is_null())
-    notes = []
-    if pc.sum(left_out).as_py():
-        folders = pc.replace_substring_regex(paths.filter(left_out), "/?[^/]*$", "").unique().to_pylist()
-        notes.append(
-            f"left out: {amount(pc.sum(left_out).as_py(), 'clip')} of other names, in {listed(folders, most=3)}"
-        )
-    known = []
-    for field in {field.name: field for shape in reversed(shapes) for field in shape.fields}.values():
-        is_folder = any(
-            _names(part) == [field.name] and len(part) == 1 for shape in shapes for part in shape.parts[:-1]
-        )
-        in_folders = any(field.name in _names(part) for shape in shapes for part in shape.parts[:-1])
-        is_last = not in_folders and any(_names(shape.parts[-1])[-1:] == [field.name] for shape in shapes)
-        known.append(Known(field.name, field.name, field.before, "path", cells[field.name], is_folder, is_last))
-    texts = [shape.text for shape in shapes]
-    layout = Layout({"audio": texts[0] if len(texts) == 1 else texts}, known, notes=notes)
-    return _with_lookups(layout, others, cells, set(names.values()), all_tables)
+def _audio_of(table: Table, naming: Naming, paths: pa.StringArray) -> str:
+    """Return the pattern for the clips that rows name: where names repeat, in the folder that has one for each row."""
+    name = "{name}" + extension_of(naming.near)
+    if len(stem_of(naming.near).unique()) == len(naming.near):
+        return name
+    counts = _folders_of(naming.near).value_counts().to_pylist()
+    folder = min(counts, key=lambda each: (-each["counts"], each["values"].count("/"), each["values"]))["values"]
+    is_enough = pc.sum(pc.equal(_folders_of(paths), folder)).as_py() >= _FOUND * table.rows * naming.share
+    return f"/{folder}{name}" if is_enough else name
 
 
-def by_paths(paths: pa.StringArray) -> Layout:
+def _folders_of(paths: pa.StringArray) -> pa.StringArray:
+    return pc.replace_substring_regex(paths, "[^/]*$", "")
+
+
+def _by_folders(paths: pa.StringArray) -> Layout:
     """Return the layout in which the whole path of a clip tells it from others, however deep it lies."""
     depths = sorted(pc.count_substring(paths, "/").unique().to_pylist())
-    folders = [[f"{{folder_{number + 1}}}" for number in range(depth)] for depth in depths]
-    texts = ["/" + "/".join([*each, "{name}" + extension_of(paths)]) for each in folders]
-    cells = first_match(map(Pattern, texts), paths).fields
-    known = [Known(name, name, "", "path", cells[name], is_folder=True) for name in cells if name != "name"]
-    return Layout({"audio": texts[0] if len(texts) == 1 else texts}, known)
-
-
-def _names(part: Part) -> list[str]:
-    return [token.name for token in part if isinstance(token, Field)]
-
-
-def _names_of_fields(shapes: Sequence[Shape]) -> dict[str, str]:
-    """Return names for fields: the word in front of one, or its place."""
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for shape in shapes:
-        for field in shape.fields:
-            if field.name not in names:
-                word = "".join(each for each in field.before if each.isalpha() or each in "-_. ").strip("-_. ").lower()
-                word = word if len(word) > 2 and word.isidentifier() else f"part_{len(names) + 1}"
-                names[field.name] = our_name(word, taken)
-    return names
-
-
-def _audio_of(group: Joined, paths: pa.StringArray) -> str:
-    """Return the pattern for the clips that rows name: their folder, where it has as many as there are rows."""
-    near = pa.concat_arrays([naming.near for naming in group.namings])
     name = "{name}" + extension_of(paths)
-    for depth, rest in ((1, name), (2, f"{{folder}}/{name}")):
-        folders = level(near, depth).unique()
-        is_one = len(folders) == 1 and folders.null_count == 0 and not set("{}*") & set(folders[0].as_py())
-        if is_one and pc.sum(pc.equal(level(paths, depth), folders[0])).as_py() >= _FOUND * group.rows:
-            return f"{folders[0]}/{rest}"
-    return name if level(near, 1).null_count else f"{{folder}}/{name}"
+    patterns = ["/" + "/".join([*(f"{{folder_{number + 1}}}" for number in range(depth)), name]) for depth in depths]
+    fields = first_match(map(Pattern, patterns), paths).fields
+    columns = [Column(name, name, "", "path", fields[name], is_folder=True) for name in fields if name != "name"]
+    return Layout({"audio": patterns}, columns)
 
 
-def _pattern_of(paths: Sequence[str], all_tables: Sequence[str]) -> str | list[str]:
-    """Return the pattern that matches just these members: by their names, where these are enough."""
-    names = sorted({path.rpartition("/")[2] for path in paths})
-    same = [path for path in all_tables if path.rpartition("/")[2] in names]
-    if len(same) > len(paths):
-        return [f"/{path}" for path in paths] if len(paths) > 1 else f"/{paths[0]}"
-    if len(names) == 1:
-        return names[0]
-    before = _common(names)
-    behind = _common([name[len(before) :][::-1] for name in names])[::-1]
-    if set("{}*") & set(before + behind):
-        return names
-    pattern = f"{before}{{table}}{behind}"
-    if all(len(name) > len(before) + len(behind) for name in names):
-        matched = Pattern(pattern).read(pa.array(list(all_tables), pa.string())).matched
-        if len(matched) - matched.null_count == len(same):
-            return pattern
-    return names
+def _add_columns(
+    columns: list[Column], origin: str, cells: Mapping[str, pa.StringArray], table: Table, key: str
+) -> None:
+    """Add the columns of a table but its key; those of one without a header have no name to go by."""
+    for name, values in cells.items():
+        if name and name != key:
+            hint = "" if table.dialect.header else name
+            columns.append(Column(our_name(name, columns), name, hint, origin, values))
 
 
-def _common(texts: Sequence[str]) -> str:
-    """Return what all texts begin with, up to a separator."""
-    shortest = min(texts, key=len)
-    length = next(
-        (at for at in range(len(shortest)) if len({text[at] for text in texts}) > 1), max(0, len(shortest) - 1)
-    )
-    while length and shortest[length - 1].isalnum():
-        length -= 1
-    return shortest[:length]
+def _keys_of(table: Table) -> dict[str, Any]:
+    """Return what a description says of a table: where it is, and how it is written where that is not CSV."""
+    default = Dialect().as_dict()
+    dialect = {key: value for key, value in table.dialect.as_dict().items() if value != default[key]}
+    return {"tables": [f"/{path}" for path in table.paths], **({"dialect": dialect} if dialect else {})}
 
 
-def _with_lookups(
-    layout: Layout, heads: Sequence[Head], cells: dict[str, pa.StringArray], taken: set[str], all_tables: Sequence[str]
-) -> Layout:
-    """Add the tables that have a row for each value of a column."""
-    lookups: dict[str, dict[str, Any]] = {}
-    known = list(layout.known)
-    for head in heads:
-        file = head.path.rpartition("/")[2]
-        found = _key_of(head, cells)
-        if found is None or file in lookups:
+def _with_lookups(layout: Layout, tables: Sequence[Table], cells: Mapping[str, pa.StringArray]) -> Layout:
+    """Add the tables that have a row for each value of a column of `cells`."""
+    for table in tables:
+        found = _key_of(table, cells)
+        if found is None:
             continue
-        column, ours = found
-        tables = _pattern_of([each.path for each in heads if each.path.rpartition("/")[2] == file], all_tables)
-        lookup = {"tables": tables, "dialect": dialect_of(head.dialect), "on": {column: f"{{{ours}}}"}}
-        lookups[file] = {key: value for key, value in lookup.items() if value is not None}
-        index = pc.index_in(cells[ours], head.columns[column], skip_nulls=True)
-        theirs = {name: values.take(index) for name, values in head.columns.items()}
-        known = [replace(each, is_key=True) if each.source == ours and each.origin in OWN else each for each in known]
-        known += _columns(str(tables), theirs, head, column, taken)
-    return replace(layout, lookups=list(lookups.values()), known=known)
+        theirs, ours = found
+        keys = _keys_of(table)
+        layout.lookups.append({**keys, "on": {theirs: f"{{{ours}}}"}})
+        for column in layout.columns:
+            column.is_key |= column.source == ours
+        rows = pc.index_in(cells[ours], table.columns[theirs], skip_nulls=True)
+        joined = {name: values.take(rows) for name, values in table.columns.items()}
+        _add_columns(layout.columns, keys["tables"][0], joined, table, theirs)
+    return layout
 
 
-def _key_of(head: Head, cells: dict[str, pa.StringArray]) -> tuple[str, str] | None:
+def _key_of(table: Table, cells: Mapping[str, pa.StringArray]) -> tuple[str, str] | None:
     """Return a column of a table that has each value once, and the column of rows whose values it has."""
-    for column, values in head.columns.items():
+    for column, values in table.columns.items():
         keys = values.drop_null()
         if not column or len(keys) < 2 or len(first_of_each(keys)) != len(keys.unique()) or set("{}|") & set(column):
             continue

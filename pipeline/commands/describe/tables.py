@@ -1,7 +1,4 @@
-"""Which text files are tables, and how each is written.
-
-Rows are read as `download` reads them, from the first bytes of each table.
-"""
+"""Which text files are tables, and how each is written. Rows are read as `download` reads them."""
 
 from __future__ import annotations
 
@@ -9,145 +6,121 @@ import csv
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.commands.describe.names import level, stem_of
-from pipeline.core.errors import Rejected, TableError
+from pipeline.commands.describe.fields_of_paths import stem_of
+from pipeline.core.errors import TableError
+from pipeline.core.terminal import amount, listed
 from pipeline.snapshot.layout import Dialect
-from pipeline.snapshot.tables import Cells, read_rows
+from pipeline.snapshot.tables import Cells, Rows, read_rows
 
-HEAD_BYTES = 1 << 16
-_IS_TABLE = r"(?i)(\.(csv|tsv|txt|tab|psv|lst|list|trn|trl)|(^|/)[^/.]+)$"
-_IS_PROSE = r"(?i)(^|/)[^/]*(readme|licen[cs]e|changelog|requirements|copying)[^/]*$"
+_IS_TABLE = re.compile(r"(?i).*\.(csv|tsv|txt|tab|psv|lst|list|trn|trl)|(.*/)?[^/.]+")
+_IS_PROSE = re.compile(r"(?i)(.*/)?[^/]*(readme|licen[cs]e|changelog|requirements|copying)[^/]*")
 _MOST_TABLES = 40
-_SEPARATORS = ("\t", "|", ";", ",", " ")
+_SEPARATORS = {"\t": "tabs", "|": "|", ";": ";", ",": "commas", " ": "blanks"}
 _FIT = 0.9  # of the lines have the number of cells of a table
 _LINES = 400  # that tell how a table is written
+_LONGEST_NAME = 60  # characters of a column's name
+_MOST_VALUES = 12  # that are named
+_CELL = 40  # characters
 
 
 @dataclass(frozen=True)
-class Head:
-    """The beginning of a table.
+class Table:
+    """Files of equal columns."""
 
-    Attributes
-    ----------
-    is_whole
-        Whether that is all of it.
-    rows
-        Estimated from its size.
-    """
-
-    path: str
-    data: bytes
+    paths: list[str]
     dialect: Dialect
-    columns: Cells
-    rows: int
-    is_whole: bool
+    columns: Cells  # of the heads of the files, one after the other
+    rows: int  # of all of the files, estimated from their sizes
 
-    @property
-    def shown(self) -> str:
-        """How it is written, for a person."""
-        names = {",": "commas", "\t": "tabs", " ": "blanks"}
+    def lines(self) -> Iterator[str]:
+        """Yield how it is written, its first rows, and the values of columns of few, for a person."""
         header = "without a header" if self.dialect.header else "with a header"
-        return f"{names.get(self.dialect.separator, self.dialect.separator)}, {header}"
+        how = f"{_SEPARATORS[self.dialect.separator]}, {header}"
+        yield f"{listed(self.paths)}: about {amount(self.rows, 'row')}, {how}"
+        for cells in list(zip(*self.columns.values(), strict=True))[:3]:
+            yield "  " + " | ".join((cell.as_py() or "")[:_CELL] for cell in cells)
+        for name, column in self.columns.items():
+            distinct = sorted(column.drop_null().unique().to_pylist())
+            if 1 < len(distinct) <= _MOST_VALUES and len(distinct) < len(column) / 2:
+                yield f"  {name}: {listed((each[:_CELL] for each in distinct), most=_MOST_VALUES)}"
 
 
-def heads_of(paths: Sequence[str], sizes: Sequence[int], stems: pa.Array, read: Callable[[str], bytes]) -> list[Head]:
-    """Read the head of each file that may be a table: text, not beside each clip, no prose.
+def likely_tables(paths: Sequence[str]) -> list[str]:
+    """Return the paths of files that may be tables: text, no prose, and not one of many in a folder."""
+    likely = [path for path in paths if _IS_TABLE.fullmatch(path) and not _IS_PROSE.fullmatch(path)]
+    in_folder = Counter(path.rpartition("/")[0] for path in likely)
+    few = [path for path in likely if in_folder[path.rpartition("/")[0]] <= _MOST_TABLES]
+    return sorted(few, key=lambda each: (each.count("/"), each))[:_MOST_TABLES]
+
+
+def tables_of(heads: Mapping[str, bytes], sizes: Mapping[str, int], stems: pa.StringArray) -> list[Table]:
+    """Return the tables among files, by their first lines and their sizes in bytes.
 
     Parameters
     ----------
     stems
         The names of clips, without extension.
-    read
-        A path → its first `HEAD_BYTES`.
     """
-    array = pa.array(paths, pa.string())
-    likely = pc.and_not(pc.match_substring_regex(array, _IS_TABLE), pc.match_substring_regex(array, _IS_PROSE))
-    beside = pc.is_in(pc.replace_substring_regex(level(array, 0), r"\.[^.]*$", ""), stems)
-    chosen = array.filter(pc.and_not(likely, beside)).to_pylist()
-    by_folder = Counter(path.rpartition("/")[0] for path in chosen)
-    chosen = [path for path in chosen if by_folder[path.rpartition("/")[0]] <= _MOST_TABLES]
-    size_of = dict(zip(paths, sizes, strict=True))
-    heads = []
-    for path in sorted(chosen, key=lambda each: (each.count("/"), each))[:_MOST_TABLES]:
-        try:
-            head = _head(path, read(path), size_of[path], stems)
-        except (TableError, Rejected):
+    alike: dict[tuple[Any, ...], list[tuple[str, Rows]]] = {}
+    for at, (path, head) in enumerate(heads.items()):
+        dialect = _dialect(head, stems)
+        if dialect is None or head in list(heads.values())[:at]:  # equal files count once
             continue
-        if head is not None:
-            heads.append(head)
-    return heads
+        try:
+            rows = read_rows(path, head, dialect, {})
+        except TableError:
+            continue
+        alike.setdefault((dialect, *rows.columns), []).append((path, rows))
+    tables = []
+    for (dialect, *names), files in alike.items():
+        columns = {name: pa.concat_arrays([rows.columns[name] for _, rows in files]) for name in names}
+        count = sum(math.ceil(len(rows.lines) * sizes[path] / len(heads[path])) for path, rows in files)
+        tables.append(Table([path for path, _ in files], dialect, columns, count))
+    return [table for table in tables if table.rows]
 
 
-def _head(path: str, data: bytes, size_bytes: int, stems: pa.Array) -> Head | None:
-    is_whole = len(data) >= size_bytes
-    if not is_whole:
-        data = data[: data.rfind(b"\n") + 1]
-    dialect = _dialect(data, stems)
-    if dialect is None:
-        return None
-    name = path.rpartition("/")[2]
-    rows = read_rows(name, data, dialect, {})
-    count = len(rows.lines)
-    estimated = count if is_whole else math.ceil(count * size_bytes / max(1, len(data)))
-    return Head(path, data, dialect, rows.columns, estimated, is_whole) if count else None
-
-
-def _dialect(data: bytes, stems: pa.Array) -> Dialect | None:
-    """Tell how a table is written; None where it is none."""
+def _dialect(data: bytes, stems: pa.StringArray) -> Dialect | None:
+    """Tell how a table is written: by the first separator that cuts its lines alike. None where there is none."""
     try:
         text, encoding = data.removeprefix(b"\xef\xbb\xbf").decode(), "utf-8"
     except UnicodeDecodeError:
         text, encoding = data.decode("latin-1"), "latin-1"
-    if "\0" in text:
-        return None
-    lines = [line for line in text.splitlines() if line.strip()][:_LINES]
-    comment = next((mark for mark in (";", "#") if lines and lines[0].startswith(mark)), None)
-    lines = [line for line in lines if not (comment and line.startswith(comment))]
-    found = [(separator, *_records(lines, separator)) for separator in _SEPARATORS]
-    fit = [each for each in found if each[2]]
-    if not fit:
-        return None
-    separator, quote, records = fit[0]
-    has_blanks = sum(cell != cell.strip() for record in records for cell in record) > len(records) / 2
-    known: dict[str, Any] = {"separator": separator, "quote": quote, "encoding": encoding, "comment": comment}
-    known["trim"] = has_blanks and separator != " "
-    if not _has_header(records, stems):
-        known["header"] = tuple(f"column_{number + 1}" for number in range(len(records[0])))
-    return Dialect(**known)
+    comment = text[:1] if text[:1] in (";", "#") else None
+    lines = [line for line in text.splitlines() if line.strip() and not (comment and line.startswith(comment))]
+    for separator in _SEPARATORS if "\0" not in text else ():
+        is_quoted = separator in ",;" or text.startswith('"')
+        quoting: dict[str, Any] = {} if is_quoted else {"quoting": csv.QUOTE_NONE}
+        cut = [re.sub("[ \t]+", " ", line).strip() for line in lines[:_LINES]] if separator == " " else lines[:_LINES]
+        records = list(csv.reader(cut, delimiter=separator, **quoting))
+        width, count = Counter(map(len, records)).most_common(1)[0] if records else (0, 0)
+        if width < 2 or count < max(2, _FIT * len(records)):
+            continue
+        records = [record for record in records if len(record) == width]
+        return Dialect(
+            separator=separator,
+            quote='"' if is_quoted else None,
+            header=None if _has_header(records, stems) else tuple(f"column_{number + 1}" for number in range(width)),
+            encoding=encoding,
+            comment=comment,
+            trim=sum(cell != cell.strip() for record in records for cell in record) > len(records) / 2,
+        )
+    return None
 
 
-def _records(lines: list[str], separator: str) -> tuple[str | None, list[list[str]]]:
-    """Return the quote of lines that are cut at a separator, and the records, if they are a table's; else none."""
-    if separator == " ":
-        lines = [re.sub("[ \t]+", " ", line).strip() for line in lines]
-    quoted = any(re.search(rf'(^|{re.escape(separator)})"[^"]*"({re.escape(separator)}|$)', line) for line in lines)
-    is_plain = separator in ("\t", "|", " ") and not quoted
-    quote = None if is_plain else '"'
-    quoting: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if is_plain else {"quotechar": '"'}
-    records = [record for record in csv.reader(lines, delimiter=separator, **quoting) if record]
-    widths = Counter(map(len, records))
-    if not widths:
-        return quote, []
-    width, count = widths.most_common(1)[0]
-    is_table = width > 1 and count >= _FIT * len(records) and (len(records) > 1)
-    return quote, [record for record in records if len(record) == width] if is_table else []
-
-
-def _has_header(records: list[list[str]], stems: pa.Array) -> bool:
+def _has_header(records: list[list[str]], stems: pa.StringArray) -> bool:
     """Tell whether the first record names the columns: no number, no clip, nothing that occurs again below it."""
-    first, rest = records[0], records[1:]
-    if any(re.fullmatch(r"\s*[-+]?[0-9.]+\s*", cell) for cell in first) or len(set(first)) < len(first):
+    first = [cell.strip() for cell in records[0]]
+    if not all(first[1:]) or len(set(first)) < len(first) or len(max(first, key=len)) > _LONGEST_NAME:
         return False
-    if not all(cell.strip() for cell in first[1:]) or len(max(first, key=len)) > 60:
+    if any(re.fullmatch(r"[-+]?[0-9.]+", cell) for cell in first):
         return False
-    named = stem_of(pa.array([cell.strip() for cell in first], pa.string()))
-    if pc.any(pc.is_in(stems, named)).as_py():
+    if pc.any(pc.is_in(stems, stem_of(pa.array(first)))).as_py():
         return False
-    return not any(cell == record[at] for at, cell in enumerate(first) for record in rest)
+    return not any(cell == record[at] for record in records[1:] for at, cell in enumerate(records[0]))

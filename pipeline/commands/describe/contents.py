@@ -1,0 +1,36 @@
+"""What an archive has, for a person: folders, kinds of files, copies. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import pyarrow.compute as pc
+
+from pipeline.core.terminal import amount, listed
+from pipeline.snapshot.members import Members
+
+_MOST_FOLDERS = 12
+
+
+def contents(members: Members, unique: int) -> Iterator[str]:
+    """Yield what is in an archive, of whose clips that many are no copies."""
+    clips, others = members.clip_paths.to_pylist(), members.other_paths.to_pylist()
+    megabytes = (pc.sum(members.clips["size_bytes"]).as_py() or 0) / 1e6
+    yield f"{amount(len(clips), 'clip')}, {megabytes:,.1f} MB; {amount(len(others), 'other file')}"
+    folders = Counter(re.sub(r"\d[^/]*", "…", path.rpartition("/")[0]) + "/*" + _ending(path) for path in clips)
+    yield from (f"  {folder}  {count:,}" for folder, count in folders.most_common(_MOST_FOLDERS))
+    if len(folders) > _MOST_FOLDERS:
+        yield f"  and {len(folders) - _MOST_FOLDERS:,} more folders"
+    copies = len(clips) - unique
+    if copies:
+        yield f"  {amount(copies, 'clip')} are copies of another: same name, length and CRC-32"
+    kinds = Counter(_ending(path) or "without extension" for path in others)
+    if kinds:
+        yield "  others: " + listed(f"{count:,} {kind}" for kind, count in kinds.most_common())
+
+
+def _ending(path: str) -> str:
+    name, dot, ending = path.rpartition("/")[2].rpartition(".")
+    return f"{dot}{ending.lower()}" if name else ""
