@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pipeline.commands.describe.clip_of_row import Naming, naming_of
 from pipeline.commands.describe.fields_of_paths import endings_of, extension_of, fields_of, stem_of
 from pipeline.commands.describe.roles import Column, our_name
-from pipeline.commands.describe.tables import Table
+from pipeline.commands.describe.tables import Table, joined
 from pipeline.core.terminal import amount, listed
 from pipeline.snapshot.layout import Dialect
 from pipeline.snapshot.members import first_match
@@ -47,8 +47,15 @@ def layouts_of(
         Takes what is to tell of tables.
     """
     stems = stem_of(paths)
-    namings = [(table, naming) for table in tables if (naming := naming_of(table.columns, paths, stems))]
-    lookups = [table for table in tables if all(table is not each for each, _ in namings)]
+    alike: dict[tuple[Any, ...], list[Table]] = {}
+    lookups = []
+    for table in tables:
+        if (naming := naming_of(table.columns, paths, stems)) is None:
+            lookups.append(table)
+        else:
+            alike.setdefault((table.dialect, *table.columns, naming.template), []).append(table)
+    wholes = [joined(parts) for parts in alike.values()]
+    namings = [(whole, naming) for whole in wholes if (naming := naming_of(whole.columns, paths, stems))]
     for table, naming in sorted(namings, key=lambda each: -each[0].rows * each[1].share):
         found = f"clip is {naming.template}, which finds a clip for {naming.share:.0%} of the rows"
         seen.append(f"{listed(table.paths)}: {found}")
@@ -132,8 +139,8 @@ def _with_lookups(layout: Layout, tables: Sequence[Table], cells: Mapping[str, p
         for column in layout.columns:
             column.is_key |= column.source == ours
         rows = pc.index_in(cells[ours], table.columns[theirs], skip_nulls=True)
-        joined = {name: values.take(rows) for name, values in table.columns.items()}
-        _add_columns(layout.columns, keys["tables"][0], joined, table, theirs)
+        cells_of_rows = {name: values.take(rows) for name, values in table.columns.items()}
+        _add_columns(layout.columns, keys["tables"][0], cells_of_rows, table, theirs)
     return layout
 
 

@@ -17,7 +17,7 @@ from pipeline.commands.describe.fields_of_paths import stem_of
 from pipeline.core.errors import TableError
 from pipeline.core.terminal import amount, listed
 from pipeline.snapshot.layout import Dialect
-from pipeline.snapshot.tables import Cells, Rows, read_rows
+from pipeline.snapshot.tables import Cells, read_rows
 
 _IS_TABLE = re.compile(r"(?i).*\.(csv|tsv|txt|tab|psv|lst|list|trn|trl)|(.*/)?[^/.]+")
 _IS_PROSE = re.compile(r"(?i)(.*/)?[^/]*(readme|licen[cs]e|changelog|requirements|copying)[^/]*")
@@ -68,7 +68,7 @@ def tables_of(heads: Mapping[str, bytes], sizes: Mapping[str, int], stems: pa.St
     stems
         The names of clips, without extension.
     """
-    alike: dict[tuple[Any, ...], list[tuple[str, Rows]]] = {}
+    tables = []
     for at, (path, head) in enumerate(heads.items()):
         dialect = _dialect(head, stems)
         if dialect is None or head in list(heads.values())[:at]:  # equal files count once
@@ -77,13 +77,18 @@ def tables_of(heads: Mapping[str, bytes], sizes: Mapping[str, int], stems: pa.St
             rows = read_rows(path, head, dialect, {})
         except TableError:
             continue
-        alike.setdefault((dialect, *rows.columns), []).append((path, rows))
-    tables = []
-    for (dialect, *names), files in alike.items():
-        columns = {name: pa.concat_arrays([rows.columns[name] for _, rows in files]) for name in names}
-        count = sum(math.ceil(len(rows.lines) * sizes[path] / len(heads[path])) for path, rows in files)
-        tables.append(Table([path for path, _ in files], dialect, columns, count))
-    return [table for table in tables if table.rows]
+        if len(rows.lines):
+            count = math.ceil(len(rows.lines) * sizes[path] / len(head))
+            tables.append(Table([path], dialect, rows.columns, count))
+    return tables
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """Return tables of equal columns as one."""
+    names = tables[0].columns
+    columns = {name: pa.concat_arrays([table.columns[name] for table in tables]) for name in names}
+    paths = [path for table in tables for path in table.paths]
+    return Table(paths, tables[0].dialect, columns, sum(table.rows for table in tables))
 
 
 def _dialect(data: bytes, stems: pa.StringArray) -> Dialect | None:
