@@ -17,9 +17,11 @@ import pyarrow.compute as pc
 
 from pipeline.core.columns import apart, with_role
 from pipeline.core.errors import SampleError
+from pipeline.core.terminal import amount
 from pipeline.sampling.schedule import schedule
 from pipeline.sampling.sentences import normalise
 from pipeline.sampling.shares import Shares
+from pipeline.snapshot.segments import RECORDING
 
 Integers = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
@@ -202,10 +204,11 @@ def _seats(parts: Mapping[str, Fraction], groups: int) -> dict[str, int]:
     return dict(zip(names, np.diff(ends).tolist(), strict=True))
 
 
-def _too_few(columns: Iterable[str], groups: int, parts: Mapping[str, Fraction]) -> SampleError:
+def _too_few(columns: list[str], groups: int, parts: Mapping[str, Fraction]) -> SampleError:
     names = sorted(parts, key=lambda name: (-parts[name], name))[:2]
+    other = ", or keep another column apart (`apart`, in the snapshot's description)"
     return SampleError(
-        f"stratify.splits: {len(parts)} splits cannot be dealt {groups} groups of clips, which are kept apart by "
-        f"{' and '.join(columns)}. Ask for {'two splits' if groups > 1 else 'one split'}, such as "
-        f"{' and '.join(names[:groups])}, or keep another column apart (`apart`, in the snapshot's description)"
+        f"stratify.splits: {len(parts)} splits cannot be dealt {amount(groups, 'group')} of clips, which are kept "
+        f"apart by {' and '.join(columns)}. Ask for {'two splits' if groups > 1 else 'one split'}, such as "
+        f"{' and '.join(names[:groups])}{'' if columns == [RECORDING] else other}"
     )

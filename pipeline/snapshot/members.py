@@ -129,8 +129,10 @@ class Members:
     def unmatched(self, key: str, patterns: Sequence[str]) -> SnapshotError:
         """Return the error for patterns that match no member; `key` is what the description calls them."""
         wanted, count = " or ".join(patterns), self.clips.num_rows + self.others.num_rows
-        nearest = self.nearest(wanted, pa.concat_arrays([self.clip_paths, self.other_paths]))
-        return SnapshotError(f"{key}: {wanted} matches 0 of {count:,} members; {nearest}")
+        is_audio = key == "audio"
+        paths = pa.concat_arrays([self.clip_paths, self.other_paths]) if is_audio else self.other_paths
+        instead = "" if is_audio else ". A table that the archive lacks can be a file of your repository: tables_file"
+        return SnapshotError(f"{key}: {wanted} matches 0 of {count:,} members; {self.nearest(wanted, paths)}{instead}")
 
     def find(self, paths: pa.StringArray, *, any_extension: bool) -> pa.Array:
         """Return which clip has the path that a row makes, or a path that ends with it; null where none has.

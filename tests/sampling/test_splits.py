@@ -15,6 +15,7 @@ from pipeline.core.columns import Column
 from pipeline.core.errors import SampleError
 from pipeline.sampling.sentences import normalise
 from pipeline.sampling.splits import assign, hashes
+from pipeline.snapshot.segments import RECORDING
 from tests.sampling.clips import TEXT, table_of, texts
 
 SPLITS = {"train": 0.8, "dev": 0.1, "test": 0.1}
@@ -144,6 +145,9 @@ def test_splits_of_fewer_groups_say_what_helps() -> None:
     with pytest.raises(SampleError, match=message):
         assign(clips, SPLITS, seed=1)
     assert sorted(set(assign(clips, {"train": 0.8, "test": 0.2}, seed=1))) == ["test", "train"]
+    of_pieces = table_of({RECORDING: ["a", "a"]}, [Column(RECORDING, is_apart=True)])
+    with pytest.raises(SampleError, match=r"dealt 1 group of .* by the recording\. Ask for one split, such as train$"):
+        assign(of_pieces, SPLITS, seed=1)
 
 
 def test_splits_take_a_missing_value_for_a_group_of_its_own() -> None:

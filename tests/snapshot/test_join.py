@@ -346,7 +346,12 @@ def test_table_may_be_a_file_of_the_repository(tmp_path: Path) -> None:
             {},
             "audio: flod{fold:d}/{name}.wav matches 0 of 6 members; the nearest is data/aud",
         ),
-        ({"tables": "/sounds.csv"}, {}, "tables: /sounds.csv matches 0 of 6 members; the nearest is meta/sounds.csv"),
+        (
+            {"tables": "/sounds.csv"},
+            {},
+            "tables: /sounds.csv matches 0 of 6 members; the nearest is meta/sounds.csv. A ta",
+        ),
+        ({"tables": "sounds.wav"}, {}, "tables: sounds.wav matches 0 of 6 members; the nearest is meta/sounds.csv"),
         ({"clip": "fold{flod}/{file}.wav"}, {}, "sounds.csv: has no column flod (clip); there are: file, fold, class"),
         (
             {"clip": "fold{fold}/{file}.wav"},
