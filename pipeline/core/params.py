@@ -304,5 +304,7 @@ def _parsed(text: str, source: str) -> Any:
     except (YAMLError, ValueError, OverflowError, RecursionError) as error:  # numbers and dates that Python lacks
         problem = str(error)
         if "://" in problem and isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
-            problem = f"is no YAML, line {error.problem_mark.line + 1}"  # the line may hold a secret
+            again = re.match('found duplicate key "([^"]*)"', error.problem or "")
+            what = f"the key {again[1]} stands there twice" if again else "is no YAML"
+            problem = f"{what}, line {error.problem_mark.line + 1}"  # the line may hold a secret
         raise ParameterError(source, [problem.replace("\n", "\n  ")]) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -64,6 +65,18 @@ def _file(path: str) -> str:
     if not path.isprintable() or any(part.strip() in ("", ".", "..") for part in path.split("/")):
         raise ValueError("should be the path of a file, as the data set's page on Kaggle shows it")
     return path
+
+
+def _dataset(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+/[A-Za-z0-9._-]+", name):
+        raise ValueError("should be OWNER/NAME, the end of the data set's address")
+    return name
+
+
+def _competition(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise ValueError("should be NAME, the end of the competition's address")
+    return name
 
 
 def _files(paths: tuple[str, ...]) -> tuple[str, ...]:
@@ -170,7 +183,7 @@ class KaggleSource(OnKaggle, frozen=True):
     """
 
     kind: Literal["kaggle"]
-    dataset: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+/[A-Za-z0-9._-]+\Z")]
+    dataset: Annotated[str, Rule(_dataset)]
     version: Annotated[int, Meta(ge=1)]
 
     @property
@@ -194,7 +207,7 @@ class CompetitionSource(OnKaggle, frozen=True):
     """
 
     kind: Literal["kaggle-competition"]
-    competition: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\Z")]
+    competition: Annotated[str, Rule(_competition)]
 
     @property
     def name(self) -> str:

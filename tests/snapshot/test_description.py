@@ -154,6 +154,18 @@ def test_what_cannot_be_is_refused(source: dict[str, Any], tmp_path: Path) -> No
         described(tmp_path, **source)
 
 
+def test_an_address_on_kaggle_in_place_of_a_name_says_which_part_it_is(tmp_path: Path) -> None:
+    address = "https://www.kaggle.com/datasets/owner/name"
+    with pytest.raises(
+        ParameterError, match=r"source\.dataset: should be OWNER/NAME, the end of the data set's address"
+    ):
+        described(tmp_path, kind="kaggle", dataset=address, version=1)
+    with pytest.raises(
+        ParameterError, match=r"source\.competition: should be NAME, the end of the competition's address"
+    ):
+        described(tmp_path, kind="kaggle-competition", competition=address)
+
+
 @pytest.mark.parametrize("kind", ["archive", "directory"])
 def test_a_file_of_the_source_is_for_kaggle(kind: str, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=r"source\.file: is for Kaggle, .*; unpack the archive"):
@@ -216,7 +228,7 @@ def test_what_is_no_path_is_refused(path: Any, tmp_path: Path) -> None:
 
 def test_a_line_that_is_no_yaml_is_not_shown_where_it_holds_a_url(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("title: t\npath: https://me:hidden@host/a.zip\npath: https://other/\n")
-    with pytest.raises(ParameterError, match="line 3") as caught:
+    with pytest.raises(ParameterError, match="the key path stands there twice, line 3") as caught:
         describe("mine", tmp_path)
     assert "hidden" not in str(caught.value)
 
