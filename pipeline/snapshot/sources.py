@@ -23,7 +23,7 @@ from msgspec import structs
 from pipeline.core import schema
 from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.core.params import Runtime, archive_folder, in_checkout
-from pipeline.snapshot.archive import LocalFile, Member, Snapshot, read_head, read_member, verify_unchanged
+from pipeline.snapshot.archive import LocalFile, Member, Snapshot, read_member, verify_unchanged
 from pipeline.snapshot.description import Description
 from pipeline.snapshot.members import LEFT_BEHIND
 from pipeline.snapshot.origin import STORES, ArchiveSource, DirectorySource, OnKaggle, is_tar, shown
@@ -126,10 +126,6 @@ class ArchiveSnapshot(Snapshot):
         """Return a member's bytes, whose length and CRC-32 are as listed."""
         return read_member(self._file, member)
 
-    def head(self, member: Member, size_bytes: int) -> bytes:
-        """Return a member's first bytes."""
-        return read_head(self._file, member, size_bytes)
-
 
 class FolderSnapshot(Snapshot):
     """A snapshot in a folder, whose clips lie as deep as the tables say, or a folder deeper."""
@@ -148,15 +144,6 @@ class FolderSnapshot(Snapshot):
         nothing = [None] * len(files)
         columns = {"name": [name for name, _ in files], "size_bytes": [size for _, size in files]}
         return pa.table({field: columns.get(field, nothing) for field in schema.MEMBERS.names}, schema=schema.MEMBERS)
-
-    def head(self, member: Member, size_bytes: int) -> bytes:
-        """Return a file's first bytes."""
-        path = self._root / member.name
-        try:
-            with path.open("rb") as file:
-                return file.read(size_bytes)
-        except OSError as error:
-            raise SnapshotError(f"{path}: {error.strerror}") from None
 
     def read(self, member: Member) -> bytes:
         """Return a file's bytes, whose length is as listed."""
