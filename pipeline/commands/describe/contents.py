@@ -19,7 +19,9 @@ def contents(members: Members, unique: int) -> Iterator[str]:
     clips, others = members.clip_paths.to_pylist(), members.other_paths.to_pylist()
     megabytes = (pc.sum(members.clips["size_bytes"]).as_py() or 0) / 1e6
     yield f"{amount(len(clips), 'clip')}, {megabytes:,.1f} MB; {amount(len(others), 'other file')}"
-    folders = Counter(re.sub(r"\d[^/]*", "…", path.rpartition("/")[0]) + "/*" + _ending(path) for path in clips)
+    folders: Counter[str] = Counter()
+    for folder, count in Counter(path.rpartition("/")[0] + "/*" + _ending(path) for path in clips).items():
+        folders[re.sub(r"\d[^/]*(?=/)", "…", folder)] += count
     yield from (f"  {folder}  {count:,}" for folder, count in folders.most_common(_MOST_FOLDERS))
     if len(folders) > _MOST_FOLDERS:
         yield f"  and {len(folders) - _MOST_FOLDERS:,} more folders"

@@ -145,9 +145,10 @@ def _without(columns: Sequence[Column], candidates: Candidates) -> list[Column]:
 
 def _text(column: Column) -> Guess | None:
     """Tell whether values are sentences: texts with blanks, of several words."""
+    if column.origin == "path":
+        return None
     values = column.values.drop_null().to_pylist()
-    is_spaced = sum(" " in value or not value.isascii() for value in values) > len(values) / 2
-    if column.origin == "path" or not is_spaced:
+    if sum(" " in value or not value.isascii() for value in values) <= len(values) / 2:
         return None
     words = sum(word_count(value) or len(value) // 4 for value in values) / len(values)
     if column.is_called(_TEXTS) and words > 1:
