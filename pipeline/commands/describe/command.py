@@ -130,6 +130,8 @@ def drafted(opened: OpenedSnapshot, source: dict[str, Any], name: str) -> tuple[
         first = first or (draft, found)
         if any(candidates.sure for candidates in draft.roles):
             return draft, [*seen, found]
+        if "tables" not in layout.keys:
+            break  # what is less likely says less
     if first is None:
         raise SnapshotError("\n  ".join(["no description was found that fits:", *problems]))
     return first[0], [*seen, first[1]]

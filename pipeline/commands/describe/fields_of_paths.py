@@ -85,13 +85,13 @@ def _fields_of_level(names: pa.StringArray, columns: list[Column], *, is_file: b
 
 def _cut(names: pa.StringArray) -> Pieces:
     """Cut names at separators, and between letters and digits, where they all have the same."""
-    marks = pc.replace_substring_regex(names, _SEPARATED, "x").unique()
+    marks = pc.replace_substring_regex(names.unique(), _SEPARATED, "x").unique()
     if len(marks) > 1:
         return [("", names)]
     tokens = re.findall("x|[^x]+", marks[0].as_py())
     pieces: Pieces = []
     for values in _groups(names, [_SEPARATED if token == "x" else re.escape(token) for token in tokens]):
-        runs = values
+        runs = values.unique()
         for kind, regex in _RUNS.items():
             runs = pc.replace_substring_regex(runs, regex, kind)
         runs = runs.unique()
