@@ -52,15 +52,20 @@ def repository(fresh: Project) -> Project:
 @pytest.mark.more
 def test_readme_commands_run_one_after_the_other_and_print_what_it_says(repository: Project, tmp_path: Path) -> None:
     commands = "\n".join(blocks("bash"))
+    origin = tmp_path / "origin"
+    repository.run("git", "init", "--quiet", "--bare", "--initial-branch=main", str(origin))
+    repository.run("git", "remote", "add", "origin", str(origin))
+    repository.run("git", "push", "--quiet", "--set-upstream", "origin", "main")
     pack(labelled_files(with_faults=False), tmp_path)
     [table] = [block for block in blocks("text") if block.startswith("file,")]
     assert (tmp_path / "street/sounds.csv").read_text().startswith(table.splitlines()[0])
     for written, meant in {
         "make test": "make --dry-run test",  # it is what runs this
-        "https://example.org/our/sample.git": str(repository.root),
+        "https://example.org/our/sample.git": str(origin),
         "git clone": "cd ..; git clone",
         "make env\nsource .venv/bin/activate": "make --dry-run env",
         "/mnt/share": str(tmp_path / "share"),
+        "../five-clips": str(tmp_path / "five-clips"),
         "/data/street": str(tmp_path / "street"),
     }.items():
         assert written in commands

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
         return
     with atomic.replacing(to) as temporary:
         temporary.write_text(draft.text(), encoding="utf-8")
-    yield f"{to} is written; try it:\n  git add {to} && {draft.command}"
+    yield f"{to} is written; try it:\n  {draft.command}"
 
 
 def source_of(text: str) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class Draft:
     def _lines(self) -> Iterator[str]:
         yield f"# A draft of configs/snapshots/{self.name}.yaml by: python -m pipeline describe"
         yield "# Read the comments: what is sure is a key, what is not is a comment. Fill in the first three lines."
-        yield f"# Try it:  git add configs/snapshots/{self.name}.yaml"
+        yield "# Try it:"
         yield from (f"#   {line}" for line in self.command.split("\n"))
         reasons = {key: candidates[0].why for key, candidates in self.roles._asdict().items() if candidates.sure}
         values = self.values()
