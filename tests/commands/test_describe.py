@@ -298,6 +298,17 @@ def test_describe_does_not_take_pieces_of_a_clip_for_clips(tmp_path: Path) -> No
     draft, seen = drafted(pack({**clips, "labels.csv": table.encode()}, tmp_path / "archive.zip"))
     assert "tables" not in draft.values()
     assert any("3.0 rows for each clip" in line for line in seen)
+    assert any(line.startswith("labels.csv: not used") for line in seen)
+
+
+def test_describe_names_spreadsheets_and_tables_that_it_does_without(tmp_path: Path) -> None:
+    clips = {f"K{number}.WAV": tone(number) for number in range(6)}
+    table = b"file,kind\n" + b"".join(b"k%d.wav,%d\n" % (number, number % 2) for number in range(6))
+    _, seen = drafted(pack({**clips, "facts.xlsx": b"PK", "list.csv": table}, tmp_path / "archive.zip"))
+    assert [line.split(";")[0] for line in seen if "not " in line] == [
+        "not read: facts.xlsx",
+        "list.csv: not used in the draft",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -310,6 +321,9 @@ def test_describe_does_not_take_pieces_of_a_clip_for_clips(tmp_path: Path) -> No
 def test_describe_says_where_there_is_no_audio(files: dict[str, bytes], message: str, tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match=message):
         drafted(pack(files, tmp_path / "archive.zip"))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SnapshotError, match="there is no file in it"):
+        drafted(tmp_path / "folder")
 
 
 def test_describe_takes_sources_and_refuses_what_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

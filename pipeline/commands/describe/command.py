@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 from pipeline.commands.describe.contents import contents
 from pipeline.commands.describe.draft import Draft
 from pipeline.commands.describe.fields_of_paths import endings_of, level, stem_of
-from pipeline.commands.describe.layouts import layouts_of
+from pipeline.commands.describe.layouts import Layout, layouts_of
 from pipeline.commands.describe.roles import roles_of
-from pipeline.commands.describe.tables import likely_tables, tables_of
+from pipeline.commands.describe.tables import Table, likely_tables, tables_of
 from pipeline.core import atomic
 from pipeline.core.errors import ParameterError, SnapshotError
 from pipeline.core.params import load_runtime
@@ -129,12 +129,12 @@ def drafted(opened: OpenedSnapshot, source: dict[str, Any], name: str) -> tuple[
             continue
         first = first or (draft, found)
         if any(candidates.sure for candidates in draft.roles):
-            return draft, [*seen, found]
+            return draft, [*seen, *_unused(tables, draft.layout), found]
         if "tables" not in layout.keys:
             break  # what is less likely says less
     if first is None:
         raise SnapshotError("\n  ".join(["no description was found that fits:", *problems]))
-    return first[0], [*seen, first[1]]
+    return first[0], [*seen, *_unused(tables, first[0].layout), first[1]]
 
 
 def _members(opened: OpenedSnapshot) -> Members:
@@ -142,7 +142,9 @@ def _members(opened: OpenedSnapshot) -> Members:
         members = Members(opened.members, [Pattern("{_}.*")], lambda _: b"")
     except SnapshotError:
         counts = Counter(endings_of(opened.members["name"].combine_chunks()).to_pylist())
-        there = listed((f"{count:,} {kind}" for kind, count in counts.most_common()), most=5) or "none"
+        there = listed((f"{count:,} {kind}" for kind, count in counts.most_common()), most=5)
+        if not there:
+            raise SnapshotError("there is no file in it.") from None
         problem = f"no member is audio; of other kinds there are {there}. Unpack archives that are within the archive."
         raise SnapshotError(problem) from None
     kinds = set(endings_of(members.clip_paths).to_pylist())
@@ -182,4 +184,15 @@ def _tried(draft: Draft, index: pa.Table, read: Read) -> str:
         if counts.problem:
             raise SnapshotError(counts.problem)
     rows = sum(counts.rows for counts in join.counts.values())
-    return f"the draft was tried on the index and these heads: {rows:,} rows, {found:,} of them with their clip"
+    tried = f"{amount(rows, 'row')}, {found:,} of them with their clip"
+    return f"the draft was tried on the index and these heads: {tried}"
+
+
+def _unused(tables: list[Table], layout: Layout) -> Iterator[str]:
+    """Yield the tables that a draft does without."""
+    keys = [layout.keys.get("tables", []), *(lookup["tables"] for lookup in layout.lookups)]
+    patterns = [Pattern(text) for key in keys for text in ([key] if isinstance(key, str) else key)]
+    for table in tables:
+        paths = pa.array(table.paths)
+        if all(pattern.read(paths).matched.null_count == len(paths) for pattern in patterns):
+            yield f"{listed(table.paths)}: not used in the draft; to use it: clip, or lookups (docs/descriptions.md)"

@@ -12,6 +12,7 @@ from pipeline.core.terminal import amount, listed
 from pipeline.snapshot.members import Members
 
 _MOST_FOLDERS = 12
+_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 
 
 def contents(members: Members, unique: int) -> Iterator[str]:
@@ -31,6 +32,9 @@ def contents(members: Members, unique: int) -> Iterator[str]:
     kinds = Counter(_ending(path) or "without extension" for path in others)
     if kinds:
         yield "  others: " + listed(f"{count:,} {kind}" for kind, count in kinds.most_common())
+    sheets = [path for path in others if _ending(path) in _SPREADSHEETS]
+    if sheets:
+        yield f"not read: {listed(sheets, most=3)}; save each sheet with facts about clips as a .csv beside it"
 
 
 def _ending(path: str) -> str:

@@ -62,7 +62,9 @@ def layouts_of(
         clips = Template(naming.template).fill(table.columns).drop_null()
         rows_for_a_clip = len(clips) / len(clips.unique())
         if rows_for_a_clip > _PIECES:
-            seen.append(f"  {rows_for_a_clip:.1f} rows for each clip: pieces of it, or a table of something else")
+            seen.append(
+                f"  {rows_for_a_clip:.1f} rows for each clip: pieces of it (to use them: segment), or something else"
+            )
         elif table.rows * naming.share >= _COVERED * len(unique):
             yield _by_rows(table, naming, lookups, paths)
     if (found_fields := fields_of(unique)) is not None:

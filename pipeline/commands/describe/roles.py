@@ -81,7 +81,9 @@ class Column:
     @property
     def shown(self) -> str:
         """Its values, for a person."""
-        return f"{len(self.counts):,} values, {min(self.counts.values()):,} to {max(self.counts.values()):,} clips each"
+        least, most = min(self.counts.values()), max(self.counts.values())
+        clips = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        return f"{len(self.counts):,} values, {clips} clips each"
 
 
 @dataclass(frozen=True)
