@@ -176,7 +176,8 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path, cut: i
             if reusable and len(digests) < reusable.num_rows:
                 pairs = zip(new_digests, reusable.seal.sources[len(digests) :], strict=False)
                 same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-                parts.append(reusable.read(len(digests) // most).slice(len(digests) % most, same))
+                if same:  # else it may have other columns: that of another data set
+                    parts.append(reusable.read(len(digests) // most).slice(len(digests) % most, same))
             reused = sum(part.num_rows for part in parts)
             if reused < rows.num_rows:
                 parts.append(rows_of(inputs.slice(reused)))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,6 +62,18 @@ class Times(Recipe):
 @dataclass(frozen=True)
 class Revised(Times):
     REVISION: ClassVar[int] = 2
+
+
+class WithSign(Times):
+    """Of another data set, which has a column more."""
+
+    @property
+    def columns(self) -> pa.Schema:
+        return super().columns.append(pa.field("is_negative", pa.bool_()))
+
+    def rows(self, source: pa.Table) -> pa.Table:
+        made = super().rows(source)
+        return made.append_column("is_negative", pc.less(made["product"], 0))
 
 
 def write_source(folder: Path, shards: Sequence[Sequence[int]], note: str = "") -> Path:
@@ -147,6 +160,13 @@ def test_derive_makes_all_of_another_kind_of_machine_again_and_says_so(
     assert "arm9000" in said
     assert "dvc pull" in said
     assert Shard(target / shard_name(0), DerivedSeal).seal.decoder["machine"].endswith(platform.machine())
+
+
+def test_derive_of_another_data_set_takes_nothing_of_shards_with_other_columns(tmp_path: Path, target: Path) -> None:
+    derive(Times(), write_source(tmp_path / "source", [range(10)]), target, HERE)
+    derive(WithSign(), write_source(tmp_path / "source", [range(20, 25)]), target, HERE)
+    [path] = target.glob("part-*.parquet")
+    assert Shard(path, DerivedSeal).read_all()["is_negative"].to_pylist() == [False] * 5
 
 
 def test_derive_computes_only_rows_whose_inputs_changed(tmp_path: Path, target: Path) -> None:
