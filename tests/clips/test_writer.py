@@ -161,6 +161,8 @@ def test_check_measures_the_decoded_duration() -> None:
     (verdict,) = examine(Archive([GOOD[2]]), Goal(1, None))
     samples = len(soundfile.read(io.BytesIO(GOOD[2]))[0])
     assert verdict.nanoseconds == samples * 1_000_000_000 // 16000
+    exact = Check((0.9, 0.9))
+    assert exact.judge(verdict.candidate, exact.examine(GOOD[1])).rejected is None  # the bounds are allowed
 
 
 # Examiner
@@ -241,10 +243,11 @@ def fill(
     nanoseconds: int | None = None,
     exclude: tuple[str, ...] = (),
     threads: int = 0,
+    source: dict[str, Any] = SOURCE,
 ) -> Counts:
     """Do what `subsample` does; the goal is `nanoseconds` where they are given."""
     declared = sealed.fingerprint([asdict(archive.bird)])
-    seal = ClipsSeal(**asdict(seals.seal()), revision=Check.REVISION, source=SOURCE, columns=declared, seconds=seconds)
+    seal = ClipsSeal(**asdict(seals.seal()), revision=Check.REVISION, source=source, columns=declared, seconds=seconds)
     candidates, check = archive.candidates(exclude), Check(seconds)
     shards = ClipShardWriter(candidates, check, shard_clips, seal, archive if local else None)
     counts, goal = Counts(max_rejected), Goal(None if nanoseconds else clips, nanoseconds)
@@ -334,6 +337,14 @@ def test_clips_that_the_archive_has_anew_are_fetched_anew(
     fill(archive, 6, 3)
     assert archive.fetched == ids(0, 5)
     assert pq.read_table(folder / "part-00000.parquet")["audio"][0].as_py()["bytes"] == GOOD[now]
+
+
+def test_clips_of_another_snapshot_are_not_taken_for_those_of_this_one(folder: Path) -> None:
+    fill(Archive([*GOOD], checksums=False), 5, 3)
+    archive = Archive([*GOOD], checksums=False)
+    fill(archive, 5, 3, source={"directory_sha256": "of another archive"})
+    assert archive.fetched == ids(0, 1, 2, 3, 4)
+    assert folder.exists()
 
 
 def test_clips_of_a_killed_run_may_be_replaced_before_all_of_them_are_copied(folder: Path) -> None:
