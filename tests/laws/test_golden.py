@@ -76,6 +76,7 @@ def test_golden_ranking_of_the_demo(staged_once: Project) -> None:
     assert digest_of_rows(read_table(staged_once.root / schema.RANKING, schema.ranking_schema)) == DEMO_RANKING
 
 
+@pytest.mark.more
 @pytest.mark.skipif(not REAL_TABLES.exists(), reason="the real tables are not here")
 def test_golden_ranking_of_the_real_tables() -> None:
     """39,457 rows of five real tables, joined with an index that has a file of its own bytes for each."""

@@ -259,7 +259,7 @@ def alone() -> dict[str, str]:
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("encoding", ["pcm16", "float32", "flac"])
+@pytest.mark.parametrize("encoding", ["pcm16", "flac"])
 def test_wheel_alone_reads_shards_with_its_plain_requirements(
     staged: Project, reader_alone: Path, tmp_path: Path, encoding: str
 ) -> None:

@@ -51,10 +51,15 @@ def allowed(wing: str) -> set[str]:
 
 
 @cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    """Return all nodes of a module, itself first."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@cache
 def imported(path: Path, *, late: bool = True) -> set[str]:
     """Return the modules of this package that a module imports; without `late`, only what it imports on loading."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    nodes = list(ast.walk(tree)) if late else tree.body
+    nodes = nodes_of(path) if late else list(ast.iter_child_nodes(nodes_of(path)[0]))
     named = {
         name
         for node in nodes
@@ -99,7 +104,7 @@ def test_wings_import_one_way_and_only_the_remote_part_talks_to_a_network() -> N
             parts = module.split(".")
             assert len(parts) < 2 or parts[1] in allowed(wing), f"{path} imports {module}"
             assert parts[-1] != "stage" or parts[1] == wing, f"{path} imports the stage of another wing"
-        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        nodes = nodes_of(path)
         names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
         names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
         network = {"requests", "urllib3", "kaggle", "kagglesdk"} & {name.split(".")[0] for name in names}
@@ -107,7 +112,7 @@ def test_wings_import_one_way_and_only_the_remote_part_talks_to_a_network() -> N
 
 
 def test_modules_do_not_import_each_other() -> None:
-    graph = {".".join(path.relative_to(ROOT).with_suffix("").parts): imported(path, late=True) for path in MODULES}
+    graph = {".".join(path.relative_to(ROOT).with_suffix("").parts): imported(path) for path in MODULES}
     graph = {module: {name for name in names if name in graph} for module, names in graph.items()}
     done: set[str] = set()
     while ready := {module for module, names in graph.items() if names <= done} - done:
@@ -131,7 +136,7 @@ def test_package_names_no_column_of_common_voice() -> None:
         if named.search(line)
     ]
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes_of(path):
             if not isinstance(node, ast.Subscript) or not isinstance(node.slice, ast.Constant):
                 continue
             if node.slice.value == "text" and not {"transcripts", "transcribe.py"} & set(path.parts):

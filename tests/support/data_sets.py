@@ -102,7 +102,12 @@ DATA_SETS = {
     **{name: of_miniature(miniature) for name, miniature in MINIATURES.items()},
     "demo": DataSet(demo_files, {**_ABOUT, "format": "kaggle-v1"}, {}, 206, demo_script().FAULTS),
     "release": DataSet(
-        release_files, {**_ABOUT, "format": "mozilla-tsv"}, {"tables": ["validated"]}, 206, _RELEASED_FAULTS
+        release_files,
+        {**_ABOUT, "format": "mozilla-tsv"},
+        {"tables": ["validated"]},
+        206,
+        _RELEASED_FAULTS,
+        {"subsample__clips": 30},
     ),
     "labelled": DataSet(
         labelled_files, DESCRIPTION, {"tables": ["sounds"], "strata": ["kind"], "require": []}, 153, FAULTS
