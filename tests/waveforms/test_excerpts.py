@@ -62,7 +62,7 @@ def test_excerpts_at_random_are_spread_over_their_recordings_and_never_change() 
 def test_excerpts_lie_within_the_recording(samples: int) -> None:
     sound = Sound("WAV", "PCM_16", 16_000, 1, samples)
     pieces = {piece_of(sound, 16_000, Excerpt(5, "random"), f"clip {number}") for number in range(20)}
-    assert pieces == {decode.WHOLE} if samples <= 80_000 else {(0.0, 5.0), (1 / 16_000, 80_001 / 16_000)}
+    assert pieces == ({decode.WHOLE} if samples <= 80_000 else {(0.0, 5.0), (1 / 16_000, 80_001 / 16_000)})
 
 
 def test_excerpt_is_in_the_seal_and_none_leaves_it_as_it_was(tmp_path: Path) -> None:
