@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from functools import cache
 
 import numpy as np
@@ -50,24 +49,7 @@ def sound(recording: int) -> bytes:
     tone = 0.4 * np.sin(2 * np.pi * (300 + 20 * recording + 25 * times) * times)
     samples = tone + 0.05 * np.random.default_rng(recording).standard_normal(len(times))
     kind = "OGG" if path_of(recording).endswith("ogg") else "WAV"
-    data = encoded(np.stack([samples, samples / 2][:channels], axis=1), rate, kind)
-    return with_serial(data) if kind == "OGG" else data
-
-
-def with_serial(data: bytes, serial: int = 2017) -> bytes:
-    """Return an Ogg with a serial number in place of the random one that libsndfile gives it."""
-    reverse = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
-    pages, at = [], 0
-    while at < len(data):
-        body = at + 27 + data[at + 26]
-        end = body + sum(data[at + 27 : body])
-        page = (
-            data[at : at + 14] + serial.to_bytes(4, "little") + data[at + 18 : at + 22] + bytes(4) + data[at + 26 : end]
-        )
-        crc = zlib.crc32(page.translate(reverse), 0xFFFFFFFF) ^ 0xFFFFFFFF
-        pages.append(page[:22] + crc.to_bytes(4, "big").translate(reverse) + page[26:])
-        at = end
-    return b"".join(pages)
+    return encoded(np.stack([samples, samples / 2][:channels], axis=1), rate, kind)
 
 
 def pieces_of(recording: int) -> list[tuple[int, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import shlex
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -138,10 +139,26 @@ def coloured(label: int, recording: int, take: int, rate: int, subtype: str, cha
 
 
 def encoded(samples: npt.NDArray[np.float64], rate: int, kind: str = "WAV", subtype: str | None = None) -> bytes:
-    """Return samples as a file."""
+    """Return samples as a file, the same bytes each time."""
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format=kind, subtype=subtype)
-    return buffer.getvalue()
+    return _with_serial(buffer.getvalue()) if kind == "OGG" else buffer.getvalue()
+
+
+def _with_serial(data: bytes, serial: int = 2017) -> bytes:
+    """Return an Ogg with a serial number in place of the random one that libsndfile gives it."""
+    reverse = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
+    pages, at = [], 0
+    while at < len(data):
+        body = at + 27 + data[at + 26]
+        end = body + sum(data[at + 27 : body])
+        page = (
+            data[at : at + 14] + serial.to_bytes(4, "little") + data[at + 18 : at + 22] + bytes(4) + data[at + 26 : end]
+        )
+        crc = zlib.crc32(page.translate(reverse), 0xFFFFFFFF) ^ 0xFFFFFFFF
+        pages.append(page[:22] + crc.to_bytes(4, "big").translate(reverse) + page[26:])
+        at = end
+    return b"".join(pages)
 
 
 def numbered(names: Iterable[str], make: Callable[[int], bytes]) -> Files:
