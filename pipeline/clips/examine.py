@@ -136,7 +136,7 @@ class Examiner:
     recall
         Returns the file of a candidate that an earlier run has, or why it rejected the candidate; or None.
     snapshot
-        What to fetch from; None where `recall` knows every candidate.
+        Returns what to fetch from; it is asked for nothing where `recall` knows every candidate.
     pool
         Threads to fetch and check with.
     on_fetched
@@ -145,7 +145,7 @@ class Examiner:
 
     check: Check
     recall: Callable[[Candidate], File | None]
-    snapshot: Snapshot | None
+    snapshot: Callable[[], Snapshot]
     pool: Executor
     on_fetched: Callable[[int, int], None]
     rejected: Files = field(default_factory=dict)  # recordings
@@ -187,8 +187,7 @@ class Examiner:
         if file is None:
             file, size_bytes = self.recall(candidate), member.size_bytes
         if file is None:
-            assert self.snapshot is not None, candidate.clip_id
-            file = self.pool.submit(self.check.fetch, member, self.snapshot)
+            file = self.pool.submit(self.check.fetch, member, self.snapshot())
         guess = candidate.guess_nanoseconds()
         if isinstance(file, File):
             verdict = self.check.judge(candidate, file)

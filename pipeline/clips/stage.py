@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import cache
 
 import pyarrow as pa
 
@@ -19,6 +21,7 @@ from pipeline.core.progress import progress
 from pipeline.core.terminal import amount, listed
 from pipeline.sampling import shares
 from pipeline.shards.table import read_table, write_table
+from pipeline.snapshot.archive import Snapshot
 from pipeline.snapshot.clips import read_clips
 from pipeline.snapshot.description import describe
 from pipeline.snapshot.receipt import read_receipt
@@ -47,28 +50,29 @@ def run() -> str:
     clip_table = read_clips(receipt, order["table"].unique().to_pylist(), CLIP_COLUMNS)
     candidates = Candidates(order, clip_table, wanted.exclude)
     seal = wanted_seal(params, description, receipt.source_identity(), order.schema)
-    snapshot = None if description.source.is_remote else reopen_snapshot(description, runtime, receipt)
-    pool = ThreadPoolExecutor(runtime.connections)
-    try:
-        clips = ClipShardWriter(candidates, check, params.shards.clips, seal, local=snapshot)
+    with ExitStack() as cleanup:
+        pool = ThreadPoolExecutor(runtime.connections)
+        cleanup.callback(pool.shutdown, wait=False, cancel_futures=True)
+
+        @cache
+        def snapshot() -> Snapshot:
+            opened = reopen_snapshot(description, runtime, receipt)
+            cleanup.callback(opened.close)  # gives up what is in flight
+            return opened
+
+        local = None if description.source.is_remote else snapshot()
+        clips = ClipShardWriter(candidates, check, params.shards.clips, seal, local)
         for _ in clips.fill(goal, counts):
             pass
         if not goal.is_met:
             previous = clips.previous
-            missing = list(previous.missing(candidates.since(clips.rank), goal))
-            if snapshot is None and (missing or clips.may_lose_clips):
-                snapshot = reopen_snapshot(description, runtime, receipt)
-            if snapshot is not None and missing:
-                snapshot.prefetch(missing)
+            if missing := list(previous.missing(candidates.since(clips.rank), goal)):
+                snapshot().prefetch(missing)
             with progress("clips", wanted.clips, "clips") as bar:
                 bar.reach(goal.clips_so_far)
                 examiner = Examiner(check, previous.recall, snapshot, pool, bar.update)
                 for _ in clips.fill(goal, counts, examiner):
                     bar.reach(goal.clips_so_far)
-    finally:
-        if snapshot is not None:
-            snapshot.close()  # gives up what is in flight
-        pool.shutdown(wait=False, cancel_futures=True)
     if not goal.is_met:
         raise _too_few(wanted, order, counts, goal)
     clips.publish()

@@ -145,7 +145,7 @@ class PreviousRuns:
         return None if self._is_local and candidate.is_doubtful(rejected.reason) else rejected
 
     def missing(self, candidates: Iterable[Candidate], goal: Goal) -> Iterator[Member]:
-        """Yield the members that will probably be fetched until the goal is met; none where all clips are here."""
+        """Yield the members that will probably be fetched until the goal is met."""
         low, high = self._check.seconds
         so_far = replace(goal)
         recordings: set[str] = set()
@@ -216,18 +216,6 @@ class ClipShardWriter:
     def previous(self) -> PreviousRuns:
         """The clips of the shards that lie there."""
         return PreviousRuns(self._seals, self._seal, self._check, is_local=self._local is not None)
-
-    @property
-    def may_lose_clips(self) -> bool:
-        """Whether clips of previous runs may have to be fetched again.
-
-        A run of other rules may judge them otherwise, and shards that a killed run left may be replaced before all
-        that they hold is copied.
-        """
-        return any(
-            path.parent != self._folder.folder or seal.revision != self._seal.revision
-            for path, seal in self._seals.items()
-        )
 
     def fill(self, goal: Goal, counts: Counts, examiner: Examiner | None = None) -> Iterator[int]:
         """Yield the clips of shard after shard, kept or made, until the goal is met.
