@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.clips.examine import Check, Examiner
@@ -85,10 +87,16 @@ def run() -> str:
 
 def _sample(order: pa.Table, accepted: list[int]) -> pa.Table:
     """Return the accepted rows of the ranking, each with the number of eligible clips that it stands for."""
-    chosen = order.take(accepted)
+    chosen = order.take(_int64(accepted))
     sizes = {row["values"]: row["counts"] for row in order["stratum"].value_counts().to_pylist()}
-    weights = shares.weights(chosen["stratum"].to_pylist(), sizes)
-    return chosen.append_column("weight", pa.array(weights)).cast(schema.sample_schema(fields(order.schema)))
+    weights = _int64(shares.weights(chosen["stratum"].to_pylist(), sizes))
+    return chosen.append_column("weight", weights).cast(schema.sample_schema(fields(order.schema)))
+
+
+def _int64(numbers: npt.ArrayLike) -> pa.Int64Array:
+    """Return integers as an array; `pa.array` imports pandas, a third of a run that has all its clips."""
+    values = np.asarray(numbers, dtype=np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
 
 
 def _too_few(wanted: Subsample, order: pa.Table, counts: Counts, goal: Goal) -> SampleError:
