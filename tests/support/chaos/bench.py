@@ -29,7 +29,7 @@ SAME, MESSAGE, USAGE, INTERRUPTED = "same bytes", "message, status 1", "message,
 OUTCOMES = (SAME, MESSAGE, USAGE, INTERRUPTED)
 _NEVER = ("Traceback", "Exception ignored", "Error:", "core dumped", SECRET, "user:pw", "\x1b[2J", "\x1b[31m")
 _MOST_SAID = 6000  # characters: one message
-_SOURCES = ("archive", "folder", "url", "kaggle")
+_SOURCES = ("archive", "folder", "url", "kaggle", "pieces")
 _OWNERS = {  # of outputs: the stage from which DVC runs again
     "data/snapshot": "download",
     "data/ranking.parquet": "stratify",
@@ -349,7 +349,7 @@ def setting(trial: Trial) -> str:
 
 
 _KINDS: dict[str, tuple[Callable[[Trial], str], tuple[str, ...], int]] = {  # what, where, how often
-    "a server that answers wrongly": (server, ("url", "kaggle"), 5),
+    "a server that answers wrongly": (server, ("url", "kaggle", "pieces"), 5),
     "killed at a random moment": (partial(moment, sent=signal.SIGKILL), _SOURCES, 3),
     "Ctrl-C at a random moment": (partial(moment, sent=signal.SIGINT), _SOURCES, 3),
     "no room on the disk": (limit, _SOURCES, 2),

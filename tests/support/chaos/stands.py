@@ -11,9 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 from tests.support.chaos import runs
+from tests.support.data_sets import DATA_SETS
 from tests.support.fake_kaggle import FakeKaggle, Fault, FileContent
 from tests.support.project import DEMO, ROOT, STAGES, Project
+from tests.support.tarballs import pack
 
 SAMPLE = STAGES[:-1]  # all that makes data; the report is slower, and is judged where it is concerned
 STATES: dict[str, dict[str, object]] = {  # what a run may find
@@ -35,7 +39,7 @@ class Stand:
     kept
         What it is restored from.
     source
-        archive, folder, url or kaggle.
+        archive, folder, url, kaggle, or pieces: those of the demo, or a URL of pieces of recordings.
     seconds
         How long a clean run of all stages in `SAMPLE` takes.
     clean
@@ -53,6 +57,11 @@ class Stand:
     def name(self) -> str:
         """Of its snapshot."""
         return f"chaos-{self.source}"
+
+    @property
+    def archive(self) -> Path:
+        """What is served."""
+        return self.kept / "pieces.zip" if self.source == "pieces" else DEMO
 
     def restore(self, state: str = "clean") -> None:
         """Make it again as it was, with the outputs of `state`; ``none`` has none."""
@@ -88,7 +97,7 @@ class Stand:
     @contextmanager
     def served(self, faults: Mapping[str, Mapping[int, Fault]] | None = None) -> Iterator[None]:
         """Have its archive served, where a server has it, in a process of its own, with faults by kind and number."""
-        if self.source not in ("url", "kaggle"):
+        if self.source not in ("url", "kaggle", "pieces"):
             yield
             return
         reading, writing = os.pipe()
@@ -96,7 +105,7 @@ class Stand:
         if not pid:
             os.close(reading)
             try:
-                fake = FakeKaggle(FileContent(DEMO), port=self.port, md5=False)
+                fake = FakeKaggle(FileContent(self.archive), port=self.port, md5=False)
                 for kind, of_kind in (faults or {}).items():
                     if kind == "always":
                         fake.always = of_kind[0]
@@ -144,11 +153,18 @@ def build(folder: Path, source: str, port: int) -> Stand:
     inputs = stand.kept / "inputs"
     shutil.copytree(ROOT / "configs", inputs / "configs")
     shutil.copy(ROOT / "params.yaml", inputs)
-    project = Project(inputs)
-    description = inputs / f"configs/snapshots/{stand.name}.yaml"
-    shutil.copy(inputs / "configs/snapshots/demo.yaml", description)
-    project.edit(str(description.relative_to(inputs)), source=_source(stand, inputs))
-    project.set(snapshot=stand.name, subsample__clips=12, shards__clips=4, subsample__max_rejected=0.5)
+    data_set = DATA_SETS["segments" if source == "pieces" else "demo"]
+    if source == "pieces":
+        pack(data_set.files(), stand.archive)
+    description = {**data_set.description, "source": _source(stand, inputs)}
+    YAML().dump(description, inputs / f"configs/snapshots/{stand.name}.yaml")
+    Project(inputs).set(
+        snapshot=stand.name,
+        subsample__clips=12,
+        shards__clips=4,
+        subsample__max_rejected=0.5,
+        **{f"stratify__{key}": value for key, value in data_set.stratify.items()},
+    )
     for state, settings in STATES.items():
         stand.restore("none")
         text = (inputs / "params.yaml").read_bytes()
@@ -192,6 +208,6 @@ def _source(stand: Stand, inputs: Path) -> dict[str, object]:
                         file._expected_crc = None  # type: ignore[attr-defined]  # one member's is wrong
                         path.write_bytes(file.read())
             return {"kind": "directory", "path": "folder"}
-        case "url":
+        case "url" | "pieces":
             return {"kind": "archive", "path": f"http://127.0.0.1:{stand.port}/archive.zip"}
     return {"kind": "kaggle", "dataset": "mozillaorg/common-voice", "version": 2}
