@@ -189,6 +189,7 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path, cut: i
             if len(digests) % most == 0 or len(digests) == (shard.num_rows if cut is None else cut):
                 writer.write(pa.concat_tables(group).combine_chunks())
                 group = []
+            del whole, rows, inputs  # as in `_batches`
         writer.seal(replace(seal, sources=tuple(digests)))
     return computed
 
@@ -200,10 +201,11 @@ def _batches(shard: Shard[Seal], columns: list[str], most: int) -> Iterator[pa.T
         rest = shard.read(group, columns)
         pa.default_memory_pool().release_unused()  # of reading a long file, as much again
         while rest.num_rows:
-            batch = rest.slice(0, most - done % most)
-            yield batch
-            done += batch.num_rows
-            rest = rest.slice(batch.num_rows)
+            count = min(rest.num_rows, most - done % most)
+            yield rest.slice(0, count)
+            done += count
+            rest = rest.slice(count)
+        del rest  # before the next is read: a row group may be one long file
 
 
 def _typed(table: pa.Table, columns: pa.Schema) -> pa.Table:
