@@ -289,6 +289,8 @@ def read_yaml(path: Path) -> Any:
     ParameterError
         It is not there, or is no YAML.
     """
+    if path.exists() and not path.is_file():  # to open a pipe would block for ever
+        raise ParameterError(str(path), ["is no regular file"])
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -154,6 +154,15 @@ class Shard(Generic[AnySeal]):
             raise ShardError(f"{path}: was not written by this version of the pipeline, or is damaged") from None
         if footer.sha256 != self.seal.footer_sha256:
             raise ShardError(f"{path}: its footer is damaged; {GET_AGAIN}")
+        if self.groups and footer.start != self._end_of_data:
+            raise ShardError(f"{path}: is damaged, there are more bytes than were written; {GET_AGAIN}")
+
+    @property
+    def _end_of_data(self) -> int:
+        group = self.metadata.row_group(self.groups[-1])
+        last = group.column(group.num_columns - 1)
+        start = last.dictionary_page_offset if last.has_dictionary_page else last.data_page_offset
+        return int(start + last.total_compressed_size)
 
     @property
     def num_rows(self) -> int:

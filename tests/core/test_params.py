@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,12 @@ def test_params_that_are_not_there_no_yaml_or_no_mapping_are_an_error(tmp_path: 
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ParameterError):
         load_params(path)
+
+
+def test_params_do_not_wait_for_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "params.yaml")
+    with pytest.raises(ParameterError, match="no regular file"):
+        load_params(tmp_path / "params.yaml")
 
 
 def test_params_ignore_the_order_of_splits(tmp_path: Path) -> None:

@@ -108,6 +108,12 @@ def test_shard_that_is_truncated_is_not_whole(shard: Path, step: int) -> None:
         assert not is_whole(shard), length
 
 
+def test_shard_that_stands_twice_in_its_file_is_refused(shard: Path) -> None:
+    shard.write_bytes(shard.read_bytes() * 2)
+    with pytest.raises(ShardError, match="more bytes than were written"):
+        Shard(shard, Seal)
+
+
 @pytest.mark.parametrize(
     "metadata", [{}, *({"pipeline": facts} for facts in ('{"version":1}', "null", '"' + "x" * 99))]
 )
