@@ -36,10 +36,7 @@ def check(data: bytes) -> Sound:
         finite = [np.isfinite(block).all() for block in decode.blocks(sound, "float32")]
         if not all(finite):
             raise Rejected(Reason.DAMAGED, "not all of its samples are finite numbers")
-    if sound.frames is None or (sound.format != "MP3" and decode.header(sound) != _facts(sound)):
+    declared = (sound.sample_rate, sound.channels, sound.frames)
+    if sound.frames is None or (sound.format != "MP3" and decode.header(sound) != declared):
         return replace(sound, frames=sum(map(len, decode.blocks(sound, "float32"))))
     return sound
-
-
-def _facts(sound: Sound) -> tuple[int, int, int | None]:
-    return sound.sample_rate, sound.channels, sound.frames

@@ -10,11 +10,11 @@ to 8, 11.025 and 12 kHz. How the decoder takes them was measured with libsndfile
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
 from pipeline.audio.side_info import first_wrong_frame
+from pipeline.audio.sound import Sound
 from pipeline.audio.tags import id3v2_bytes, skip_id3v2, trailing_tags
 from pipeline.audio.xing import Intro, introduction
 from pipeline.core.errors import Rejected
@@ -28,35 +28,6 @@ _SAMPLE_RATES = (44100, 48000, 32000)  # Hz, of MPEG-1; MPEG-2 has the halves, M
 _DECODER_DELAY = 529  # samples that a layer III decoder is late by; mpg123 takes them from the end's padding
 _MOST_TRIMMED = 2 * 4095  # samples: LAME's tag has 12 bits each for delay and padding (gabriel.mp3-tech.org)
 _LONGEST_FREE_FRAME = 3456  # bytes; mpg123 looks no further (MAXFRAMESIZE in its mpg123lib_intern.h)
-
-
-@dataclass(frozen=True, slots=True)
-class Mp3:
-    """What the frames of an MP3 say.
-
-    Attributes
-    ----------
-    sample_rate
-        Hz, 8000 to 48000.
-    channels
-        1 or 2.
-    num_frames
-        Frames of audio. A first frame that describes the file (Xing, Info, VBRI) is not one of them.
-    num_samples
-        For each channel, what a decode of `readable` yields; None where only a decode can tell.
-    shortest, longest
-        What such a decode may yield.
-    readable
-        The bytes for the decoder: the file, or its frames where libsndfile would not open it or would stop early.
-    """
-
-    sample_rate: int
-    channels: int
-    num_frames: int
-    num_samples: int | None
-    shortest: int = field(default=0, compare=False)
-    longest: int = field(default=0, compare=False)
-    readable: bytes = field(default=b"", compare=False, repr=False)
 
 
 class _Kind(NamedTuple):
@@ -92,7 +63,7 @@ class _Chain(NamedTuple):
     constant: bool  # all frames are equally long, but for the byte of padding
 
 
-def walk(data: bytes) -> Mp3:
+def walk(data: bytes) -> Sound:
     """Walk down the frames of an MP3, from its first byte to its last.
 
     Parameters
@@ -132,11 +103,17 @@ def walk(data: bytes) -> Mp3:
     if wrong is not None:
         found = f"the side information of frame {wrong + 1 + skipped}, at byte {audio[wrong]}"
         raise Rejected(Reason.DAMAGED, f"{found}, is none that an encoder writes")
-    num_samples = _decoded_length(data, chain, first, intro)
     total = num_frames * first.kind.samples_per_frame
-    shortest, longest = total - _MOST_TRIMMED, total + first.kind.samples_per_frame
-    readable = _readable(data, chain, first, intro)
-    return Mp3(first.kind.sample_rate, first.kind.channels, num_frames, num_samples, shortest, longest, readable)
+    return Sound(
+        "MP3",
+        "MPEG_LAYER_III",
+        first.kind.sample_rate,
+        first.kind.channels,
+        _decoded_length(data, chain, first, intro),
+        shortest=total - _MOST_TRIMMED,
+        longest=total + first.kind.samples_per_frame,
+        readable=_readable(data, chain, first, intro),
+    )
 
 
 @lru_cache(maxsize=4096)

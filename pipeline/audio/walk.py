@@ -86,17 +86,7 @@ def walk(data: bytes) -> Sound:
         raise Rejected(Reason.TRUNCATED, f"it ends within its header: the file has {len(data)} bytes")
     if not mp3.is_mp3(data):
         raise Rejected(Reason.NOT_AUDIO, f"{_description(data)}; the file has {len(data)} bytes")
-    walked = mp3.walk(data)
-    return Sound(
-        "MP3",
-        "MPEG_LAYER_III",
-        walked.sample_rate,
-        walked.channels,
-        walked.num_samples,
-        walked.shortest,
-        walked.longest,
-        walked.readable,
-    )
+    return mp3.walk(data)
 
 
 def _unsupported(data: bytes) -> str | None:
