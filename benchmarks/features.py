@@ -35,7 +35,7 @@ def main(folder: str, count: str = "64") -> None:
     clips = open_waveforms(folder).head(int(count))
     rate = clips.sample_rate
     waveforms, texts = [clip.waveform for clip in clips], [clip.text for clip in clips]
-    flacs = [decode.to_flac(decode.to_pcm16(waveform)[0], rate) for waveform in waveforms]
+    flacs = [decode.to_file(decode.to_pcm16(waveform)[0], rate, "FLAC") for waveform in waveforms]
     groups = [slice(start, start + _BESIDE) for start in range(0, len(waveforms), _BESIDE)]
     work: dict[str, tuple[Callable[[], object], int]] = {
         "decode_flac": (lambda: [decode.from_flac(flac) for flac in flacs], len(waveforms)),

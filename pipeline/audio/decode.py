@@ -265,10 +265,10 @@ def to_pcm16(waveform: Float32) -> tuple[Int16, int]:
     return nearest.astype(np.int16), clipped
 
 
-def to_flac(pcm: Int16, sample_rate: int) -> bytes:
-    """Return 16 bit values as a FLAC file."""
+def to_file(pcm: Int16, sample_rate: int, kind: str) -> bytes:
+    """Return 16 bit values as a file; `kind` is FLAC or WAV."""
     buffer = io.BytesIO()
-    soundfile.write(buffer, pcm, sample_rate, format="FLAC", subtype="PCM_16")
+    soundfile.write(buffer, pcm, sample_rate, format=kind, subtype="PCM_16")
     return buffer.getvalue()
 
 
@@ -276,9 +276,7 @@ def cut(sound: Sound, start_seconds: float, end_seconds: float) -> bytes:
     """Return a piece of a recording as a WAV file of 16 bits, at its own rate and of all its channels."""
     begin, end = (round(seconds * sound.sample_rate) for seconds in (start_seconds, end_seconds))
     pcm, _ = to_pcm16(_frames_between(sound, begin, min(end, count_frames(sound))))
-    buffer = io.BytesIO()
-    soundfile.write(buffer, pcm, sound.sample_rate, format="WAV", subtype="PCM_16")
-    return buffer.getvalue()
+    return to_file(pcm, sound.sample_rate, "WAV")
 
 
 def from_flac(flac: bytes) -> Float32:

@@ -7,14 +7,12 @@ WAV and FLAC are the waveform of the shard in 16 bits. No file is ever removed.
 from __future__ import annotations
 
 import argparse
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import soundfile
 
 from pipeline.audio import decode
 from pipeline.clips import reader
@@ -25,7 +23,7 @@ from pipeline.core.terminal import amount, listed
 from pipeline.snapshot.description import Description, describe
 from pipeline.snapshot.licenses import license_of
 from pipeline.waveforms.conditions import meets, require_columns
-from pipeline.waveforms.reader import Clip, Waveforms, open_waveforms
+from pipeline.waveforms.reader import Waveforms, open_waveforms
 
 FORMATS = ("original", "mp3", "wav", "flac", "lhotse")
 TABLE, README, LICENSE = "samples.csv", "README.md", "LICENSE"
@@ -140,25 +138,26 @@ def export(
     if TABLE not in present and (theirs := [name for name in (README, LICENSE) if name in present]):
         raise FolderOfOthers(folder, theirs)
     snapshot = describe(waveforms.about["snapshot"])
-    metadata = _metadata(chosen)
+    whole = {column.name: "Int32" for column in chosen.declared if column.type == "integer"}
+    metadata = chosen.metadata().astype(whole)  # also where some are missing
     names = [column.name for column in chosen.declared]
     table = metadata[["clip_id", *names, *(fact for fact in _FACTS if fact in metadata)]]
     if file_format in ("original", "mp3"):
         contents = reader.read_originals(zip(table["clip_id"], table["source_sha256"], strict=True), cut=True)
     else:
-        audio_format = cuts.AUDIO_FORMAT if file_format == "lhotse" else file_format
-        contents = (reader.Original(encoded(clip, audio_format), f".{audio_format}") for clip in chosen)
+        kind = cuts.AUDIO_FORMAT if file_format == "lhotse" else file_format
+        samples = ((decode.to_pcm16(clip.waveform)[0], clip.sample_rate) for clip in chosen)
+        contents = (reader.Original(decode.to_file(pcm, rate, kind.upper()), f".{kind}") for pcm, rate in samples)
     files = []
     for number, (data, extension) in enumerate(contents, start=1):
         files.append(f"sample-{number:04d}{extension}")
-        with atomic.replacing(folder / files[-1]) as temporary:
-            temporary.write_bytes(data)
+        atomic.write_bytes(folder / files[-1], data)
     if pictures:
         from pipeline.commands import drawing  # noqa: PLC0415  audio alone needs no pillow
 
         for clip, file in zip(chosen, files, strict=True):
-            with atomic.replacing((folder / file).with_suffix(".png")) as temporary:
-                temporary.write_bytes(drawing.png(clip.waveform, clip.sample_rate))
+            picture = drawing.png(clip.waveform, clip.sample_rate)
+            atomic.write_bytes((folder / file).with_suffix(".png"), picture)
     if file_format == "lhotse":
         records = metadata.astype(object).where(metadata.notna(), None).to_dict("records")
         cut_lines = cuts.manifest(records, files, names, chosen.text)
@@ -195,11 +194,6 @@ def _as_text(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
-def _metadata(clips: Waveforms) -> pd.DataFrame:
-    """Return all columns but the audio, with whole numbers whole where some are missing."""
-    return clips.metadata().astype({column.name: "Int32" for column in clips.declared if column.type == "integer"})
-
-
 def select(clips: Waveforms, where: Sequence[str]) -> Waveforms:
     """Return a view of the clips for which all conditions hold, each a value of the column's type."""
     frame = clips.metadata()
@@ -227,13 +221,3 @@ def _typed(text: str, cells: pd.Series) -> str | float | None:
         with suppress(ValueError):
             return float(text)
     return text
-
-
-def encoded(clip: Clip, file_format: str) -> bytes:
-    """Return a clip's waveform as a file of 16 bit samples."""
-    pcm, _ = decode.to_pcm16(clip.waveform)
-    if file_format == "flac":
-        return decode.to_flac(pcm, clip.sample_rate)
-    buffer = io.BytesIO()
-    soundfile.write(buffer, pcm, clip.sample_rate, format="WAV", subtype="PCM_16")
-    return buffer.getvalue()

@@ -52,8 +52,7 @@ def show(clip_id: str, out: Path | None = None) -> str:
     clip = find(clips, clip_id)
     (original,) = reader.read_originals([(clip_id, clip.source_sha256)])
     path = out or schema.DRAWN / f"{clip_id.replace('/', '-')}.png"
-    with atomic.replacing(path) as temporary:
-        temporary.write_bytes(drawing.png(clip.waveform, clip.sample_rate))
+    atomic.write_bytes(path, drawing.png(clip.waveform, clip.sample_rate))
     return described(clip, len(original.data), clips.declared, measured(clips, clip_id) | {"picture": str(path)})
 
 

@@ -73,7 +73,8 @@ def _read(waveforms: Waveforms, places: Iterable[int], room: int) -> dict[int, t
         if clip.start_seconds is None:
             player = player_of(clip.source_format, original.data, room)
         else:
-            player = player_of("FLAC", decode.to_flac(decode.to_pcm16(clip.waveform)[0], clip.sample_rate), room)
+            pcm, _ = decode.to_pcm16(clip.waveform)
+            player = player_of("FLAC", decode.to_file(pcm, clip.sample_rate, "FLAC"), room)
         room -= len(player.data or b"")
         read[place] = (clip, player)
     return read

@@ -123,7 +123,7 @@ class Flac(Encoding):
         """Return the file."""
         from pipeline.audio import decode  # noqa: PLC0415  reading pcm16 takes no decoder
 
-        return decode.to_flac(pcm, audio.sample_rate)
+        return decode.to_file(pcm, audio.sample_rate, "FLAC")
 
     def pack(self, encoded: Sequence[bytes], clip_ids: Sequence[str]) -> pa.Array:
         """Name each file by its clip."""

@@ -66,8 +66,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
     if to is None:
         yield draft.text().rstrip("\n")
         return
-    with atomic.replacing(to) as temporary:
-        temporary.write_text(draft.text(), encoding="utf-8")
+    atomic.write_text(to, draft.text())
     yield f"{to} is written; try it:\n  {draft.command}"
 
 

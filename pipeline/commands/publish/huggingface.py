@@ -84,7 +84,9 @@ def _with_flac(rows: pa.Table) -> pa.Table:
     place = rows.column_names.index("waveform")
     rate = rows["sample_rate"].to_pylist()
     waveforms = waveforms_of(rows["waveform"].combine_chunks())
-    flacs = [decode.to_flac(decode.to_pcm16(samples)[0], hz) for samples, hz in zip(waveforms, rate, strict=True)]
+    flacs = [
+        decode.to_file(decode.to_pcm16(samples)[0], hz, "FLAC") for samples, hz in zip(waveforms, rate, strict=True)
+    ]
     flac = ENCODINGS["flac"]
     return rows.set_column(place, flac.FIELD, flac.pack(flacs, rows["clip_id"].to_pylist()))
 
