@@ -10,21 +10,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from pipeline.clips.examine import Check
 from pipeline.clips.plan import CLIP_COLUMNS, Candidate, Candidates, Goal
 from pipeline.clips.writer import ClipsSeal, PreviousRuns, wanted_seal
 from pipeline.commands.rates import measured_rates
 from pipeline.core import schema
-from pipeline.core.errors import ParameterError, Rejected, ShardError, SnapshotError
+from pipeline.core.errors import ParameterError, Rejected, SnapshotError
 from pipeline.core.params import Params, load_params, load_runtime, read_yaml
 from pipeline.core.settings import validated
 from pipeline.core.terminal import amount, listed
 from pipeline.sampling.order import Order, make_order
 from pipeline.sampling.shares import Shares
-from pipeline.shards.folder import existing_shards
-from pipeline.shards.sealed import Shard
+from pipeline.shards.folder import existing_shards, open_shards
 from pipeline.snapshot.clips import read_clips
 from pipeline.snapshot.description import describe
 from pipeline.snapshot.patterns import UNDECODED_EXTENSIONS
@@ -122,7 +120,8 @@ def _walk(params: Params, receipt: Receipt, order: Order) -> Estimate:
     clips = read_clips(receipt, ranking["table"].unique().to_pylist(), CLIP_COLUMNS)
     check = Check(wanted.seconds)
     seal = wanted_seal(params, describe(params.snapshot), receipt.source_identity(), ranking.schema)
-    earlier = PreviousRuns(_seals(), seal, check)
+    left = open_shards(existing_shards(schema.CLIPS), ClipsSeal)  # by earlier runs, whole or not
+    earlier = PreviousRuns({path: shard.seal for path, shard in left.items()}, seal, check)
     found = Estimate(order.rows, dict(Counter(ranking["stratum"].to_pylist())), Goal.of(wanted))
     candidates = Candidates(ranking, clips, wanted.exclude)
     found.files = "recordings" if candidates.are_pieces else "clips"
@@ -163,17 +162,6 @@ def _count(found: Estimate, candidate: Candidate, check: Check, earlier: Previou
             found.held.add(place)
             found.clip_bytes += member.size_bytes
         found.goal.add(1, nanoseconds)
-
-
-def _seals() -> dict[Any, ClipsSeal]:
-    """Return the seals of the shards that earlier runs left, whole or not."""
-    seals = {}
-    for path in existing_shards(schema.CLIPS):
-        try:
-            seals[path] = Shard(path, ClipsSeal).seal
-        except ShardError:
-            continue
-    return seals
 
 
 def _lines(params: Params, found: Estimate, *, remote: bool) -> Iterable[tuple[str, str]]:

@@ -23,7 +23,8 @@ from pipeline.shards.recipe import DerivedSeal
 from pipeline.shards.sealed import Shard
 from pipeline.views.normalisation import word_error_rate
 from pipeline.views.transcripts.engines import ENGINES, SAMPLE_RATE, Model, find_model
-from pipeline.views.transcripts.recipe import TranscriptRecipe, recipe_for
+from pipeline.views.transcripts.recipe import TranscriptRecipe
+from pipeline.waveforms.encodings import ENCODINGS
 from pipeline.waveforms.reader import Waveforms, open_waveforms
 from pipeline.waveforms.worker_facts import worker_facts
 
@@ -73,7 +74,7 @@ def transcribe(engine: str, model: str | None = None, number: int | None = None)
             f"make them with: dvc repro -S waveforms.sample_rate={SAMPLE_RATE}"
         )
     found = find_model(engine, model)
-    recipe = recipe_for(clips.about["settings"]["encoding"], found, clips.text)
+    recipe = TranscriptRecipe(found, clips.text, ENCODINGS[clips.about["settings"]["encoding"]].FIELD.name)
     recipe.versions()
     runtime = load_runtime()
     there = min(_rows_made_by(recipe), len(clips))

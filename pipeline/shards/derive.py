@@ -182,7 +182,7 @@ def make_shard(recipe: Recipe, source: Path, target: Path, earlier: Path, cut: i
             if reused < rows.num_rows:
                 parts.append(rows_of(inputs.slice(reused)))
                 computed += rows.num_rows - reused
-            made = pa.concat_tables([_typed(part, new_columns) for part in parts])
+            made = pa.concat_tables([part.select(new_columns.names).cast(new_columns) for part in parts])
             columns = {name: (rows if name in recipe.copied else made)[name] for name in recipe.columns.names}
             group.append(pa.table(columns, schema=recipe.columns))
             digests += new_digests
@@ -206,8 +206,3 @@ def _batches(shard: Shard[Seal], columns: list[str], most: int) -> Iterator[pa.T
             done += count
             rest = rest.slice(count)
         del rest  # before the next is read: a row group may be one long file
-
-
-def _typed(table: pa.Table, columns: pa.Schema) -> pa.Table:
-    """Return these columns of a table, cast where their types differ."""
-    return pa.table({name: table[name] for name in columns.names}, schema=columns)

@@ -173,7 +173,7 @@ def read_member(source: RandomAccess, member: Member) -> bytes:
         if member.offset + start + member.compressed_bytes > source.size_bytes:
             raise HeaderMismatch(f"{member.name}: its local header leads beyond the archive's end")
         block = source.read(member.offset, start + member.compressed_bytes)
-    data = _decompressed(block[start : start + member.compressed_bytes], member)
+    data = _inflated(block[start : start + member.compressed_bytes], member, member.size_bytes + 1)
     if len(data) != member.size_bytes:
         got = f"more than {member.size_bytes}" if len(data) > member.size_bytes else len(data)
         raise Rejected(Reason.CHECKSUM, f"{member.name}: expected {member.size_bytes} bytes, got {got}")
@@ -196,13 +196,7 @@ def read_head(source: RandomAccess, member: Member, size_bytes: int) -> bytes:
         return read_member(source, member)
     wanted = _LOCAL_HEADER.size + len(member.name.encode()) + _EXTRA_BYTES + min(size_bytes, member.compressed_bytes)
     block = source.read(member.offset, min(wanted, source.size_bytes - member.offset))
-    data = block[_data_start(block, member) :]
-    if member.method == _STORED:
-        return data[:size_bytes]
-    try:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size_bytes)
-    except zlib.error as error:
-        raise Rejected(Reason.CHECKSUM, f"{member.name}: cannot be inflated ({error})") from None
+    return _inflated(block[_data_start(block, member) :], member, size_bytes)
 
 
 def require_kind(source: RandomAccess, *kinds: str) -> None:
@@ -250,11 +244,11 @@ def _data_start(block: bytes, member: Member) -> int:
     return _LOCAL_HEADER.size + name_bytes + extra_bytes
 
 
-def _decompressed(data: bytes, member: Member) -> bytes:
-    """Inflate where needed, to one byte more than the declared length at most."""
+def _inflated(data: bytes, member: Member, most: int) -> bytes:
+    """Return the first bytes, at most `most`, of a member whose stored data begins with `data`."""
     if member.method == _STORED:
-        return data
+        return data[:most]
     try:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, member.size_bytes + 1)
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, most)
     except zlib.error as error:
         raise Rejected(Reason.CHECKSUM, f"{member.name}: cannot be inflated ({error})") from None

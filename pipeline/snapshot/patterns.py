@@ -111,7 +111,7 @@ class Pattern:
 
     @cached_property
     def _parts(self) -> list[list[str | _Field]]:
-        text = _END.sub("", _normalised(self.text))
+        text = _END.sub("", unicodedata.normalize("NFC", self.text).replace("\\", "/"))
         if "*" in text:
             raise ValueError(f"{self.text!r}: * stands at the end only, as .*; any characters are {{_}}")
         parts: list[list[str | _Field]] = [[] for _ in text.removeprefix("/").split("/")]
@@ -222,10 +222,6 @@ def _filtered(values: pa.StringArray, filters: list[str]) -> pa.StringArray:
         else:
             values = pc.utf8_lpad(values, width=int(each.partition(":")[2]), padding="0")
     return values
-
-
-def _normalised(text: str) -> str:
-    return unicodedata.normalize("NFC", text).replace("\\", "/")
 
 
 def with_lower_extension(paths: pa.StringArray) -> pa.StringArray:

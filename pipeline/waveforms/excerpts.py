@@ -32,10 +32,6 @@ def piece_of(sound: Sound, sample_rate: int, excerpt: Excerpt, clip_id: str, wit
     spare = end - begin - wanted
     if spare <= 0:
         return within
-    first = begin + {"start": 0, "centre": spare // 2, "random": _hash(clip_id) * (spare + 1) >> 64}[excerpt.at]
+    hashed = int.from_bytes(blake2b(clip_id.encode(), digest_size=8, person=b"excerpt").digest())
+    first = begin + {"start": 0, "centre": spare // 2, "random": hashed * (spare + 1) >> 64}[excerpt.at]
     return first / sample_rate, (first + wanted) / sample_rate
-
-
-def _hash(clip_id: str) -> int:
-    """Return 64 bits that depend on the id alone."""
-    return int.from_bytes(blake2b(clip_id.encode(), digest_size=8, person=b"excerpt").digest())

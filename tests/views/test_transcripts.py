@@ -19,7 +19,7 @@ from pipeline.engines.local import LocalProcesses
 from pipeline.shards.derive import derive
 from pipeline.views.transcripts import engines
 from pipeline.views.transcripts.engines import EngineError, find_model
-from pipeline.views.transcripts.recipe import recipe_for
+from pipeline.views.transcripts.recipe import TranscriptRecipe
 from tests.support.project import Project
 from tests.support.waveforms import voice, waveforms_of
 
@@ -76,7 +76,7 @@ def whisper(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_transcripts_are_compared_with_the_sentences(whisper: Path, tmp_path: Path) -> None:
     waveforms_of(tmp_path / "waveforms", [voice(length) for length in LENGTHS], text=SENTENCES)
-    recipe = recipe_for("pcm16", find_model("whisper", str(whisper)), "text")
+    recipe = TranscriptRecipe(find_model("whisper", str(whisper)), "text")
     made = derive(recipe, tmp_path / "waveforms", tmp_path / "transcripts", LocalProcesses(1))
     assert (made.rows, made.computed) == (6, 6)
     assert [length for length in LENGTHS if length] == CALLS
@@ -104,7 +104,7 @@ def test_transcripts_are_made_again_by_another_model_not_by_another_folder(whisp
     waveforms_of(tmp_path / "waveforms", [voice(8000)] * 2, text=["yes no"] * 2)
 
     def computed(folder: Path) -> int:
-        recipe = recipe_for("pcm16", find_model("whisper", str(folder)), "text")
+        recipe = TranscriptRecipe(find_model("whisper", str(folder)), "text")
         return derive(recipe, tmp_path / "waveforms", tmp_path / "transcripts", LocalProcesses(1)).computed
 
     assert computed(whisper) == 2

@@ -108,12 +108,7 @@ def verify(folder: Path) -> Verdict:
     files = {file for name, path in outputs.items() for file in (files_of(path) if name in FOLDERS else [path])}
     files = {*files, *sealed, *sums, *recorded} - {problem.path for problem in problems}
     if not files and not problems:
-        problems.append(
-            Problem(
-                folder,
-                f"has no output of the pipeline; {MAKE_OR_GET}",
-            )
-        )
+        problems.append(Problem(folder, f"has no output of the pipeline; {MAKE_OR_GET}"))
     read = _read_all(sorted(files), sealed, {"md5": recorded, "sha256": set(sums)})
     unlisted = {path for path, sha256 in sums.items() if read[path].digests.get("sha256", sha256) != sha256}
     problems += [Problem(path, f"is not what {SUMS} lists; download it again") for path in unlisted]

@@ -124,7 +124,7 @@ def _resume(client: Client, path: Path, bar: Progress) -> None:
                     f"{free / 1e9:.2f} GB. Free some, or set transfer: ranges in configs/runtime.yaml."
                 )
             bar.expect(headers.size_bytes)
-            _save_headers(path, headers)
+            atomic.write_text(path.with_name(f"{path.name}.json"), json.dumps(asdict(headers)) + "\n")
             with part.open("ab") as file:
                 for chunk in client.chunks(response):
                     missing -= file.write(chunk)
@@ -186,10 +186,6 @@ def _part(path: Path) -> Path:
 
 def _size(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
-
-
-def _save_headers(path: Path, headers: ServerIdentity) -> None:
-    atomic.write_text(path.with_name(f"{path.name}.json"), json.dumps(asdict(headers)) + "\n")
 
 
 def _saved_headers(path: Path) -> ServerIdentity | None:

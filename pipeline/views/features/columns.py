@@ -14,22 +14,17 @@ def _field(name: str, unit: str, kind: pa.DataType | None = None) -> pa.Field:
     return pa.field(name, kind or pa.float32(), metadata={"unit": unit})
 
 
-def _shape_fields() -> list[pa.Field]:
-    suffix = {"Hz": "_hz", "1": ""}
-    return [
-        _field(f"{shape}_{statistic}{suffix[unit]}", unit)
-        for shape, unit in SHAPES.items()
-        for statistic in ("mean", "std")
-    ]
-
-
 COPIED = pa.schema([("clip_id", pa.string()), ("rank", pa.int64()), ("split", pa.string())])
 MEASURED = pa.schema(
     [
         *(_field(f"f0_{statistic}_hz", "Hz") for statistic in ("mean", "median", "std", "p05", "p95")),
         _field("voiced_fraction", "1"),
         *(_field(f"mfcc_{number:02}_{statistic}", "dB") for number in range(MFCCS) for statistic in ("mean", "std")),
-        *_shape_fields(),
+        *(
+            _field(f"{shape}_{statistic}{'_hz' if unit == 'Hz' else ''}", unit)
+            for shape, unit in SHAPES.items()
+            for statistic in ("mean", "std")
+        ),
         _field("speech_start_seconds", "s"),
         _field("speech_end_seconds", "s"),
         _field("words", "1", pa.int32()),

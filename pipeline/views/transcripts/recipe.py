@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipeline.shards.recipe import Recipe
 from pipeline.views.normalisation import word_error_rates
 from pipeline.views.transcripts.engines import ENGINES, Model
-from pipeline.waveforms.encodings import ENCODINGS, waveforms_of
+from pipeline.waveforms.encodings import waveforms_of
 
 _WORD = pa.struct([("word", pa.string()), ("start", pa.float32()), ("end", pa.float32())])  # seconds
 _COLUMNS = pa.schema(
@@ -79,8 +79,3 @@ class TranscriptRecipe(Recipe):
         return pa.table(
             [pa.array(values, _COLUMNS.field(name).type) for name, values in columns.items()], list(columns)
         )
-
-
-def recipe_for(encoding: str, model: Model, text: str) -> TranscriptRecipe:
-    """Return the recipe for waveforms of an encoding, and the column that has the words that are said."""
-    return TranscriptRecipe(model, text, ENCODINGS[encoding].FIELD.name)
