@@ -11,19 +11,12 @@ from typing import NamedTuple
 class Command(NamedTuple):
     """A stage or command.
 
-    Attributes
-    ----------
-    module
-        It has `run`, and unless it is a stage `arguments`. It is imported when it runs: `--help` needs none.
-    description
-        What it does.
-    source
-        For a stage that derives the shards of ``data/NAME`` from another folder: the name of that folder.
+    Its module has `run`, and unless it is a stage `arguments`. It is imported when it runs: `--help` needs none.
     """
 
     module: str
     description: str
-    source: str | None = None
+    source: str | None = None  # the folder that a stage derives the shards of data/NAME from
 
 
 STAGES = {

@@ -21,11 +21,8 @@ def check(data: bytes) -> Sound:
     number of frames. Where it does not, as in an Ogg whose first page is not the beginning of a stream, a decode
     decides.
 
-    Raises
-    ------
-    Rejected
-        As `walk`; EMPTY: it has no samples; DAMAGED: other samples than a FLAC's MD5, or infinite ones; UNDECODABLE:
-        the decoder refuses the file, or yields another number of frames.
+    Raises Rejected as `walk` does; with EMPTY if it has no samples, DAMAGED if they are others than a FLAC's MD5 says,
+    or infinite, and UNDECODABLE if the decoder refuses the file, or yields another number of frames.
     """
     sound = walk(data)
     if sound.frames == 0:

@@ -47,35 +47,21 @@ _SOXR_SWITCHES = ("SOXR_USE_SIMD", "SOXR_USE_SIMD32", "SOXR_USE_SIMD64")
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """A decoded clip.
+    """A decoded clip, and what its file is; also where the waveform is a piece of it."""
 
-    Attributes
-    ----------
-    waveform
-        float32 of shape (num_samples,), mono, nominally in −1…1 (an MP3 may exceed it).
-    sample_rate
-        Of the waveform, in Hz.
-    source_format
-        Of the file, in libsndfile's names: ``MP3``, ``WAV/PCM_16``, ``OGG/VORBIS``.
-    source_sample_rate, source_channels, source_samples
-        Of the file, in Hz, and per channel; also where the waveform is a piece of it.
-    """
-
-    waveform: Float32
-    sample_rate: int
-    source_format: str
+    waveform: Float32  # of shape (num_samples,), mono, nominally in −1…1 (an MP3 may exceed it)
+    sample_rate: int  # of the waveform, in Hz
+    source_format: str  # in libsndfile's names: MP3, WAV/PCM_16, OGG/VORBIS
     source_sample_rate: int
     source_channels: int
-    source_samples: int
+    source_samples: int  # of each channel
 
 
 def load(data: bytes, sample_rate: int) -> Audio:
     """Decode a file, mix it down to mono and resample it to `sample_rate` Hz.
 
-    Raises
-    ------
-    Rejected
-        As `walk`; UNDECODABLE: the decoder refuses it, or yields another number of frames than the file declares.
+    Raises Rejected as `walk` does, and with UNDECODABLE if the decoder refuses the file, or yields another number of
+    frames than it declares.
     """
     return load_piece(walk(data), sample_rate, WHOLE)
 
@@ -91,19 +77,9 @@ def load_piece(sound: Sound, sample_rate: int, piece: Piece) -> Audio:
     without a simple ratio (16,001 Hz to 16,000), soxr itself is late by up to 1e-10 of the time since the beginning,
     and the piece is not.
 
-    Parameters
-    ----------
-    sound
-        What `walk` or `check` found of the file.
-    piece
-        Where it begins and ends, in seconds from the beginning; None is the end of the recording, and so is what lies
-        beyond it.
-
-    Raises
-    ------
-    Rejected
-        UNDECODABLE: the decoder refuses the file, or it ends before its declared end or that of the piece; or the
-        recording ends before the piece begins.
+    An end of None is that of the recording, and so is one beyond it. Raises Rejected with UNDECODABLE if the decoder
+    refuses the file, or it ends before its declared end or that of the piece; or if the recording ends before the piece
+    begins.
     """
     if piece == WHOLE:
         decoded = samples(sound)
@@ -150,10 +126,7 @@ def header(sound: Sound) -> tuple[int, int, int]:
 def blocks(sound: Sound, dtype: str, block_frames: int = _BLOCK_FRAMES) -> Iterator[npt.NDArray[Any]]:
     """Decode a file block by block, each of shape (frames, channels).
 
-    Raises
-    ------
-    Rejected
-        As `load_piece`; at the end, where there are other frames than the file declares.
+    Raises Rejected as `load_piece` does, and at the end, if there are other frames than the file declares.
     """
     count = 0
     with _opened(sound) as file:

@@ -34,10 +34,8 @@ class _StreamInfo(NamedTuple):
 def walk(data: bytes) -> Sound:
     """Walk over the blocks of metadata.
 
-    Raises
-    ------
-    Rejected
-        TRUNCATED: it ends within them, or has no frames; DAMAGED: there is no STREAMINFO, or it cannot be right.
+    Raises Rejected with TRUNCATED if the file ends within them, or has no frames; with DAMAGED if there is no
+    STREAMINFO, or it cannot be right.
     """
     at = skip_id3v2(data, 0) + 4
     info = _stream_info(data)
@@ -59,10 +57,7 @@ def walk(data: bytes) -> Sound:
 def count_frames(data: bytes, blocks: Iterable[npt.NDArray[np.int32]]) -> int:
     """Return how many frames a decode yielded: blocks of shape (frames, channels), in the upper bits of int32.
 
-    Raises
-    ------
-    Rejected
-        DAMAGED: they are other samples than those that the file was made of.
+    Raises Rejected with DAMAGED if they are other samples than those that the file was made of.
     """
     info = _stream_info(data)
     octets = -(-info.bits // 8)

@@ -26,42 +26,19 @@ _WHISPER_RANGE = 8.0  # powers of ten below the loudest
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """How waveforms become log-mel spectrograms.
+    """How waveforms become log-mel spectrograms."""
 
-    Attributes
-    ----------
-    name
-        As users give it.
-    mels
-        Bands.
-    window, hop
-        Samples in a frame, and between the beginnings of two frames.
-    sample_rate
-        The only one that it is defined for, in Hz; None where there is no such.
-    last_frame
-        Whether the frame whose middle is the end of the waveform is kept.
-    padding
-        What `numpy.pad` puts before and after the waveform, so that the first frame is centred on its first sample.
-    default_reference
-        Out of `REFERENCES`, the one of the published computation.
-    levels
-        Power (mels, frames) and reference → what is drawn.
-    floors, ceilings
-        For each reference the level of digital silence, below which there is none, and of a sine at full scale
-        (relative to the clip: of its loudest).
-    """
-
-    name: str
+    name: str  # as users give it
     mels: int
-    window: int
-    hop: int
-    sample_rate: int | None
-    last_frame: bool
-    padding: str
-    default_reference: str
-    levels: Callable[[Float64, str], Float64]
-    floors: dict[str, float]
-    ceilings: dict[str, float]
+    window: int  # samples in a frame
+    hop: int  # samples between the beginnings of two frames
+    sample_rate: int | None  # the only one that it is defined for, in Hz; None where there is no such
+    last_frame: bool  # whether the frame whose middle is the end of the waveform is kept
+    padding: str  # by `numpy.pad`, before and after the waveform: the first frame is centred on its first sample
+    default_reference: str  # out of `REFERENCES`, the one of the published computation
+    levels: Callable[[Float64, str], Float64]  # power (mels, frames) and reference → what is drawn
+    floors: dict[str, float]  # for each reference the level of digital silence, below which there is none
+    ceilings: dict[str, float]  # that of a sine at full scale (relative to the clip: of its loudest)
 
     def frames(self, samples: int) -> int:
         """Return the number of frames of a waveform of `samples` samples."""

@@ -33,21 +33,11 @@ _LOG_STEP = np.log(6.4) / 27
 
 @dataclass(frozen=True)
 class Spectrogram:
-    """Levels over time and frequency.
+    """Levels over time and frequency."""
 
-    Attributes
-    ----------
-    decibels
-        float64 of shape (bands, frames), relative to the loudest of all; from `FLOOR_DB` to 0.
-    edges_hertz
-        float64 of shape (bands + 1,): where one band's centre is nearer than the next one's; in Hz.
-    hop_seconds
-        Between the middles of two frames; the first frame is centred on the first sample.
-    """
-
-    decibels: Float64
-    edges_hertz: Float64
-    hop_seconds: float
+    decibels: Float64  # of shape (bands, frames), relative to the loudest of all; from `FLOOR_DB` to 0
+    edges_hertz: Float64  # of shape (bands + 1,): where one band's centre is nearer than the next one's
+    hop_seconds: float  # between the middles of two frames; the first one is centred on the first sample
 
 
 def mel_spectrogram(waveform: npt.NDArray[np.float32], sample_rate: int) -> Spectrogram:

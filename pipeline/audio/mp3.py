@@ -66,22 +66,13 @@ class _Chain(NamedTuple):
 def walk(data: bytes) -> Sound:
     """Walk down the frames of an MP3, from its first byte to its last.
 
-    Parameters
-    ----------
-    data
-        The whole file. Before its frames there may be ID3v2 tags and zeros; after them ID3v1, ID3v2, APE and Lyrics3
-        tags, zeros and white space.
-
-    Raises
-    ------
-    Rejected
-        NOT_AUDIO: no frame of layer III where the first one should be; TRUNCATED: it ends inside a frame, or before
-        the frames that it announces; DAMAGED: other bytes between its frames, or a frame that no encoder writes.
-
-    Notes
-    -----
-    A file that announces no number of frames and was cut exactly between two of them cannot be told from a whole
+    Before its frames there may be ID3v2 tags and zeros; after them ID3v1, ID3v2, APE and Lyrics3 tags, zeros and white
+    space. A file that announces no number of frames and was cut exactly between two of them cannot be told from a whole
     one. Most damage within a frame changes how it sounds, not how long it is.
+
+    Raises Rejected with NOT_AUDIO if there is no frame of layer III where the first one should be; with TRUNCATED if it
+    ends inside a frame, or before the frames that it announces; with DAMAGED at other bytes between its frames, or a
+    frame that no encoder writes.
     """
     start = skip_id3v2(data, 0)
     if data[start : start + 1] == b"\0":

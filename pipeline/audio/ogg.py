@@ -37,12 +37,9 @@ class _Page(NamedTuple):
 def walk(data: bytes) -> Sound:
     """Walk from page to page: consecutive ones of a single stream, each with its check sum, up to the last one.
 
-    Raises
-    ------
-    Rejected
-        TRUNCATED: it ends within a page, or its last page is not marked as the end. Some recorders leave that mark out
-        (Android's MediaMuxer): their files cannot be told from ones that were cut. DAMAGED: a page that is missing, out
-        of order, or has another check sum. UNSUPPORTED: a chain of streams, or another codec.
+    Raises Rejected with TRUNCATED if it ends within a page, or its last page is not marked as the end. Some recorders
+    leave that mark out (Android's MediaMuxer): their files cannot be told from ones that were cut. With DAMAGED if a
+    page is missing, out of order, or has another check sum; with UNSUPPORTED for a chain of streams, or another codec.
     """
     first = previous = _page(data, 0)
     packet = data[first.body : first.end]

@@ -58,20 +58,13 @@ _REFINING = 16  # in phases: half of the stretch over which an interpolated peak
 class Pitch:
     """Pitch over time.
 
-    Attributes
-    ----------
-    hertz
-        float64 of shape (frames,), NaN where there is no voice.
-    first_frame
-        Number of the frame that comes first. The frame of number k is centred on sample ``k · step``; those whose
-        window would reach beyond the waveform are left out. A waveform shorter than a window has no frames.
-    step_seconds
-        Between the middles of two frames.
+    The frame of number k is centred on sample ``k · step``; those whose window would reach beyond the waveform are left
+    out. A waveform shorter than a window has no frames.
     """
 
-    hertz: Float64
-    first_frame: int
-    step_seconds: float
+    hertz: Float64  # of shape (frames,), NaN where there is no voice
+    first_frame: int  # the number of the frame that comes first
+    step_seconds: float  # between the middles of two frames
 
     @property
     def seconds(self) -> Float64:
@@ -141,13 +134,10 @@ def _analysis(sample_rate: int, lowest_hz: float, highest_hz: float) -> _Analysi
 
 @dataclass(frozen=True)
 class _Candidates:
-    """What a clip's frames may be.
+    """What a clip's frames may be: each of shape (1 + CANDIDATES, frames).
 
-    Attributes
-    ----------
-    hertz, strength
-        float64 of shape (1 + CANDIDATES, frames). The first candidate is "no voice", of 0 Hz. Where there are fewer
-        than `CANDIDATES`, the others have a strength of −inf.
+    The first candidate is "no voice", of 0 Hz. Where there are fewer than `CANDIDATES`, the others have a strength of
+    −inf.
     """
 
     hertz: Float64

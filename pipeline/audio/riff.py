@@ -38,11 +38,8 @@ def walk(data: bytes) -> Sound:
     The sizes of RIFF and `data` are compared with the length of the file. Where they are 0 or as good as endless, as a
     program writes them that cannot seek or was killed, `data` goes to the end of the file.
 
-    Raises
-    ------
-    Rejected
-        TRUNCATED: a chunk ends beyond the file; DAMAGED: something else than chunks, or sizes that contradict each
-        other; UNSUPPORTED: another codec.
+    Raises Rejected with TRUNCATED if a chunk ends beyond the file; with DAMAGED if there is something else than chunks,
+    or sizes contradict each other; with UNSUPPORTED for another codec.
     """
     order = ">" if data[:4] == b"RIFX" else "<"
     size = _number(data, 4, order + "I")

@@ -18,16 +18,8 @@ def first_wrong_frame(data: bytes, starts: Sequence[int], end: int, channels: in
 
     A granule has at most 288 pairs of big values; a switched window is not of type 0; no coefficient is many times as
     loud as full scale; granules are no longer than their frame and the reservoir before it (ISO/IEC 11172-3, 2.4.1.7
-    and 2.4.2.7; ISO/IEC 13818-3, 2.4.1.7).
-
-    Parameters
-    ----------
-    end
-        Of the last frame.
-    channels
-        Of all frames.
-    mpeg1
-        Otherwise they are of MPEG-2 or 2.5, which has one granule in a frame.
+    and 2.4.2.7; ISO/IEC 13818-3, 2.4.1.7). `end` is that of the last frame. What is not MPEG-1 is MPEG-2 or 2.5, which
+    has one granule in a frame.
     """
     num_bytes = (17, 32)[channels - 1] if mpeg1 else (9, 17)[channels - 1]
     if mpeg1:  # in bits: main_data_begin; where the granules begin; how many there are, and how long; window_switching

@@ -13,35 +13,18 @@ MOST_CHANNELS = 8
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """An audio file.
-
-    Attributes
-    ----------
-    format, subtype
-        In libsndfile's names, such as WAV and PCM_16.
-    sample_rate
-        Hz.
-    channels
-        One or more.
-    frames
-        Samples of each channel that a decode yields; None where only a decode can tell.
-    shortest, longest
-        Where `frames` is None: what a decode may yield.
-    readable
-        The bytes for the decoder: the file, or another form of it where libsndfile would not read all of the file.
-    before_last_page
-        Of Ogg Vorbis: the frame with which the last page but one ends.
-    """
+    """An audio file; `format` and `subtype` are libsndfile's names, such as WAV and PCM_16."""
 
     format: str
     subtype: str
-    sample_rate: int
+    sample_rate: int  # Hz
     channels: int
-    frames: int | None
-    shortest: int = field(default=0, compare=False)
+    frames: int | None  # samples of each channel that a decode yields; None where only a decode can tell,
+    shortest: int = field(default=0, compare=False)  # and between which numbers they are then
     longest: int = field(default=2**63, compare=False)
+    # The bytes for the decoder: the file, or another form of it where libsndfile would not read all of the file.
     readable: bytes = field(default=b"", compare=False, repr=False)
-    before_last_page: int = field(default=0, compare=False)
+    before_last_page: int = field(default=0, compare=False)  # the frame where the last page of Ogg Vorbis begins
 
     def __post_init__(self) -> None:
         """Refuse what is beyond the formats' usual limits: more likely a damaged header than a recording."""
@@ -78,10 +61,7 @@ class Sound:
 def chunk_at(data: bytes, at: int) -> str | None:
     """Return the name of the chunk at a byte, four printable letters; None where there is only blank space, or a tag.
 
-    Raises
-    ------
-    Rejected
-        DAMAGED: other bytes.
+    Raises Rejected with DAMAGED at other bytes.
     """
     name = data[at : at + 4]
     is_tag = name[:3] == b"TAG" and len(data) - at == 128  # ID3v1

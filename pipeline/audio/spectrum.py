@@ -39,32 +39,17 @@ _BLOCK_FRAMES = 256  # what fits in a processor's cache
 class Frames:
     """Measurements of a waveform's frames, the first of which is centred on the first sample.
 
-    Attributes
-    ----------
-    mel_db
-        Levels of `MEL_BANDS` mel bands, float64 of shape (frames, bands), in dB relative to a power of 1; from
-        `TOP_DB` below the highest of the clip, and from −100.
-    mfcc
-        float64 of shape (frames, MFCCS).
-    centroid_hz, bandwidth_hz, rolloff_hz
-        Mean and standard deviation of the frequency, weighted by magnitude; frequency below which `ROLLOFF` of the
-        magnitudes lie. float64 of shape (frames,), 0 in a frame of digital silence.
-    flatness
-        Geometric over arithmetic mean of the power, 0…1; 1 in a frame of digital silence.
-    zcr
-        Changes of sign for each sample of a frame, 0…1.
-    rms
-        Root of the mean square of a frame's samples, relative to full scale.
+    `mel_db` has the shape (frames, MEL_BANDS), `mfcc` (frames, MFCCS), the others (frames,).
     """
 
-    mel_db: Float64
+    mel_db: Float64  # levels in dB relative to a power of 1; from `TOP_DB` below the highest of the clip, and from −100
     mfcc: Float64
-    centroid_hz: Float64
-    bandwidth_hz: Float64
-    rolloff_hz: Float64
-    flatness: Float64
-    zcr: Float64
-    rms: Float64
+    centroid_hz: Float64  # mean of the frequency, weighted by magnitude; like the next two, 0 in digital silence
+    bandwidth_hz: Float64  # its standard deviation
+    rolloff_hz: Float64  # below it, `ROLLOFF` of the magnitudes lie
+    flatness: Float64  # geometric over arithmetic mean of the power, 0…1; 1 in digital silence
+    zcr: Float64  # changes of sign for each sample of a frame, 0…1
+    rms: Float64  # root of the mean square of a frame's samples, relative to full scale
 
 
 def frame_sizes(sample_rate: int) -> tuple[int, int]:

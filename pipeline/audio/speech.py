@@ -34,15 +34,9 @@ TAIL_ABOVE_BACKGROUND_DB = 3.0  # an ending fades
 def bounds(mel_db: Float64, voiced: Bool, hop_seconds: float) -> tuple[float, float] | None:
     """Return when speech starts and ends, in seconds, or None where no voice stands out of the background.
 
-    Parameters
-    ----------
-    mel_db
-        Levels in dB, float64 of shape (frames, bands). Their mean over the bands rises with a voice as with the hiss of
-        a consonant, and hardly with a hum.
-    voiced
-        Whether a frame has pitch, bool of shape (frames,).
-    hop_seconds
-        Between two frames; the first is centred on the start of the clip.
+    `mel_db` has levels of shape (frames, bands), in dB: their mean over the bands rises with a voice as with the hiss
+    of a consonant, and hardly with a hum. `voiced` says whether a frame has pitch. The first frame is centred on the
+    start of the clip.
     """
     level = mel_db.mean(axis=1)
     voice = _voice(level, voiced, hop_seconds)

@@ -58,17 +58,9 @@ _NOT_AUDIO = {
 
 
 def walk(data: bytes) -> Sound:
-    """Return what an audio file says of itself: the format is told by the first bytes, never by a name.
+    """Return what a whole audio file says of itself: the format is told by the first bytes, never by a name.
 
-    Parameters
-    ----------
-    data
-        The whole file.
-
-    Raises
-    ------
-    Rejected
-        EMPTY, NOT_AUDIO, UNSUPPORTED (names the format, and what converts it), TRUNCATED or DAMAGED.
+    Raises Rejected with EMPTY, NOT_AUDIO, UNSUPPORTED (names the format, and what converts it), TRUNCATED or DAMAGED.
     """
     if not data:
         raise Rejected(Reason.EMPTY, "the file has no bytes")

@@ -24,15 +24,9 @@ _CUT_NANOSECONDS = 50_000_000  # of a piece that may lie behind its recording's 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """The file of a clip, or of the recording that it is a piece of: whole audio, or why it is rejected.
+    """The file of a clip, or of the recording that it is a piece of: whole audio, or why it is rejected."""
 
-    Attributes
-    ----------
-    data
-        Its bytes; None where an earlier clip took them along.
-    """
-
-    data: bytes | None = b""
+    data: bytes | None = b""  # None where an earlier clip took them along
     frames: int = 0
     sample_rate: int = 1
     rejected: Rejected | None = None
@@ -127,27 +121,13 @@ Files = dict[str, File | Future[File]]  # by `Candidate.file_name`
 
 @dataclass(frozen=True)
 class Examiner:
-    """Examines candidates, fetching them side by side.
+    """Examines candidates, fetching them side by side."""
 
-    Attributes
-    ----------
-    check
-        What makes a clip a good one.
-    recall
-        Returns the file of a candidate that an earlier run has, or why it rejected the candidate; or None.
-    snapshot
-        Returns what to fetch from; it is asked for nothing where `recall` knows every candidate.
-    pool
-        Threads to fetch and check with.
-    on_fetched
-        Is called for each file that was fetched, with 1 and its bytes.
-    """
-
-    check: Check
-    recall: Callable[[Candidate], File | None]
-    snapshot: Callable[[], Snapshot]
-    pool: Executor
-    on_fetched: Callable[[int, int], None]
+    check: Check  # what makes a clip a good one
+    recall: Callable[[Candidate], File | None]  # what an earlier run found of a candidate; None if it is not known
+    snapshot: Callable[[], Snapshot]  # what to fetch from; not called where `recall` knows every candidate
+    pool: Executor  # threads to fetch and check with
+    on_fetched: Callable[[int, int], None]  # is called for each file that was fetched, with 1 and its bytes
     rejected: Files = field(default_factory=dict)  # recordings
 
     def run(self, candidates: Iterator[Candidate], goal: Goal, most: int) -> Iterator[Verdict]:

@@ -95,21 +95,10 @@ class Candidate:
 
 
 class Candidates:
-    """The ranking, joined with the places of its clips in the archive.
+    """The ranking in its order, joined with the places of its clips in the archive.
 
-    Parameters
-    ----------
-    ranking
-        `schema.ranking_schema`, in its order.
-    clips
-        `CLIP_COLUMNS` of the table of clips, all tables of the ranking.
-    exclude
-        Clip ids that are rejected unread.
-
-    Raises
-    ------
-    SnapshotError
-        The table of clips lacks a clip of the ranking.
+    They are in `clips`: the `CLIP_COLUMNS` of all tables of the ranking. Clips whose ids are in `exclude` are rejected
+    unread. Raises SnapshotError if `clips` lacks a clip of the ranking.
     """
 
     def __init__(self, ranking: pa.Table, clips: pa.Table, exclude: Iterable[str]) -> None:

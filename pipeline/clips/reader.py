@@ -32,19 +32,10 @@ def read_originals(
 ) -> Iterator[Original]:
     """Yield the file of each clip, holding one row group in memory; none is read twice for clips in rank order.
 
-    Of pieces of a recording that a shard holds once, it is read for each.
+    `wanted` are the clip ids and SHA-256 that the waveforms have, in rank order. Of pieces of a recording that a shard
+    holds once, it is read for each; with `cut`, they are cut out of it: WAVs of 16 bits, at the recording's rate.
 
-    Parameters
-    ----------
-    wanted
-        Clip id and SHA-256 of each, as the waveforms have them, in rank order.
-    cut
-        Whether to cut a piece out of its recording: it is a WAV of 16 bits then, at the recording's rate.
-
-    Raises
-    ------
-    ShardError
-        A shard is missing or damaged, a clip is in none of them, or its file has another SHA-256.
+    Raises ShardError if a shard is missing or damaged, a clip is in none of them, or its file has another SHA-256.
     """
     groups = ((shard, group) for path in shard_paths(folder) for shard in [Shard(path, Seal)] for group in shard.groups)
     rows: dict[str, Any] = {}

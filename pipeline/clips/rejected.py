@@ -72,10 +72,7 @@ def rejected_csv(rejected: Iterable[Sequence[Any]]) -> str:
 def read_rejected(path: Path = schema.REJECTED) -> pa.Table:
     """Read the file: `schema.REJECTED_COLUMNS`, all of them strings.
 
-    Raises
-    ------
-    TableError
-        It is not what `subsample` writes.
+    Raises TableError if it is not what `subsample` writes.
     """
     require_file(path, SnapshotError)
     types = dict.fromkeys(schema.REJECTED_COLUMNS, pa.string())

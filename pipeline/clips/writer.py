@@ -83,17 +83,9 @@ def clips_fingerprint(seal: ClipsSeal, examined: Sequence[Candidate]) -> str:
 class PreviousRuns:
     """The clips that previous runs fetched from the same snapshot, and what they rejected.
 
-    Parameters
-    ----------
-    seals
-        Of the shards that they left.
-    wanted
-        The seal of this run.
-    check
-        What makes a clip a good one.
-    is_local
-        Whether the snapshot lies on this machine. Then a clip that was rejected for bytes that the index does not
-        vouch for is not known, but read again: the archive may have been damaged, and be whole now.
+    `seals` are of the shards that they left, `wanted` is that of this run. Where the snapshot is local, a clip that was
+    rejected for bytes that the index does not vouch for is not known, but read again: the archive may have been
+    damaged, and be whole now.
     """
 
     def __init__(
@@ -177,20 +169,9 @@ class PreviousRuns:
 
 
 class ClipShardWriter:
-    """The shards of ``data/clips``.
+    """The shards of ``data/clips``, of `shard_clips` clips each; `seal` has what all of them have in common.
 
-    Parameters
-    ----------
-    candidates
-        The ranking, joined with the places of its clips.
-    check
-        What makes a clip a good one.
-    shard_clips
-        How many clips a full shard holds.
-    seal
-        What all shards of this run have in common.
-    local
-        The snapshot, where it lies on this machine.
+    `local` is the snapshot, where it lies on this machine.
     """
 
     def __init__(

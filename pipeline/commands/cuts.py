@@ -21,16 +21,8 @@ def manifest(
 ) -> Iterator[str]:
     """Yield the lines of the manifest: each clip is a cut, with the words that are said as its supervision.
 
-    Parameters
-    ----------
-    clips
-        The metadata of each clip, by the names of the columns of waveforms; what is None is left out.
-    files
-        The audio of each.
-    columns
-        The declared columns: custom fields of the cut.
-    text
-        The one with the words that are said.
+    `clips` has the metadata of each by the names of the columns of waveforms; what is None is left out. `files` has the
+    audio. The declared `columns` become custom fields of the cut; `text` is the one with the words.
     """
     custom = (*(name for name in columns if name != text), *_CUSTOM)
     for clip, file in zip(clips, files, strict=True):

@@ -69,10 +69,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
 def params_with(overrides: Sequence[str]) -> Params:
     """Return the parameters that ``dvc exp run --set-param`` would put into params.yaml, which stays as it is.
 
-    Raises
-    ------
-    ParameterError
-        A key is not there, or the result is not valid.
+    Raises ParameterError if a key is not there, or the result is not valid.
     """
     params = load_params()  # where it is wrong, the message is about the file
     if not overrides:
@@ -92,12 +89,7 @@ def params_with(overrides: Sequence[str]) -> Params:
 def report(params: Params | None = None) -> str:
     """Return what ``python -m pipeline estimate`` prints.
 
-    Raises
-    ------
-    SnapshotError
-        The table of clips of this snapshot is not there yet.
-    SampleError
-        No clip is eligible.
+    Raises SnapshotError if the table of clips of this snapshot is not there yet, SampleError if no clip is eligible.
     """
     params = params or load_params()
     if not schema.RECEIPT.exists():

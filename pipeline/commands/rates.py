@@ -30,10 +30,7 @@ class Rates:
 def measured_rates(params: Params) -> Rates:
     """Time the recipes of `waveforms` and `features` on some copies of a clip, in processor time.
 
-    Raises
-    ------
-    ParameterError
-        The encoding is unknown.
+    Raises ParameterError if the encoding is unknown.
     """
     encoding_named(params.waveforms.encoding)
     waveforms = WaveformRecipe(params.waveforms.sample_rate, params.waveforms.encoding)

@@ -43,10 +43,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
 def show(clip_id: str, out: Path | None = None) -> str:
     """Draw a clip into the file `out` (or one in `schema.DRAWN`); return what is known of it.
 
-    Raises
-    ------
-    SampleError
-        The sample has no such clip: the message says why it was rejected, or names the nearest ones.
+    Raises SampleError if the sample has no such clip: the message says why it was rejected, or names the nearest ones.
     """
     clips = open_waveforms()
     clip = find(clips, clip_id)

@@ -106,10 +106,7 @@ def read_transcripts(folder: Path) -> pd.DataFrame:
 def summary(transcripts: pd.DataFrame) -> list[str]:
     """Return lines that say the word error rate, and which clips differ most from their text. Pure.
 
-    Parameters
-    ----------
-    transcripts
-        `clip_id`, `text`, the words that are said, `recognised`, and `wer`.
+    The columns are `clip_id`, `text` (the words that are said), `recognised`, and `wer`.
     """
     rate = word_error_rate(transcripts["text"].tolist(), transcripts["recognised"].tolist())
     if rate is None:

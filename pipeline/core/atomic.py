@@ -96,10 +96,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 def exclusive_lock(name: str, folder: Path = schema.DATA) -> Iterator[None]:
     """Hold a lock, so that only one process runs `name` in `folder` at a time: they share temporary names.
 
-    Raises
-    ------
-    BusyError
-        Another process holds it; the message names that process.
+    Raises BusyError, which names that process, if another one holds it.
     """
     from filelock import FileLock, Timeout  # noqa: PLC0415  an installation that only reads samples has none
 

@@ -28,10 +28,7 @@ _ADVICE = (  # searched in this order: a pattern in the error, and what to do ab
 def filesystem_of(url: str) -> tuple[str, Any]:
     """Return a URL's path on its file system, and that as fsspec has it.
 
-    Raises
-    ------
-    ValueError
-        The URL has credentials in it, or the package for its protocol is not installed.
+    Raises ValueError if the URL has credentials in it, or the package for its protocol is not installed.
     """
     if re.match(r"[^/]*//[^/]*@", url):
         raise ValueError("a URL with credentials in it is not opened; set them in the environment (docs/remotes.md)")

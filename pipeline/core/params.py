@@ -249,10 +249,7 @@ def available_processors(cgroup: Path = Path("/proc/self/cgroup"), root: Path = 
 def load_params(path: Path = schema.PARAMS) -> Params:
     """Read and validate params.yaml.
 
-    Raises
-    ------
-    ParameterError
-        With every problem of the file.
+    Raises ParameterError with every problem of the file.
     """
     return validated(Params, read_yaml(path), str(path))
 
@@ -284,10 +281,7 @@ def in_checkout(path: Path) -> Path:
 def read_yaml(path: Path) -> Any:
     """Read a YAML 1.2 file as DVC does: a repeated key is an error.
 
-    Raises
-    ------
-    ParameterError
-        It is not there, or is no YAML.
+    Raises ParameterError if it is not there, or is no YAML.
     """
     if path.exists() and not path.is_file():  # to open a pipe would block for ever
         raise ParameterError(str(path), ["is no regular file"])

@@ -50,10 +50,8 @@ class Rule(NamedTuple):
 def validated(model: type[Section], values: Any, source: str) -> Section:
     """Return a `model` of `values`, the content of a file.
 
-    Raises
-    ------
-    ParameterError
-        With every problem: the path of its key, what is allowed, and the value unless it may hold a secret.
+    Raises ParameterError with every problem: the path of its key, what is allowed, and the value unless it may hold a
+    secret.
     """
     problems: list[str] = []
     section = _section(model, values, "", problems)

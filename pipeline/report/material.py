@@ -50,10 +50,8 @@ class Material:
 def load(clips: Waveforms, receipt: Receipt, drawn_from: Sequence[str]) -> Material:
     """Read the outputs of the earlier stages; the sample is drawn from the tables `drawn_from`, or all that are usable.
 
-    Raises
-    ------
-    ShardError, SnapshotError, TableError
-        A file is damaged, or waveforms, features or rejected clips are not those of the sample.
+    Raises ShardError, SnapshotError or TableError if a file is damaged, or waveforms, features or rejected clips are
+    not those of the sample.
     """
     sample = read_table(schema.SAMPLE, schema.sample_schema)
     names = [field.name for field in fields(sample.schema)]

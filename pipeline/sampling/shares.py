@@ -24,14 +24,8 @@ class Shares:
     has no clips left; what it can no longer take goes to the others, in proportion to their weights:
     f(n) = min(N, c(n)·w) with the level c(n) at which all shares add up to n. For a proportional allocation that is
     n·N / ΣN at every n. This is water-filling: c(n) is the water level, and a stratum a vessel of width w that holds N.
-    All of it is exact; the weights are rounded to 12 decimals.
-
-    Parameters
-    ----------
-    sizes
-        Clips of each stratum, 1 or more.
-    allocation
-        ``proportional`` (power 1), ``equal`` (power 0) or a power 0..1.
+    All of it is exact; the weights are rounded to 12 decimals. The allocation is ``proportional`` (power 1), ``equal``
+    (power 0) or a power 0..1. No stratum is empty.
     """
 
     def __init__(self, sizes: Sequence[int], allocation: Allocation) -> None:
@@ -74,14 +68,8 @@ def largest_deviation(
 ) -> Fraction:
     """Return the largest distance, in clips, of any stratum's count from its exact share.
 
-    Parameters
-    ----------
-    order
-        The stratum of each clip, in rank order: of the whole ranking or of a sample.
-    sizes
-        Eligible clips of each stratum.
-    prefixes
-        Over all prefixes of `order`; else for `order` as a whole.
+    `order` is the stratum of each clip, in rank order, of the whole ranking or of a sample; `sizes` counts the eligible
+    clips of each. It is taken over all prefixes of `order`, or for `order` as a whole.
     """
     names = list(sizes)
     shares = Shares([sizes[name] for name in names], allocation)

@@ -51,12 +51,8 @@ def derive(recipe: Recipe, source: Path, target: Path, engine: Engine, rows: int
     and were made in the same way from the same source stay. In others, rows whose inputs are the same are copied.
     Shards of another revision, or from another kind of machine, are made again from their first row.
 
-    Raises
-    ------
-    ShardError
-        A source is missing or damaged, or the recipe cannot make a row of it.
-    WorkerError
-        A worker died; finished shards are kept.
+    Raises ShardError if a source is missing or damaged, or the recipe cannot make a row of it; WorkerError if a worker
+    died: finished shards are kept.
     """
     sources = [Shard(path, Seal) for path in shard_paths(source)]
     sealed.require_in_order(sources)
@@ -122,10 +118,7 @@ def map_shards(
 
     The first error is raised.
 
-    Raises
-    ------
-    WorkerError
-        A worker died: names the shards that were being made.
+    Raises the first error; WorkerError, which names the shards that were being made, if a worker died.
     """
     running: dict[Future[Result], str] = {}
     waiting = iter(tasks.items())

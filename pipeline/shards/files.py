@@ -15,13 +15,7 @@ from pipeline.shards.sealed import Shard
 
 
 class Files:
-    """The files of a shard, read on demand.
-
-    Parameters
-    ----------
-    shard
-        It has a column of `pipeline.core.schema.AUDIO_FILE`.
-    """
+    """The files of a shard with a column of `pipeline.core.schema.AUDIO_FILE`, read on demand."""
 
     def __init__(self, shard: Shard[Any]) -> None:
         self._shard = shard
@@ -33,12 +27,7 @@ class Files:
     def read(self, path: str) -> bytes:
         """Return the bytes of a file.
 
-        Raises
-        ------
-        KeyError
-            No row has it.
-        ShardError
-            It cannot be read, or is damaged.
+        Raises KeyError if no row has it, and ShardError if it cannot be read, or is damaged.
         """
         files = self._shard.read(self._group_of[path], ["audio"])["audio"].combine_chunks()
         place = files.field("path").index(path).as_py()

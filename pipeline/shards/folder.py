@@ -32,10 +32,7 @@ def shard_name(number: int) -> str:
 def shard_paths(folder: Path) -> list[Path]:
     """Return the shards of `folder` in their order.
 
-    Raises
-    ------
-    ShardError
-        There are none, or one of them is missing.
+    Raises ShardError if there are none, or one of them is missing.
     """
     if folder.is_file():
         raise ShardError(f"{folder}: is a single file; name the folder that it is in")

@@ -19,22 +19,13 @@ from pipeline.shards.sealed import Seal, Shard
 
 
 class Recipe(ABC):
-    """How the rows of a source shard become the rows of a derived one. Frozen, and small enough to be sent to workers.
+    """How the rows of a source shard become the rows of a derived one. Frozen; small enough to be sent to workers."""
 
-    Attributes
-    ----------
-    NAME
-        Its product, as the progress bar and messages call it.
-    REVISION
-        Raised whenever a change of code changes a byte of its shards: those of another revision are made again. A
-        golden test fails where that is forgotten.
-    ROW_GROUP_ROWS
-        Rows of a row group: the unit that is in memory, and that is read to get at one row.
-    """
-
-    NAME: ClassVar[str]
+    NAME: ClassVar[str]  # of its product, as the progress bar and messages call it
+    # Raised whenever a change of code changes a byte of its shards: those of another revision are made again. A golden
+    # test fails where that is forgotten.
     REVISION: ClassVar[int]
-    ROW_GROUP_ROWS: ClassVar[int]
+    ROW_GROUP_ROWS: ClassVar[int]  # the unit that is in memory, and that is read to get at one row
 
     @property
     @abstractmethod
@@ -78,23 +69,13 @@ class Recipe(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class DerivedSeal(Seal):
-    """The seal of a derived shard.
-
-    Attributes
-    ----------
-    recipe, revision, settings
-        Of the `Recipe`.
-    decoder
-        The versions of libraries, pyarrow's among them, and the kind of machine, such as ``Linux x86_64``.
-    sources
-        A digest of the inputs of each row.
-    """
+    """The seal of a derived shard."""
 
     recipe: str
-    revision: int
+    revision: int  # like the settings, of the recipe
     settings: dict[str, Any]
-    decoder: dict[str, str]
-    sources: tuple[str, ...] = ()
+    decoder: dict[str, str]  # versions of libraries, pyarrow's among them, and the kind of machine: Linux x86_64
+    sources: tuple[str, ...] = ()  # a digest of the inputs of each row
 
     def is_like(self, other: DerivedSeal) -> bool:
         """Return whether the rows of both were made in the same way, perhaps from other inputs."""
@@ -147,11 +128,8 @@ def _fingerprint(seal: DerivedSeal, source: Seal, rows: int | None) -> str:
 def row_digests(rows: pa.Table, files: dict[str, str]) -> list[str]:
     """Return a digest of 64 bits for each row.
 
-    Parameters
-    ----------
-    files
-        By the path of each file, the digest of the row of the shard that has its bytes; is added to. In the digest of a
-        row whose file is null, that of the row which has it counts.
+    `files` has by the path of each file the digest of the row of the shard that has its bytes, and is added to. In the
+    digest of a row whose file is null, that of the row which has it counts.
     """
     hashers = [hashlib.blake2b(digest_size=8) for _ in range(rows.num_rows)]
     for column in rows.columns:

@@ -22,17 +22,8 @@ Answer = TypeVar("Answer")
 def open_filesystem(folder: str, filesystem: Any = None) -> tuple[str, pyarrow.fs.FileSystem]:
     """Return a folder's path on its file system, and that as pyarrow has it.
 
-    Parameters
-    ----------
-    folder
-        A URL such as ``s3://bucket/waveforms``; a path where `filesystem` is given.
-    filesystem
-        Of pyarrow or of fsspec.
-
-    Raises
-    ------
-    ShardError
-        The URL has credentials in it, or what its protocol needs is not installed.
+    The folder is a URL such as ``s3://bucket/waveforms``, or a path on a file system of pyarrow or fsspec. Raises
+    ShardError if the URL has credentials in it, or what its protocol needs is not installed.
     """
     if filesystem is None:
         try:

@@ -40,17 +40,9 @@ _END_BYTES = 8  # the footer's length, and b"PAR1" (https://parquet.apache.org/d
 
 @dataclass(frozen=True, kw_only=True)
 class TableSeal:
-    """The seal of any file of this pipeline.
+    """The seal of any file of this pipeline; its digests (see the module's head) are zeros until it is written."""
 
-    Attributes
-    ----------
-    version
-        Of this project.
-    content_sha256, footer_sha256
-        See the head of this module; zeros until the file is written.
-    """
-
-    version: str = schema.VERSION
+    version: str = schema.VERSION  # of this project
     content_sha256: str = BLANK
     footer_sha256: str = BLANK
 
@@ -62,20 +54,12 @@ class TableSeal:
 
 @dataclass(frozen=True, kw_only=True)
 class Seal(TableSeal):
-    """The seal of a shard.
-
-    Attributes
-    ----------
-    snapshot, title, license
-        The snapshot that its clips are from.
-    fingerprint
-        SHA-256 of all its inputs (`fingerprint`).
-    """
+    """The seal of a shard, with the snapshot that its clips are from."""
 
     snapshot: str
     title: str
     license: str
-    fingerprint: str
+    fingerprint: str  # SHA-256 of all its inputs (`fingerprint`)
 
 
 AnySeal = TypeVar("AnySeal", bound=TableSeal)
@@ -125,21 +109,8 @@ def writing(
 class Shard(Generic[AnySeal]):
     """A shard to read from. Its footer is verified when it is opened, and each page when it is read.
 
-    It can be pickled, and holds no open file.
-
-    Parameters
-    ----------
-    path
-        On `filesystem`.
-    kind
-        The class of its seal.
-    filesystem
-        Where it lies; this machine's disk by default.
-
-    Raises
-    ------
-    ShardError
-        It cannot be read, is damaged, or was not written by this pipeline.
+    It can be pickled, and holds no open file. `kind` is the class of its seal. Raises ShardError if it cannot be read,
+    is damaged, or was not written by this pipeline.
     """
 
     def __init__(self, path: Path | str, kind: type[AnySeal], filesystem: pyarrow.fs.FileSystem = LOCAL) -> None:

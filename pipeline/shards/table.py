@@ -23,15 +23,8 @@ def write_table(path: Path, table: pa.Table) -> None:
 def read_table(path: Path, expected: Callable[[Declared], pa.Schema], columns: Sequence[str] | None = None) -> pa.Table:
     """Read a table of `write_table`, or some columns of it.
 
-    Parameters
-    ----------
-    expected
-        Returns the columns that it should have, from the declared ones among them: `schema.ranking_schema`.
-
-    Raises
-    ------
-    ShardError
-        It is not there, is damaged, or is not a table of the `expected` columns.
+    `expected` returns the columns that it should have, from the declared ones among them: `schema.ranking_schema`.
+    Raises ShardError if it is not there, is damaged, or has other columns.
     """
     shard = Shard(path, TableSeal)
     if shard.columns.remove_metadata() != expected(fields(shard.columns)).remove_metadata():

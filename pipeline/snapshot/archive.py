@@ -78,12 +78,8 @@ class Snapshot:
     def read(self, member: Member) -> bytes:
         """Return a member's bytes, whose length and CRC-32 are as listed.
 
-        Raises
-        ------
-        Rejected
-            With `Reason.CHECKSUM`: the archive itself is damaged there.
-        SnapshotError
-            It cannot be read.
+        Raises Rejected with `Reason.CHECKSUM` if the archive itself is damaged there, and SnapshotError if it cannot be
+        read.
         """
         raise NotImplementedError
 
@@ -157,12 +153,8 @@ def verify_unchanged(source: RandomAccess, identity: Identity) -> None:
 def read_member(source: RandomAccess, member: Member) -> bytes:
     """Return a member's bytes, whose length and CRC-32 are those of the index, in a single read.
 
-    Raises
-    ------
-    HeaderMismatch
-        Its local header differs from the index.
-    Rejected
-        With `Reason.CHECKSUM`: its data differs from the index.
+    Raises HeaderMismatch if its local header differs from the index, and Rejected with `Reason.CHECKSUM` if its data
+    does.
     """
     assert member.offset is not None
     assert member.compressed_bytes is not None
@@ -185,10 +177,7 @@ def read_member(source: RandomAccess, member: Member) -> bytes:
 def read_head(source: RandomAccess, member: Member, size_bytes: int) -> bytes:
     """Return the first `size_bytes` of a member, in a single read of about as many; verified where these are all.
 
-    Raises
-    ------
-    Rejected
-        With `Reason.CHECKSUM`: its local header or its data differs from the index.
+    Raises Rejected with `Reason.CHECKSUM` if its local header or its data differs from the index.
     """
     assert member.offset is not None
     assert member.compressed_bytes is not None

@@ -52,12 +52,8 @@ def read_clips(
 ) -> pa.Table:
     """Return the rows of `tables`, or of all that can be used, sorted by table.
 
-    Raises
-    ------
-    ParameterError
-        There is no such table: names those there are.
-    SnapshotError
-        A table was left out by `download`, which says why; or the file is not what it wrote.
+    Raises ParameterError, which names the tables, if there is no such one, and SnapshotError if one was left out by
+    `download`, which says why, or the file is not what it wrote.
     """
     unknown = [table for table in tables if table not in receipt.tables]
     if unknown:

@@ -166,10 +166,7 @@ class Description(Settings, frozen=True, kw_only=True):
 def describe(name: str, folder: Path = schema.SNAPSHOTS, formats: Path = FORMATS) -> Description:
     """Read the description of the snapshot called `name`, and the format that it names.
 
-    Raises
-    ------
-    ParameterError
-        It is not known (the message lists those that are), or its description is not valid.
+    Raises ParameterError if it is not known (the message lists those that are), or its description is not valid.
     """
     path = folder / f"{name}.yaml"
     if not path.is_file():

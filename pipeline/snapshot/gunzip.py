@@ -34,10 +34,7 @@ def inflated(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
 
     `advance` is called with the number of bytes of the file that were read.
 
-    Raises
-    ------
-    SnapshotError
-        It is truncated or damaged, or something follows its end.
+    Raises SnapshotError if it is truncated or damaged, or something follows its end.
     """
     library = _module(path, "isal.isal_zlib")
     stream = library.decompressobj(_GZIP)
@@ -116,10 +113,7 @@ class SeekableGzip:
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly `length` bytes from `offset` on.
 
-        Raises
-        ------
-        SnapshotError
-            They cannot be read.
+        Raises SnapshotError if they cannot be read.
         """
         try:
             with self._lock:

@@ -37,21 +37,10 @@ _PATHS = "the clips' paths"  # in messages, in the place of a table's file name
 
 
 class Join:
-    """The join of a snapshot's index with its tables, one table at a time.
+    """The join of a snapshot's index, `schema.MEMBERS`, with its tables, one table at a time.
 
-    Parameters
-    ----------
-    index
-        Its members (`schema.MEMBERS`).
-    description
-        How it is laid out.
-    read
-        Returns the verified bytes of a member, a row of `index`.
-
-    Raises
-    ------
-    SnapshotError
-        A pattern matches no member, or a lookup cannot be used.
+    `read` returns the verified bytes of a member, a row of the index. Raises SnapshotError if a pattern matches no
+    member, or a lookup cannot be used.
     """
 
     def __init__(self, index: pa.Table, description: Description, read: Read) -> None:
@@ -67,11 +56,8 @@ class Join:
     def tables(self) -> Iterator[pa.Table]:
         """Yield the rows of each table, sorted by the tables' names; one that has a problem is left out.
 
-        Raises
-        ------
-        SnapshotError
-            No table can be used, no row's clip is in the archive, a lookup has no row for any, or two members are one
-            clip.
+        Raises SnapshotError if no table can be used, no row's clip is in the archive, a lookup has no row for any, or
+        two members are one clip.
         """
         joins = self._tables_of_files() if self._description.has_tables else self._tables_of_paths()
         for name, join in sorted(joins.items()):
@@ -168,12 +154,7 @@ class Join:
     ) -> tuple[Rows, pa.Table]:
         """Return the rows that can be read, and their columns.
 
-        Parameters
-        ----------
-        cells
-            All that is known of each row: its columns, and the fields of paths.
-        index
-            Which clip of the members each is.
+        `cells` is all that is known of each row: its columns, and the fields of paths; `index` which clip each is.
         """
         found: dict[str, tuple[ColumnSource, Cells]] = {}
         for columns, lookup in self._lookups:

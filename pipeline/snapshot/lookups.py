@@ -17,10 +17,7 @@ from pipeline.snapshot.tables import BETWEEN, Cells, Rows, require_column, requi
 class LookupTable:
     """The rows of a lookup, by key; with the `wanted` columns beside its own, as far as it has them.
 
-    Raises
-    ------
-    TableError
-        A column is not there, or two rows of one key differ: file and line.
+    Raises TableError, with file and line, if a column is not there, or two rows of one key differ.
     """
 
     def __init__(self, lookup: Lookup, tables: Sequence[Rows], wanted: set[str]) -> None:

@@ -66,10 +66,7 @@ class TableFile:
     def read(self, read: Read) -> tuple[bytes, str]:
         """Return its bytes, and their SHA-256.
 
-        Raises
-        ------
-        TableError
-            It is damaged, is not there, or has more bytes than any table.
+        Raises TableError if it is damaged, is not there, or has more bytes than any table.
         """
         if self.member is not None and self.member["size_bytes"] > LARGEST_TABLE_BYTES:
             problem = f"has {self.member['size_bytes']} bytes; at most {LARGEST_TABLE_BYTES >> 30} GiB are read"
@@ -110,10 +107,7 @@ class Members:
     def table_files(self, key: str, patterns: Sequence[str] | None, file: str | None) -> list[TableFile]:
         """Return the files that patterns match, sorted by path; or the file of the repository.
 
-        Raises
-        ------
-        SnapshotError
-            No member matches; `key` is what the description calls the patterns.
+        Raises SnapshotError if no member matches; `key` is what the description calls the patterns.
         """
         if file is not None:
             return [TableFile(file, None, {})]
@@ -137,10 +131,7 @@ class Members:
     def find(self, paths: pa.StringArray, *, any_extension: bool) -> pa.Array:
         """Return which clip has the path that a row makes, or a path that ends with it; null where none has.
 
-        Raises
-        ------
-        SnapshotError
-            Two members have it, and are no copies of each other.
+        Raises SnapshotError if two members have it, and are no copies of each other.
         """
         found = pa.nulls(len(paths), pa.int32())
         parts = pc.add(pc.count_substring(paths, "/"), 1)
@@ -157,10 +148,7 @@ class Members:
     def claim(self, groups: Numbers) -> None:
         """Say which clips a row or an id stands for: all clips of one number are one, and have to be copies.
 
-        Raises
-        ------
-        SnapshotError
-            They are not the same bytes.
+        Raises SnapshotError if they are not the same bytes.
         """
         claimed = np.flatnonzero(groups >= 0)
         order = claimed[np.argsort(groups[claimed], kind="stable")]

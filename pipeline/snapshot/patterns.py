@@ -74,10 +74,7 @@ class Pattern:
     field; each as short as possible, from the left. A field that stands twice reads the same in both places. ``.*`` at
     the end is any extension that names audio; one that does so matches in any case.
 
-    Raises
-    ------
-    ValueError
-        It is none: braces that do not close, a field of an unknown kind, two with nothing between them.
+    Raises ValueError for braces that do not close, a field of an unknown kind, and two with nothing between them.
     """
 
     text: str
@@ -98,10 +95,7 @@ class Pattern:
     def read(self, paths: pa.StringArray, last: int | None = None) -> Reading:
         """Read the fields in `paths`.
 
-        Parameters
-        ----------
-        last
-            Of that many last parts of the pattern; then ``.*`` in a path stands for any extension as well.
+        With `last`, only that many last parts of the pattern count, and ``.*`` in a path is any extension as well.
         """
         end = _END.search(self.text)
         extension = _EXTENSION if end and end[0] == _ANY_EXTENSION else f"(?i:{re.escape(end[0])})" if end else ""
@@ -157,10 +151,7 @@ class Template:
     ``|stem`` takes a name without its folders and without an extension that names audio, ``|pad:6`` fills up with zeros
     in front.
 
-    Raises
-    ------
-    ValueError
-        It is none: braces that do not close, a filter that there is not, no ``{name}`` at all.
+    Raises ValueError for braces that do not close, a filter that there is not, and no ``{name}`` at all.
     """
 
     text: str
@@ -177,10 +168,7 @@ class Template:
     def fill(self, values: Mapping[str, pa.StringArray]) -> pa.StringArray:
         """Return the text of each row, null where one of its values is.
 
-        Raises
-        ------
-        KeyError
-            `values` has no such name.
+        Raises KeyError if `values` has no such name.
         """
         pieces = [
             _filtered(values[name], filters) if name else pa.scalar(literal) for literal, name, filters in self._tokens

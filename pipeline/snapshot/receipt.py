@@ -153,10 +153,7 @@ def write_receipt(path: Path, receipt: Receipt) -> None:
 def read_receipt(path: Path = schema.RECEIPT) -> Receipt:
     """Read the receipt that `download` wrote.
 
-    Raises
-    ------
-    SnapshotError
-        It is not there, or is not what `write_receipt` writes.
+    Raises SnapshotError if it is not there, or is not what `write_receipt` writes.
     """
     require_file(path, SnapshotError)
     try:

@@ -55,10 +55,7 @@ class OpenedSnapshot:
 def open_snapshot(description: Description, runtime: Runtime, name: str = "NAME") -> OpenedSnapshot:
     """Open the snapshot that the description called `name` points to, and read its index.
 
-    Raises
-    ------
-    SnapshotError
-        It is missing, is no archive, or cannot be reached.
+    Raises SnapshotError if it is missing, is no archive, or cannot be reached.
     """
     match description.source:
         case DirectorySource(path=path):
@@ -82,12 +79,7 @@ def reopen_snapshot(description: Description, runtime: Runtime, receipt: Receipt
     Compared are the length and central directory of a file (pieces of a tar), the list of files in a folder, and the
     headers of a remote archive, by one small request; its central directory only where they do not identify it.
 
-    Raises
-    ------
-    SnapshotChanged
-        It is another one.
-    SnapshotError
-        It is missing, or cannot be reached.
+    Raises SnapshotChanged if it is another one, and SnapshotError if it is missing, or cannot be reached.
     """
     identity = receipt.identity
     match description.source:

@@ -84,10 +84,7 @@ def first_of_each(keys: pa.StringArray) -> npt.NDArray[np.int64]:
 def require_one_value(tables: Sequence[Rows], keys: pa.StringArray, columns: Cells) -> npt.NDArray[np.int64]:
     """Return the first row of each key, over tables one after the other, where all rows of a key are equal.
 
-    Raises
-    ------
-    TableError
-        Two rows of one key differ in one of the columns: file and line.
+    Raises TableError, with file and line, if two rows of one key differ in one of the columns.
     """
     first = first_of_each(keys)
     again = np.flatnonzero(first != np.arange(len(first)))
@@ -115,10 +112,8 @@ def require_column(rows: Rows, key: str, names: Sequence[str], cells: Cells) -> 
 def read_rows(name: str, data: bytes, dialect: Dialect, fields: Mapping[str, str]) -> Rows:
     """Read a table; the `fields` of its path are columns of one value, where it has none of that name.
 
-    Raises
-    ------
-    TableError
-        It is empty or of another encoding, or a quote is not closed where it should be: file and line.
+    Raises TableError, with file and line, if it is empty or of another encoding, or a quote is not closed where it
+    should be.
     """
     records = _records(name, _prepared(name, data, dialect), dialect)
     header = list(dialect.header or next(records, (1, []))[1])
@@ -149,10 +144,7 @@ def read_rows(name: str, data: bytes, dialect: Dialect, fields: Mapping[str, str
 def typed(source: ColumnSource, cells: pa.StringArray) -> tuple[pa.Array, pa.BooleanArray]:
     """Return the values of a declared column, and which cells are not a value of its type.
 
-    Raises
-    ------
-    ValueError
-        A code has no value in its ``map``: which, and how often.
+    Raises ValueError if a code has no value in its ``map``: which, and how often.
     """
     cells = pc.if_else(pc.is_in(cells, pa.array(source.missing, pa.string())), None, cells)
     if source.codes is not None:
@@ -211,10 +203,8 @@ def _prepared(name: str, data: bytes, dialect: Dialect) -> str:
 def _records(name: str, text: str, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     """Yield the records of a table, each with the line in which it begins.
 
-    Raises
-    ------
-    TableError
-        A quote is never closed, or a cell has a line in it that is a row by itself: file, and the line where it opens.
+    Raises TableError, with file and line, if a quote is never closed, or a cell has a line in it that is a row by
+    itself.
     """
     quoting: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if dialect.quote is None else {"quotechar": dialect.quote}
     read = partial(csv.reader, delimiter=dialect.separator, **quoting)

@@ -76,11 +76,8 @@ class Stream(io.RawIOBase):
 def list_members(name: str, source: Iterator[bytes]) -> tuple[pa.Table, str]:
     """Return an archive's members (`schema.MEMBERS`, in its order), and the SHA-256 of a list of them.
 
-    Raises
-    ------
-    SnapshotError
-        It is no tar archive, truncated or damaged, or has members whose names are absolute, empty, not UTF-8,
-        duplicate or lead out of it, or clips or tables that are links, devices or sparse files.
+    Raises SnapshotError if it is no tar archive, truncated or damaged, or has members whose names are absolute, empty,
+    not UTF-8, duplicate or lead out of it, or clips or tables that are links, devices or sparse files.
     """
     stream = Stream(name, source)
     listing = hashlib.sha256()

@@ -58,10 +58,7 @@ def index_path(path: Path) -> Path:
 def read_tar(file: LocalFile, cache: Path) -> TarIndex:
     """Return an archive's index: the one at `cache` if it is of these bytes, else a new one, which is saved there.
 
-    Raises
-    ------
-    SnapshotError
-        It is no archive that can be used (`pipeline.snapshot.tar_index.list_members`).
+    Raises SnapshotError if it is no archive that can be used (`pipeline.snapshot.tar_index.list_members`).
     """
     size_bytes, sample = file.size_bytes, _sample(file)
     cache.parent.mkdir(parents=True, exist_ok=True)

@@ -52,11 +52,8 @@ class _End(NamedTuple):
 def read_index(source: RandomAccess, tail_bytes: int = TAIL_BYTES) -> Index:
     """Read an archive's central directory, ZIP64 or not, in one to three reads; first the last `tail_bytes`.
 
-    Raises
-    ------
-    SnapshotError
-        It is no zip, truncated, encrypted, or has members that no well-meaning archive has: names that are absolute,
-        empty or lead out of it, two members of one name, compression other than stored and deflated.
+    Raises SnapshotError if it is no zip, truncated, encrypted, or has members that no well-meaning archive has: names
+    that are absolute, empty or lead out of it, two members of one name, compression other than stored and deflated.
     """
     size = source.size_bytes
     if size == 0:

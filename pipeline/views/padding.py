@@ -14,10 +14,8 @@ MOST_SECONDS = 3600.0
 def samples_in(seconds: float, sample_rate: int, *, name: str = "seconds") -> int:
     """Return the number of samples in a time, 1 or more.
 
-    Raises
-    ------
-    ValueError
-        The time is not a number, is shorter than a sample, or longer than an hour; the message calls it `name`.
+    Raises ValueError if the time is not a number, is shorter than a sample, or longer than an hour; the message calls
+    it `name`.
     """
     if not 1 / sample_rate <= seconds <= MOST_SECONDS:  # nor is NaN
         raise ValueError(f"{name} is a time of one sample (1/{sample_rate} s) to {MOST_SECONDS:g} s; got {seconds!r}")
@@ -27,10 +25,7 @@ def samples_in(seconds: float, sample_rate: int, *, name: str = "seconds") -> in
 def filled(shape: tuple[int, ...], value: float = 0.0) -> npt.NDArray[np.float32]:
     """Return a float32 array filled with `value`.
 
-    Raises
-    ------
-    MemoryError
-        It is larger than this machine's memory; raised before anything is allocated.
+    Raises MemoryError if it is larger than this machine's memory; raised before anything is allocated.
     """
     size_bytes = math.prod(shape) * 4
     if size_bytes > _memory_bytes():

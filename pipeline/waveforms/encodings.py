@@ -24,21 +24,11 @@ _SAMPLES = "waveform.list.element"  # the Parquet name of the column that takes 
 
 
 class Encoding(ABC):
-    """One way to store waveforms.
+    """One way to store waveforms."""
 
-    Attributes
-    ----------
-    FIELD
-        The Parquet column. Encodings with columns of the same type unpack alike.
-    PARQUET
-        Options of `pyarrow.parquet.ParquetWriter` for that column.
-    BYTES_PER_SECOND
-        Stored bytes of a second of 16 kHz speech, measured on the snapshot's own clips.
-    """
-
-    FIELD: ClassVar[pa.Field]
-    PARQUET: ClassVar[dict[str, Any]]
-    BYTES_PER_SECOND: ClassVar[int]
+    FIELD: ClassVar[pa.Field]  # the Parquet column; encodings with columns of the same type unpack alike
+    PARQUET: ClassVar[dict[str, Any]]  # options of `pyarrow.parquet.ParquetWriter` for that column
+    BYTES_PER_SECOND: ClassVar[int]  # stored for a second of 16 kHz speech, measured on the snapshot's own clips
 
     @abstractmethod
     def encode(self, audio: Audio, pcm: Int16) -> npt.NDArray[Any] | bytes:
@@ -144,10 +134,7 @@ AUDIO_NAMES = frozenset(encoding.FIELD.name for encoding in ENCODINGS.values())
 def encoding_named(name: str) -> Encoding:
     """Return the encoding that params.yaml asks for.
 
-    Raises
-    ------
-    ParameterError
-        There is none of that name.
+    Raises ParameterError if there is none of that name.
     """
     if name not in ENCODINGS:
         problem = f"waveforms.encoding: should be one of {', '.join(ENCODINGS)}; got {name!r}"

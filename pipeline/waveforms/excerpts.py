@@ -16,14 +16,7 @@ def piece_of(sound: Sound, sample_rate: int, excerpt: Excerpt, clip_id: str, wit
     A random excerpt begins where a salted hash of the clip's id says, scaled to the length of the recording: it does
     not depend on the rest of the sample. A recording that is not longer than its excerpt is kept whole.
 
-    Parameters
-    ----------
-    sound
-        The recording.
-    sample_rate
-        Sample rate of its waveform, in Hz.
-    within
-        The piece that the excerpt is taken from.
+    The samples are those of the waveform, which may have another rate than the recording.
     """
     samples = math.ceil(count_frames(sound) * (sample_rate / sound.sample_rate))
     begin = round(within[0] * sample_rate)

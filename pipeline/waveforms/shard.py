@@ -42,25 +42,14 @@ def hugging_face_features(columns: pa.Schema, sample_rate: int | None) -> dict[s
 
 @dataclass(frozen=True)
 class WaveformRecipe(Recipe):
-    """How the files of clips become waveforms.
+    """How the files of clips become waveforms."""
 
-    Attributes
-    ----------
-    sample_rate
-        In Hz.
-    encoding
-        A key of `pipeline.waveforms.encodings.ENCODINGS`.
-    declared
-        The fields of the declared columns, as the clips have them (`pipeline.core.columns.fields`). Not a setting:
-        where only the declaration changes, a shard is written again, and its waveforms are copied.
-    excerpt
-        Which piece of each recording is decoded; None for all of it.
-    """
-
-    sample_rate: int
-    encoding: str
+    sample_rate: int  # Hz
+    encoding: str  # a key of `pipeline.waveforms.encodings.ENCODINGS`
+    # The fields of the declared columns, as the clips have them (`pipeline.core.columns.fields`). Not a setting: where
+    # only the declaration changes, a shard is written again, and its waveforms are copied.
     declared: tuple[pa.Field, ...] = ()
-    excerpt: Excerpt | None = None
+    excerpt: Excerpt | None = None  # which piece of each recording is decoded; None for all of it
 
     NAME: ClassVar[str] = "waveforms"
     REVISION: ClassVar[int] = 2
@@ -120,10 +109,7 @@ class WaveformRecipe(Recipe):
     def rows(self, source: pa.Table) -> pa.Table:
         """Decode clips.
 
-        Raises
-        ------
-        ShardError
-            A clip does not decode to what its file declares: names the clip.
+        Raises ShardError, which names the clip, if one does not decode to what its file declares.
         """
         chunks = pc.struct_field(source["audio"], "bytes").chunks
         files = chain.from_iterable(map(binary_values, chunks))

@@ -29,10 +29,7 @@ class Naming:
 def naming_of(columns: Cells, paths: pa.StringArray, stems: pa.StringArray) -> Naming | None:
     """Return how rows name clips, by the column whose cells do so best; None where fewer than half of them do.
 
-    Parameters
-    ----------
-    paths, stems
-        Of all clips, and their names without folders and extension.
+    `paths` are those of all clips, `stems` their names without folders and extension.
     """
     columns = {name: column for name, column in columns.items() if name and not set("{}|:") & set(name)}
     namings = [naming for name in columns for naming in _by_column(name, columns, paths, stems)]

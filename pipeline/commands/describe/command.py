@@ -73,10 +73,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
 def source_of(text: str) -> dict[str, Any]:
     """Return the ``source`` of a description that the command line names.
 
-    Raises
-    ------
-    ParameterError
-        There is nothing at a path.
+    Raises ParameterError if there is nothing at a path.
     """
     kind, _, rest = text.partition(":")
     if kind == "kaggle":
@@ -103,10 +100,7 @@ def drafted(opened: OpenedSnapshot, source: dict[str, Any], name: str) -> tuple[
 
     It is the first of the likely ones that fits and has a role that is sure; else the first that fits.
 
-    Raises
-    ------
-    SnapshotError
-        It has no audio, or none that is decoded here.
+    Raises SnapshotError if it has no audio, or none that is decoded here.
     """
     members = _members(opened)
     paths = members.clip_paths
@@ -172,10 +166,7 @@ def _without_copies(members: Members, is_decoded: pa.BooleanArray) -> pa.StringA
 def _tried(draft: Draft, index: pa.Table, read: Read) -> str:
     """Apply a draft to the index and the heads as `download` does, and return what it finds.
 
-    Raises
-    ------
-    SnapshotError, ParameterError
-        It does not fit.
+    Raises SnapshotError or ParameterError if it does not fit.
     """
     join = Join(index, validated(Description, draft.values(), draft.name), read)
     found = sum(table.num_rows - table["path"].null_count for table in join.tables())

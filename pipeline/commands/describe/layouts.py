@@ -39,12 +39,7 @@ def layouts_of(
 ) -> Iterator[Layout]:
     """Yield layouts, the likeliest first: rows of the tables with the most rows, then names of clips, then folders.
 
-    Parameters
-    ----------
-    paths, unique
-        Of all clips, and of those that are no copies.
-    seen
-        Takes what is to tell of tables.
+    `paths` are those of all clips, `unique` of those that are no copies; `seen` takes what is to tell of tables.
     """
     stems = stem_of(paths)
     alike: dict[tuple[Any, ...], list[Table]] = {}

@@ -61,13 +61,7 @@ def likely_tables(paths: Sequence[str]) -> list[str]:
 
 
 def tables_of(heads: Mapping[str, bytes], sizes: Mapping[str, int], stems: pa.StringArray) -> list[Table]:
-    """Return the tables among files, by their first lines and their sizes in bytes.
-
-    Parameters
-    ----------
-    stems
-        The names of clips, without extension.
-    """
+    """Return the tables among files, by their first lines, their sizes in bytes, and the names of clips."""
     tables = []
     for at, (path, head) in enumerate(heads.items()):
         dialect = _dialect(head, stems)

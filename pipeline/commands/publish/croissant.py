@@ -65,13 +65,7 @@ class Records:
 
 
 def describe(material: Material, records: Sequence[Records], files: Mapping[str, tuple[int, str]]) -> dict[str, Any]:
-    """Return the description.
-
-    Parameters
-    ----------
-    files
-        The size in bytes and the SHA-256 of each Parquet file, by its path in the folder.
-    """
+    """Return the description; `files` are the sizes in bytes and SHA-256 of Parquet files, by paths in the folder."""
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",

@@ -60,12 +60,8 @@ class Material:
     def load(cls) -> Material:
         """Open everything, and make sure that all of it is whole and consistent.
 
-        Raises
-        ------
-        RedistributionForbidden
-            The snapshot may not be published again.
-        ShardError
-            `verify` finds problems.
+        Raises RedistributionForbidden if the snapshot may not be published again, and ShardError if `verify` finds
+        problems.
         """
         waveforms = _shards(schema.WAVEFORMS)
         snapshot = waveforms[0].seal.snapshot

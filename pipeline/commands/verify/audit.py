@@ -86,10 +86,7 @@ def verify(folder: Path) -> Verdict:
     records and the SHA-256 that a published folder lists, if there are any. Seals tell, too, whether each output was
     made of the one that lies there (`pipeline.commands.verify.chain`).
 
-    Raises
-    ------
-    ParameterError
-        It is no folder.
+    Raises ParameterError if it is no folder.
     """
     outputs = find_outputs(folder)
     lock = Lock.above(folder)

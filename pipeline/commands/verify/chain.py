@@ -29,15 +29,7 @@ Shards = Sequence[Shard[Any] | None]  # None where one is damaged
 
 
 def check_chain(outputs: Mapping[str, Path], whole: Mapping[Path, Shard[Any]]) -> Iterator[Problem]:
-    """Yield where the chain breaks.
-
-    Parameters
-    ----------
-    outputs
-        As `find_outputs` returns them.
-    whole
-        The shards and sealed tables that are whole, byte for byte.
-    """
+    """Yield where the chain of `find_outputs` breaks; `whole` are the shards and tables that are, byte for byte."""
     folders: dict[str, Shards] = {}
     for name in FOLDERS_OF_SHARDS:
         if name in outputs:

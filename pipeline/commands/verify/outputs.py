@@ -39,14 +39,8 @@ class Problem(NamedTuple):
 def find_outputs(folder: Path) -> dict[str, Path]:
     """Find the outputs in a checkout of the project, in its ``data``, in one of the outputs, or in a copy of any.
 
-    Returns
-    -------
-    The place of each that is there, by its name: a key of `NAMES`. What lies there may be of any kind.
-
-    Raises
-    ------
-    ParameterError
-        `folder` is no folder.
+    The place of each that is there is returned by its name, a key of `NAMES`; what lies there may be of any kind.
+    Raises ParameterError if `folder` is no folder.
     """
     if not folder.is_dir():
         raise ParameterError("the command line", [f"{folder}: is no folder"])

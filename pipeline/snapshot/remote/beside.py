@@ -22,14 +22,8 @@ _ZIP = b"PK\3\4"
 def read_file(client: Client) -> bytes:
     """Return the bytes of a remote file; if Kaggle wraps it in a zip, those of the only member.
 
-    The length is verified, and so is the MD5 from the server or the CRC-32 in the zip.
-
-    Raises
-    ------
-    SnapshotError
-        It is larger than a table may be, or a zip of several files.
-    TransferError
-        It cannot be reached.
+    The length is verified, and so is the MD5 from the server or the CRC-32 in the zip. Raises SnapshotError if it is
+    larger than a table may be, or a zip of several files, and TransferError if it cannot be reached.
     """
     file = open_remote(client, tail_bytes=1)  # what it keeps of the file is not asked for again
     if file.size_bytes > LARGEST_TABLE_BYTES:

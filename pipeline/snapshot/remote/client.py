@@ -78,10 +78,7 @@ class Client:
     def retry(self, action: Callable[[], Result], what: str = "") -> Result:
         """Return what `action` returns, called again with backoff where it raises `Transient`.
 
-        Raises
-        ------
-        TransferError
-            It failed once more than `Runtime.retries` allows; `what` of the file is named.
+        Raises TransferError, which names `what` of the file, if it failed once more than `Runtime.retries` allows.
         """
         return self._policy.call(action, f"{self.name}: {what}" if what else self.name)
 
@@ -89,14 +86,7 @@ class Client:
     def get(self, range_: str) -> Iterator[requests.Response]:
         """Send one request for a range, such as ``bytes=0-99``; yield its answer, with its body unread.
 
-        The status of the answer is 200 or 206.
-
-        Raises
-        ------
-        Transient
-            Another attempt may help.
-        TransferError
-            It won't.
+        The status of the answer is 200 or 206. Raises Transient if another attempt may help, TransferError if it won't.
         """
         url = self._location.current()
         try:
@@ -183,10 +173,7 @@ class Client:
 def content_range(response: requests.Response) -> tuple[int, int, int]:
     """Return start, stop and total of the part that an answer holds (14.4).
 
-    Raises
-    ------
-    Transient
-        It is no part, or does not say which: the server may not serve parts (14.2).
+    Raises Transient if it is no part, or does not say which: the server may not serve parts (14.2).
     """
     found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     first, last, total = map(int, found.groups()) if found else (0, -1, 0)

@@ -157,10 +157,7 @@ def _announced(response: requests.Response) -> tuple[int, ServerIdentity]:
 def _damaged_members(part: Path, path: Path) -> str | None:
     """Return what is wrong with members of a download; None where nothing is.
 
-    Raises
-    ------
-    SnapshotError
-        It has another MD5 than the server says, or is no archive.
+    Raises SnapshotError if it has another MD5 than the server says, or is no archive.
     """
     headers = _saved_headers(path)
     if headers is not None and headers.md5 is not None:

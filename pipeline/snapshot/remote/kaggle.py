@@ -39,10 +39,8 @@ _CHATTY = ("VERBOSE", "VERBOSE_OUTPUT")
 def resolve(source: OnKaggle, runtime: Runtime, policy: RetryPolicy) -> str:
     """Return the URL at which storage serves the archive of a source, or its `file`, in one API call.
 
-    Raises
-    ------
-    TransferError
-        Kaggle refuses, knows no such thing, or cannot be reached; the message says what to do about it.
+    Raises TransferError if Kaggle refuses, knows no such thing, or cannot be reached; the message says what to do about
+    it.
     """
     return policy.call(lambda: _quietly(lambda: _ask(source), _deadline(runtime), source), "Kaggle")
 
@@ -50,10 +48,7 @@ def resolve(source: OnKaggle, runtime: Runtime, policy: RetryPolicy) -> str:
 def import_client(runtime: Runtime) -> None:
     """Import the client as `resolve` does.
 
-    Raises
-    ------
-    TransferError
-        It cannot be.
+    Raises TransferError if it cannot be.
     """
     try:
         _quietly(_import, _deadline(runtime))
@@ -93,10 +88,7 @@ def credentials() -> str | None:
 def answer(runtime: Runtime, url: str) -> int:
     """Return the status of a server's answer to a request for nothing.
 
-    Raises
-    ------
-    TransferError
-        It cannot be reached.
+    Raises TransferError if it cannot be reached.
     """
     timeout = (runtime.connect_timeout_seconds, runtime.read_timeout_seconds)
     try:

@@ -37,14 +37,8 @@ class RemoteFile:
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly `length` bytes from `offset` on, by at most one request.
 
-        Raises
-        ------
-        Transient
-            Another attempt may help.
-        SnapshotChanged
-            It is no longer the file that was opened.
-        TransferError
-            It cannot be reached.
+        Raises Transient if another attempt may help, TransferError if it cannot be reached, and SnapshotChanged if it
+        is no longer the file that was opened.
         """
         if not length:
             return b""
@@ -68,10 +62,7 @@ class RemoteFile:
 def open_remote(client: Client, tail_bytes: int = TAIL_BYTES) -> RemoteFile:
     """Open a remote file by one request, for its last `tail_bytes`; by three where the server knows no such range.
 
-    Raises
-    ------
-    TransferError
-        It cannot be reached, or the server does not serve parts of it.
+    Raises TransferError if it cannot be reached, or the server does not serve parts of it.
     """
 
     def tail(range_: str) -> RemoteFile:
@@ -115,12 +106,7 @@ class RemoteSnapshot(Snapshot):
         Bytes that were cut or changed on their way are no evidence against a clip. It is rejected only where its local
         header is the one that the index promises, and its data fails its check twice in the same way.
 
-        Raises
-        ------
-        Rejected
-            With `Reason.CHECKSUM`: the archive itself is damaged there.
-        TransferError
-            The transfer keeps failing.
+        Raises Rejected with `Reason.CHECKSUM` then, and TransferError if the transfer keeps failing.
         """
         problems: set[str] = set()
         remedy = "Run it again to go on."

@@ -43,10 +43,8 @@ class RetryPolicy:
     def call(self, action: Callable[[], Result], what: str) -> Result:
         """Return what `action` returns, trying again after each `Transient` failure.
 
-        Raises
-        ------
-        TransferError
-            It failed once more than there are retries, without any progress in between, or waiting was given up.
+        Raises TransferError if it failed once more than there are retries, without any progress in between, or waiting
+        was given up.
         """
         failures = 0
         while True:

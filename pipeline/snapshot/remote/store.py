@@ -18,10 +18,7 @@ def sign(url: str) -> str:
 
     The store is not asked for it: a wrong key shows in the first request.
 
-    Raises
-    ------
-    TransferError
-        What its protocol needs is not installed, there are no credentials, or none that can sign.
+    Raises TransferError if what its protocol needs is not installed, there are no credentials, or none that can sign.
     """
     try:
         path, filesystem = filesystem_of(url)
