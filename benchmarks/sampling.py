@@ -29,10 +29,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package i
 from pipeline.core.columns import Column
 from pipeline.sampling.ranking import rank, strata_of
 from pipeline.sampling.sentences import normalise
-from pipeline.sampling.shares import Allocation, Shares, largest_deviation
+from pipeline.sampling.shares import Allocation, Shares
 from pipeline.sampling.splits import assign
 from pipeline.snapshot.layout import Dialect
 from pipeline.snapshot.tables import read_rows
+from tests.support.deviation import largest_deviation
 
 STRATA = ["gender", "age", "accent"]
 COLUMNS = [Column("text", roles=("text",), is_apart=True), *map(Column, STRATA)]
@@ -157,7 +158,7 @@ def check(clips: pd.DataFrame) -> None:
     for allocation in allocations:
         strata = ranked(declared(clips), allocation, 2017)["stratum"].to_pylist()
         sizes = Counter(strata)
-        print(f"| {allocation} | {len(sizes)} | {float(largest_deviation(strata, sizes, allocation)):.6f} |")
+        print(f"| {allocation} | {len(sizes)} | {float(largest_deviation(strata, allocation)):.6f} |")
 
     rare = {name: size for name, size in sizes.items() if size <= 7}
     first = [ranked(declared(clips), "proportional", seed)["stratum"][:SMALL].to_pylist() for seed in SEEDS]

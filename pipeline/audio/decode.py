@@ -54,7 +54,6 @@ class Audio:
     source_format: str  # in libsndfile's names: MP3, WAV/PCM_16, OGG/VORBIS
     source_sample_rate: int
     source_channels: int
-    source_samples: int  # of each channel
 
 
 def load(data: bytes, sample_rate: int) -> Audio:
@@ -82,9 +81,8 @@ def load_piece(sound: Sound, sample_rate: int, piece: Piece) -> Audio:
     begins.
     """
     if piece == WHOLE:
-        decoded = samples(sound)
-        waveform = resample(_mono(decoded), sound.sample_rate, sample_rate)
-        return Audio(waveform, sample_rate, sound.name, sound.sample_rate, sound.channels, len(decoded))
+        waveform = resample(_mono(samples(sound)), sound.sample_rate, sample_rate)
+        return Audio(waveform, sample_rate, sound.name, sound.sample_rate, sound.channels)
     source_rate, frames = sound.sample_rate, count_frames(sound)
     most = math.ceil(frames * (sample_rate / source_rate))
     first = round(piece[0] * sample_rate)
@@ -102,7 +100,7 @@ def load_piece(sound: Sound, sample_rate: int, piece: Piece) -> Audio:
     resampled = resample(_mono(_frames_between(sound, begin, end)), source_rate, sample_rate)
     before = begin * sample_rate // source_rate
     waveform = resampled[first - before : stop - before].copy()
-    return Audio(waveform, sample_rate, sound.name, source_rate, sound.channels, frames)
+    return Audio(waveform, sample_rate, sound.name, source_rate, sound.channels)
 
 
 def count_frames(sound: Sound) -> int:

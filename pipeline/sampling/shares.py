@@ -1,4 +1,4 @@
-"""The exact share of each stratum in a sample of any size, and how far a sample is from it. Pure."""
+"""The exact share of each stratum in a sample of any size, and the weights of its clips. Pure."""
 
 from __future__ import annotations
 
@@ -61,29 +61,6 @@ class Shares:
         gone, weight = (np.array(column, dtype=object) for column in list(zip(*self._segments, strict=True))[1:])
         segment = np.searchsorted(ends, parts)
         return gone[segment] * scale + parts.astype(object) * weight[segment], scale
-
-
-def largest_deviation(
-    order: Iterable[str], sizes: Mapping[str, int], allocation: Allocation, *, prefixes: bool = True
-) -> Fraction:
-    """Return the largest distance, in clips, of any stratum's count from its exact share.
-
-    `order` is the stratum of each clip, in rank order, of the whole ranking or of a sample; `sizes` counts the eligible
-    clips of each. It is taken over all prefixes of `order`, or for `order` as a whole.
-    """
-    names = list(sizes)
-    shares = Shares([sizes[name] for name in names], allocation)
-    ranks: dict[str, list[int]] = {name: [] for name in names}
-    total = 0
-    for total, name in enumerate(order, start=1):
-        ranks[name].append(total)
-    worst = Fraction(0)
-    for place, name in enumerate(names):
-        worst = max(worst, abs(len(ranks[name]) - shares.of(place, total)))
-        # A share only grows: it is furthest above the count just before a clip, and furthest below it just after.
-        for count, at in enumerate(ranks[name] if prefixes else ()):
-            worst = max(worst, shares.of(place, at - 1) - count, count + 1 - shares.of(place, at))
-    return worst
 
 
 def weights(sample_strata: Iterable[str], stratum_sizes: Mapping[str, int]) -> npt.NDArray[np.int64]:

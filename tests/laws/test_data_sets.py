@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,9 @@ import soxr
 from pipeline import open_waveforms
 from pipeline.core import columns, schema
 from pipeline.core.errors import SampleError
-from pipeline.sampling.shares import largest_deviation
 from tests.support import data_sets
 from tests.support.data_sets import DATA_SETS, DataSet, every_data_set, every_layout
+from tests.support.deviation import largest_deviation
 from tests.support.miniatures import MINIATURES
 from tests.support.project import Project
 
@@ -42,7 +41,7 @@ def frame(project: Project, path: Path) -> pd.DataFrame:
 def test_ranking_is_in_proportion_at_every_clip(staged_once: Project) -> None:
     strata = frame(staged_once, schema.RANKING)["stratum"]
     assert strata.nunique() > 1
-    assert largest_deviation(strata, Counter(strata), "proportional") < 1
+    assert largest_deviation(strata.tolist(), "proportional") < 1
 
 
 @every_data_set

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from pipeline.core.columns import fields
 from pipeline.core.schema import ranking_schema
 from pipeline.sampling.ranking import rank, strata_of
-from pipeline.sampling.shares import Shares, largest_deviation, weights
+from pipeline.sampling.shares import Shares, weights
 from tests.sampling.clips import clip_tables, strata_columns, table_of
+from tests.support.deviation import largest_deviation
 from tests.support.project import ROOT
 
 ALLOCATIONS: list[str | float] = ["proportional", "equal", 0.25, 0.5]
@@ -69,12 +70,18 @@ def test_ranking_gives_every_clip_one_rank_and_keeps_what_the_tables_say(
 # Law 2: in proportion, at every n.
 
 
+def test_deviation_is_that_of_the_worst_prefix() -> None:
+    assert largest_deviation([*"aaabbb"], "proportional") == Fraction(3, 2)
+    assert largest_deviation([*"bbabaa"], "proportional") == 1
+    assert largest_deviation([*"abbaab"], "proportional") == Fraction(1, 2)
+
+
 @given(sizes=sizes_of_strata, allocation=st.sampled_from(ALLOCATIONS) | st.floats(0, 1), seed=st.integers(0, 999))
 def test_ranking_prefix_is_within_one_clip_of_every_exact_share(
     sizes: list[int], allocation: str | float, seed: int
 ) -> None:
     ranked = order_of(clips_of(sizes), allocation=allocation, seed=seed)
-    assert largest_deviation(ranked["stratum"], Counter(ranked["stratum"]), allocation) < 1
+    assert largest_deviation(ranked["stratum"].tolist(), allocation) < 1
 
 
 @given(sizes=sizes_of_strata, allocation=allocations, data=st.data())
@@ -110,20 +117,6 @@ def test_shares_of_a_power_weigh_a_stratum_by_its_size_to_that_power() -> None:
     assert [shares.of(0, 110), shares.of(1, 110)] == [10, 100]
     assert [shares.of(0, 1100), shares.of(1, 1100)] == [100, 1000]
     assert [shares.of(0, 1101), shares.of(1, 1101)] == [100, 1001]
-
-
-@given(order=st.lists(st.sampled_from("abc"), min_size=1, max_size=30), allocation=st.sampled_from(ALLOCATIONS))
-def test_shares_largest_deviation_is_that_of_the_worst_prefix(order: list[str], allocation: str | float) -> None:
-    sizes = Counter(order) + Counter("abc")
-    shares = Shares(list(sizes.values()), allocation)
-
-    def of_prefix(clips: int) -> Fraction:
-        counts = Counter(order[:clips])
-        return max(abs(counts[name] - shares.of(place, clips)) for place, name in enumerate(sizes))
-
-    worst = max(of_prefix(clips) for clips in range(len(order) + 1))
-    assert largest_deviation(order, sizes, allocation) == worst
-    assert largest_deviation(order, sizes, allocation, prefixes=False) == of_prefix(len(order))
 
 
 @pytest.mark.more
