@@ -15,6 +15,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from tests.support import data_sets
+from tests.support.browser import Page, chromium, find_chromium
 from tests.support.project import STAGES, Once, Project, copy_of_this_project
 
 MORE_FIXTURES = {"browser", "librosa"}
@@ -67,6 +68,16 @@ def librosa(pytestconfig: pytest.Config) -> Iterator[Any]:
     with FileLock(cache / "lock", timeout=0):
         importlib.import_module("numba").config.CACHE_DIR = str(cache)
         yield importlib.import_module("librosa")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """Return a page of a real browser."""
+    executable = find_chromium()
+    if executable is None:
+        pytest.skip("no Chromium here: nothing was opened in a browser (apt-get install chromium)")
+    with chromium(executable, tmp_path_factory.mktemp("chromium")) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

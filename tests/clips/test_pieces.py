@@ -29,7 +29,8 @@ from pipeline.shards.folder import existing_shards, shard_paths
 from pipeline.shards.sealed import Seal, Shard
 from pipeline.snapshot.clips import PLACE
 from pipeline.waveforms.shard import WaveformRecipe
-from tests.clips.test_writer import MIXED, Archive, audio, contents, fill
+from tests.clips.test_writer import MIXED, Archive, audio, fill
+from tests.support.tarballs import contents
 
 PIECE = tuple(Column(name, "number").field for name in schema.PIECE)
 

@@ -31,6 +31,7 @@ from pipeline.shards import sealed
 from pipeline.snapshot.archive import Member, Snapshot
 from pipeline.snapshot.clips import PLACE
 from tests.support import seals
+from tests.support.tarballs import contents
 
 CHECK = Check((0.5, 20.0))
 SOURCE = {"directory_sha256": "of the archive"}
@@ -260,10 +261,6 @@ def fill(
         list(shards.fill(goal, counts, Examiner(check, previous.recall, lambda: archive, pool, lambda *_: None)))
     shards.publish()
     return counts
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def ranks(folder: Path) -> list[list[int]]:

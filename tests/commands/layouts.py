@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -195,22 +195,5 @@ def leaders() -> Layout:
 
 LAYOUTS: dict[str, Callable[[], Layout]] = {
     each.__name__: each
-    for each in (
-        vctk,
-        spoken_digits,
-        heartbeat,
-        scenes,
-        coughs,
-        solos,
-        file_lists,
-        two_shapes,
-        patients,
-        leaders,
-    )
+    for each in (vctk, spoken_digits, heartbeat, scenes, coughs, solos, file_lists, two_shapes, patients, leaders)
 }
-
-
-def made() -> Iterator[tuple[str, Layout]]:
-    """Yield each layout."""
-    for name, make in LAYOUTS.items():
-        yield name, make()

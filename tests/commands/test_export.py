@@ -18,6 +18,7 @@ from pipeline.commands import drawing, export
 from pipeline.core.errors import ParameterError, SampleError
 from pipeline.snapshot.description import describe
 from tests.support.project import Project
+from tests.support.tarballs import contents
 
 
 @pytest.fixture(autouse=True)
@@ -60,8 +61,7 @@ def test_export_writes_the_samples_of_the_shard_the_same_each_time(tmp_path: Pat
         samples, rate = soundfile.read(tmp_path / "one" / file, dtype="float32")
         assert (Path(file).suffix, rate) == (f".{file_format}", 16_000)
         assert np.array_equal(samples, open_waveforms()[place].waveform)
-    one, other = ({path.name: path.read_bytes() for path in (tmp_path / n).iterdir()} for n in ("one", "other"))
-    assert one == other
+    assert contents(tmp_path / "one") == contents(tmp_path / "other")
 
 
 def test_export_writes_a_cut_for_lhotse_with_a_recording_and_a_supervision(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from pipeline.core.errors import ShardError
 from pipeline.core.progress import Progress
 from tests.support.fake_kaggle import FakeKaggle, FileContent
 from tests.support.project import DEMO, Project
+from tests.support.tarballs import contents
 
 PLACES: tuple[publication.Place, ...] = ("huggingface", "kaggle")
 
@@ -56,10 +57,6 @@ def own(home: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proje
     project = home.copy(tmp_path / "own")
     monkeypatch.chdir(project.root)
     return project
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def metadata(inside: Path) -> dict[str, Any]:
@@ -130,8 +127,8 @@ def test_publish_cuts_a_split_of_many_clips_into_files(
 
 
 def test_publish_gives_kaggle_the_shards_as_they_are(inside: Path, home: Project) -> None:
-    shards = content(home.root / "data/waveforms")
-    assert {name: data for name, data in content(inside / "kaggle").items() if name in shards} == shards
+    shards = contents(home.root / "data/waveforms")
+    assert {name: data for name, data in contents(inside / "kaggle").items() if name in shards} == shards
     assert len(open_waveforms(inside / "kaggle")) == 120
     about = metadata(inside)
     assert 6 <= len(about["title"]) <= 50
@@ -159,7 +156,7 @@ def test_publish_makes_a_folder_of_which_the_client_uploads_every_file(own: Proj
     assert (created["ownerSlug"], created["title"], created["licenseName"]) == ("somebody", about["title"], "CC0-1.0")
     assert created["isPrivate"]
     arrived = {kaggle.upload_names[token]: data for token, data in kaggle.uploads.items()}
-    assert arrived == {name: data for name, data in content(folder).items() if name != "dataset-metadata.json"}
+    assert arrived == {name: data for name, data in contents(folder).items() if name != "dataset-metadata.json"}
     described = {kaggle.upload_names[file["token"]]: file for file in created["files"]}
     assert set(described) == set(arrived)
     columns = [column["name"] for column in described["part-00000.parquet"]["columns"]]
@@ -170,11 +167,11 @@ def test_publish_makes_a_folder_of_which_the_client_uploads_every_file(own: Proj
 @pytest.mark.parametrize("place", PLACES)
 def test_publish_lists_the_checksum_of_every_file(inside: Path, place: str, tmp_path: Path) -> None:
     folder = tmp_path / place
-    for name, data in content(inside / place).items():
+    for name, data in contents(inside / place).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     assert audit.verify(folder).problems == ()
-    for name, data in content(folder).items():
+    for name, data in contents(folder).items():
         if name == "dataset-metadata.json":  # is not uploaded
             continue
         (folder / name).write_bytes(bytes([data[0] ^ 1, *data[1:]]))
@@ -189,7 +186,7 @@ def test_publish_describes_each_file_and_column_in_croissant(inside: Path, place
     assert described["conformsTo"] == "http://mlcommons.org/croissant/1.1"
     assert described["license"].startswith("https://creativecommons.org/")
     files = {each["@id"] for each in described["distribution"] if each["@type"] == "cr:FileObject"}
-    assert files == {name for name in content(inside / place) if name.endswith(".parquet")}
+    assert files == {name for name in contents(inside / place) if name.endswith(".parquet")}
     fields = {each["name"]: each["field"] for each in described["recordSet"]}
     assert [each["name"] for each in fields["features"]] == [column.name for column in feature_columns()]
     units = {each["name"]: each.get("unitText") for each in [*fields["clips"], *fields["features"]]}
@@ -217,12 +214,12 @@ def test_publish_describes_records_that_mlcroissant_reads(inside: Path, place: s
 
 @pytest.mark.more
 def test_publish_writes_the_same_bytes_again_and_replaces_its_own_folder_only_when_forced(own: Project) -> None:
-    before = content(own.root / "out/kaggle")
+    before = contents(own.root / "out/kaggle")
     assert main(["publish", "--for", "kaggle", "--to", "out/kaggle"]) == 1
     for place in PLACES:
         assert main(["publish", "--for", place, "--to", f"again/{place}"]) == 0
-        assert content(own.root / "again" / place) == content(own.root / "out" / place)
-    assert content(own.root / "out/kaggle") == before
+        assert contents(own.root / "again" / place) == contents(own.root / "out" / place)
+    assert contents(own.root / "out/kaggle") == before
     assert main(["publish", "--for", "kaggle", "--to", "out/kaggle", "--force", "--owner", "somebody"]) == 0
     assert metadata(own.root / "out")["id"].startswith("somebody/")
 
@@ -259,7 +256,7 @@ def test_publish_leaves_a_folder_with_other_files_even_when_forced(inside: Path,
     (tmp_path / "mine.txt").write_text("mine")
     for more in ([], ["--force"]):
         assert main(["publish", "--for", "kaggle", "--to", str(tmp_path), *more]) == 1
-    assert content(tmp_path) == {"mine.txt": b"mine"}
+    assert contents(tmp_path) == {"mine.txt": b"mine"}
     assert inside.is_dir()
 
 

@@ -32,6 +32,7 @@ from pipeline.shards.sealed import Shard
 from pipeline.shards.table import write_table
 from pipeline.snapshot.receipt import read_receipt, write_receipt
 from tests.support.project import Project, environment
+from tests.support.tarballs import flip
 
 FLIPS = 500
 SEALED = ("clips/part-00001", "waveforms/part-00000", "features/part-00003", "ranking", "sample")
@@ -52,12 +53,8 @@ def problems(folder: Path) -> dict[str, str]:
     return {str(each.path.relative_to(folder)): each.what for each in found}
 
 
-def flip(path: Path, dice: random.Random) -> None:
-    """Change one byte of a file, which may be linked into DVC's cache."""
-    data = bytearray(path.read_bytes())
-    data[dice.randrange(len(data))] ^= dice.randrange(1, 256)
-    path.unlink()
-    path.write_bytes(data)
+def flip_anywhere(path: Path, dice: random.Random) -> None:
+    flip(path, dice.randrange(path.stat().st_size))
 
 
 def remove(path: Path) -> None:
@@ -78,7 +75,7 @@ def test_verify_finds_each_of_500_flipped_bytes(made: Project, capsys: pytest.Ca
     while left:
         flipped = dice.sample(sorted(whole), k=min(left, len(whole)))
         for name in flipped:
-            flip(made.root / name, dice)
+            flip_anywhere(made.root / name, dice)
         found = problems(made.root)
         assert set(flipped) <= set(found), sorted(set(flipped) - set(found))
         for name in flipped:
@@ -94,7 +91,7 @@ def test_verify_finds_flipped_bytes_without_any_recorded_checksum(unlocked: Proj
     before = {name: (unlocked.root / name).read_bytes() for name in flipped}
     for seed in range(8):
         for name in flipped:
-            flip(unlocked.root / name, random.Random(seed))
+            flip_anywhere(unlocked.root / name, random.Random(seed))
         found = set(problems(unlocked.root))
         assert found >= flipped - {"data/rejected.csv"}  # which is compared once the seals of the clips are whole
         for name in flipped - {"data/rejected.csv"}:
@@ -110,7 +107,7 @@ def test_verify_needs_no_more_than_a_folder_of_shards(staged: Project, tmp_path:
     assert (verdict.problems, verdict.unguarded) == ((), ())
     for path in sorted((tmp_path / "elsewhere").iterdir()):
         before = path.read_bytes()
-        flip(path, random.Random(path.name))
+        flip_anywhere(path, random.Random(path.name))
         assert list(problems(tmp_path / "elsewhere")) == [path.name]
         path.write_bytes(before)
     copy_over(tmp_path / "elsewhere", "part-00002.parquet", "part-00001.parquet")
@@ -124,7 +121,7 @@ def test_verify_finds_a_flip_when_given_only_its_folder(made: Project, folder: s
     dice = random.Random(folder)
     files = [path for path in (made.root / folder).rglob("*") if path.is_file() and "demo" not in path.parts]
     path = dice.choice(sorted(files))
-    flip(path, dice)
+    flip_anywhere(path, dice)
     assert list(problems(made.root / folder)) == [str(path.relative_to(made.root / folder))]
     shutil.rmtree(made.root / ".dvc/cache")  # without it, a file of a folder may have no name
     assert problems(made.root / folder)
@@ -165,7 +162,7 @@ def test_verify_has_one_line_for_what_is_no_file(
 
 @pytest.mark.parametrize(("here", "folder"), [(".", "."), ("data", "."), ("data/clips", "../waveforms")])
 def test_verify_judges_a_relative_folder_as_the_absolute_one(made: Project, here: str, folder: str) -> None:
-    flip(made.root / "data/waveforms/part-00000.parquet", random.Random(3))
+    flip(made.root / "data/waveforms/part-00000.parquet")
     (made.root / "data/waveforms/notes.txt").write_text("mine")
     with contextlib.chdir(made.root / here):
         resolved = Path(folder).resolve()

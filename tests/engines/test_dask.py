@@ -29,6 +29,7 @@ from pipeline.waveforms.worker_facts import worker_facts
 from tests.support import cluster as clusters
 from tests.support.cluster import Cluster
 from tests.support.project import ROOT, Project, environment
+from tests.support.tarballs import contents, flip
 
 pytestmark = [pytest.mark.more, pytest.mark.xdist_group("dask")]  # one cluster for all
 
@@ -49,10 +50,6 @@ def clips(staged_once: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """Return a folder of clips, by a path that says nothing to who works elsewhere."""
     monkeypatch.chdir(tmp_path)
     return Path(shutil.copytree(staged_once.root / "data/clips", Path("data/clips")))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def made(recipe: WaveformRecipe, clips: Path, engine: DaskCluster | LocalProcesses, name: str) -> Derived:
@@ -119,10 +116,7 @@ def test_dask_shard_that_kills_every_worker_is_named_and_the_next_run_goes_on(
 
 
 def test_dask_error_of_a_shard_is_the_one_of_a_local_process(clips: Path, dask: DaskCluster) -> None:
-    path = clips / "part-00001.parquet"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    path.write_bytes(data)
+    flip(clips / "part-00001.parquet")
     with pytest.raises(ShardError, match=r"clips/part-00001\.parquet: is damaged"):
         made(WaveformRecipe(16_000, "pcm16"), clips, dask, "remote")
 
@@ -215,10 +209,3 @@ def test_dask_without_distributed_names_the_extra(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(WorkerError, match=r"the extra cluster\. .*'audio-subsample\[cluster\] @ git\+URL'"):
         engine_for(Runtime(executor="dask://127.0.0.1:8786"), dict).check()
-
-
-def test_local_processes_import_neither_dask_nor_distributed() -> None:
-    script = "import sys, pipeline.waveforms.stage as s; from pipeline.core.params import Runtime; "
-    script += "s.engine_for(Runtime(), dict); print({'dask', 'distributed', 's3fs', 'fsspec'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"

@@ -6,7 +6,6 @@ import importlib
 import re
 import shlex
 
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
@@ -42,9 +41,6 @@ def test_description_finds_what_its_miniature_has(name: str, staged_once: Projec
     assert columns.apart(clips.schema) == tuple(filter(None, [miniature.group]))
     for column in filter(None, (miniature.label, miniature.group, miniature.text)):
         assert clips[column].null_count == 0
-    if miniature.group is not None:
-        ranking = pd.read_parquet(staged_once.root / schema.RANKING)
-        assert ranking.groupby(miniature.group)["split"].nunique().max() == 1
 
 
 def test_catalogue_page_has_a_row_and_the_command_of_each_description() -> None:

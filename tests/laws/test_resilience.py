@@ -17,6 +17,7 @@ from pipeline import open_waveforms
 from pipeline.audio import decode
 from pipeline.waveforms.shard import WaveformRecipe
 from tests.support.project import STAGES, Project
+from tests.support.tarballs import flip
 
 more = pytest.mark.more
 
@@ -27,12 +28,6 @@ SAMPLE = ("subsample", "waveforms")
 
 def shards_of(project: Project, folder: str) -> list[Path]:
     return sorted((project.root / "data" / folder).glob("part-*.parquet"))
-
-
-def flip(path: Path, seed: str) -> None:
-    data = bytearray(path.read_bytes())
-    data[random.Random(seed).randrange(len(data))] ^= 1
-    path.write_bytes(data)
 
 
 def again(project: Project, **values: object) -> None:
@@ -61,7 +56,7 @@ def damaged_on_disk(project: Project) -> None:
     """Change one bit of one shard after the other, in both folders, at seeded places."""
     for folder in ("clips", "waveforms"):
         for path in shards_of(project, folder):
-            flip(path, f"{folder} {path.name}")
+            flip(path, random.Random(f"{folder} {path.name}").randrange(path.stat().st_size))
 
 
 def another_revision_of_the_waveforms(project: Project) -> None:

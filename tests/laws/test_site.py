@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 import types
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -22,7 +21,7 @@ import pipeline
 import pipeline.views
 from pipeline.core.params import Params, Runtime
 from pipeline.snapshot.description import Description
-from tests.support.browser import Page, chromium, find_chromium
+from tests.support.browser import Page
 from tests.support.project import ROOT, Once, Project, environment
 
 PAGE = (ROOT / "docs/reference/python.md").read_text(encoding="utf-8")
@@ -142,15 +141,6 @@ def test_site_examples_run_on_the_demo(staged_once: Project, monkeypatch: pytest
     assert not printed, "".join(printed)
     methods = [name for name in vars(pipeline.Waveforms) if not name.startswith("_")]
     assert [name for name in methods if f".{name}" not in examples] == []
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    executable = find_chromium()
-    if executable is None:
-        pytest.skip("no Chromium here")
-    with chromium(executable, tmp_path_factory.mktemp("chromium")) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("width", [390, 1300])

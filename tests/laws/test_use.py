@@ -16,7 +16,7 @@ TEXT = (ROOT / "docs/use.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(python|bash)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 PYTHON = [block for language, block in BLOCKS if language == "python"]
 BY_HAND = "# by hand\n"
-NOT_OURS = ("kaggle ",)  # tests/commands/test_publish_kaggle.py runs it
+NOT_OURS = ("kaggle ",)  # tests/commands/test_publish.py runs it
 
 
 def libraries(block: str) -> list[str]:

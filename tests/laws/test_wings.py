@@ -164,13 +164,22 @@ def test_dvc_yaml_is_short_and_has_the_stages_of_the_command_line() -> None:
     assert tuple(DVC) == STAGES
 
 
-def test_help_needs_neither_pandas_nor_pyarrow() -> None:
-    code = (
-        "import contextlib, runpy, sys\n"
-        "sys.argv = ['pipeline', '--help']\n"
-        "with contextlib.suppress(SystemExit): runpy.run_module('pipeline', run_name='__main__')\n"
-        "print(sorted({'numpy', 'pandas', 'pyarrow', 'msgspec', 'soundfile'} & set(sys.modules)))"
-    )
+HELP = "import contextlib, pipeline.__main__\nwith contextlib.suppress(SystemExit): pipeline.__main__.main(['--help'])"
+LOCAL = "import pipeline.waveforms.stage as stage, pipeline.core.params as p\nstage.engine_for(p.Runtime(), dict)"
+
+
+@pytest.mark.parametrize(
+    ("code", "others"),
+    [
+        (HELP, "numpy pandas pyarrow msgspec soundfile"),
+        ("import pipeline", "librosa soundfile soxr kaggle dvc requests pandas matplotlib msgspec"),
+        ("import pipeline.snapshot.stage, pipeline.clips.stage", "kaggle requests urllib3"),
+        (LOCAL, "dask distributed s3fs fsspec"),
+    ],
+    ids=["help", "the reader", "a snapshot on disk", "local processes"],
+)
+def test_imports_are_only_what_is_needed(code: str, others: str) -> None:
+    code = f"{code}\nimport sys\nprint(sorted({set(others.split())} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment(), text=True, capture_output=True, check=True
     )

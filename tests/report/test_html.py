@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,13 +24,8 @@ from tests.report.materials import (
     report_of,
     with_columns,
 )
-from tests.support.browser import Page, chromium, find_chromium
+from tests.support.browser import Page
 from tests.support.project import Project
-
-CHROMIUM = find_chromium()
-in_a_browser = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium here: the report was not opened in a browser (apt-get install chromium)"
-)
 
 
 def rendered(name: str) -> str:
@@ -202,13 +197,6 @@ SPILLED = """(width => [...document.querySelectorAll('body *')].filter(each => {
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    assert CHROMIUM is not None
-    with chromium(CHROMIUM, tmp_path_factory.mktemp("chromium")) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def files(reported_once: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     paths = {"the demo": reported_once.root / "reports/report.html"}
@@ -234,7 +222,6 @@ ROWS = """[...document.querySelectorAll('main table')].map(table => [...table.qu
     row => [...row.cells].map(cell => cell.textContent.trim().split(/\\s+/).join(' '))))"""
 
 
-@in_a_browser
 def test_page_has_the_tables_that_pandas_counts(show: Callable[..., Page], reported_once: Project) -> None:
     data = reported_once.root / "data"
     population, ranking, sample = (
@@ -259,7 +246,6 @@ def test_page_has_the_tables_that_pandas_counts(show: Callable[..., Page], repor
     assert sorted(listed) == sorted([clip, " ".join(detail.split())] for clip, detail in rejected.items())
 
 
-@in_a_browser
 def test_page_has_pictures_that_fill_their_fields_and_share_their_time(
     show: Callable[..., Page], reported_once: Project
 ) -> None:
@@ -277,7 +263,6 @@ def test_page_has_pictures_that_fill_their_fields_and_share_their_time(
         assert outline == pytest.approx(field, abs=field[1] / 100)
 
 
-@in_a_browser
 def test_page_has_players_of_the_duration_of_their_clips_that_play(show: Callable[..., Page]) -> None:
     opened = show("the demo")
     durations = opened.run(DURATIONS)
@@ -290,7 +275,6 @@ def test_page_has_players_of_the_duration_of_their_clips_that_play(show: Callabl
     assert all(seconds > 0 for seconds in opened.run(PLAYED))
 
 
-@in_a_browser
 @pytest.mark.parametrize("name", ["the demo", *ODD])
 def test_page_fits_a_phone_runs_no_script_and_asks_no_network(show: Callable[..., Page], name: str) -> None:
     opened = show(name, width=320)
@@ -309,7 +293,6 @@ def test_page_fits_a_phone_runs_no_script_and_asks_no_network(show: Callable[...
         assert SCRIPT in opened.run("document.body.textContent")
 
 
-@in_a_browser
 @pytest.mark.parametrize("name", ["the demo", "a hundred strata"])
 def test_page_is_readable_in_light_in_dark_and_on_paper(show: Callable[..., Page], name: str) -> None:
     backgrounds = []

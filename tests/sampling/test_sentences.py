@@ -5,11 +5,9 @@ from __future__ import annotations
 import unicodedata
 
 from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline.sampling.sentences import normalise
-
-texts = st.sampled_from(["Ａ ﬁsh", "A\tFISH ", "straße", "STRASSE", "é", "e\u0301", "㎒", "", "日本"]) | st.text()
+from tests.sampling.clips import texts
 
 
 @given(text=texts)

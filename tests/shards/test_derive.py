@@ -24,6 +24,7 @@ from pipeline.shards.folder import ShardFolder, shard_name
 from pipeline.shards.recipe import DerivedSeal, Recipe, expected_seal, row_digests
 from pipeline.shards.sealed import Shard
 from tests.support.seals import seal, write_numbers
+from tests.support.tarballs import contents, flip
 
 SOURCE = pa.schema([("clip_id", pa.string()), ("value", pa.int32()), ("note", pa.string())])
 HERE = LocalProcesses(1)
@@ -87,10 +88,6 @@ def write_source(folder: Path, shards: Sequence[Sequence[int]], note: str = "") 
                 writer.write(pa.Table.from_pylist(rows[start : start + 3], schema=SOURCE))
             writer.seal(seal(sealed.fingerprint([number, *values])))
     return folder
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def products(folder: Path) -> list[list[int]]:
@@ -197,16 +194,10 @@ def test_derive_gives_the_same_bytes_after_any_history(
     assert contents(folder / "used") == contents(folder / "fresh")
 
 
-def damage(shard: Path) -> None:
-    """Change a byte that no page has: only the digest of the whole file finds it."""
-    data = shard.read_bytes()
-    shard.write_bytes(bytes([data[0] ^ 1]) + data[1:])
-
-
 def test_derive_makes_damaged_and_swapped_shards_again(source: Path, target: Path) -> None:
     derive(Times(), source, target, HERE)
     whole = contents(target)
-    damage(target / shard_name(0))
+    flip(target / shard_name(0), 0)  # a byte that no page has: only the digest of the whole file finds it
     assert derive(Times(), source, target, HERE).computed == 10
     assert contents(target) == whole
     for name, other in zip(whole, reversed(whole.values()), strict=True):
@@ -220,7 +211,7 @@ def test_derive_makes_a_damaged_shard_of_a_killed_run_again(source: Path, target
     whole = contents(target)
     waiting = ShardFolder(target).waiting
     target.rename(waiting)
-    damage(waiting / shard_name(1))
+    flip(waiting / shard_name(1), 0)
     assert derive(Times(), source, target, HERE).computed == 7
     assert contents(target) == whole
     assert not waiting.exists()
@@ -229,7 +220,7 @@ def test_derive_makes_a_damaged_shard_of_a_killed_run_again(source: Path, target
 def test_derive_from_a_damaged_source_changes_nothing(source: Path, target: Path) -> None:
     derive(Times(), source, target, HERE)
     before = contents(target)
-    damage(source / shard_name(1))
+    flip(source / shard_name(1), 0)
     with pytest.raises(ShardError, match=r"part-00001\.parquet: is damaged"):
         derive(Times(5), source, target, HERE)
     assert contents(target) == before

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 import random
 from dataclasses import asdict, dataclass, replace
@@ -159,12 +158,6 @@ def test_writing_that_fails_leaves_nothing(tmp_path: Path) -> None:
 def test_fingerprint_depends_on_the_facts_and_not_their_order(facts: dict[str, object]) -> None:
     assert sealed.fingerprint(facts) == sealed.fingerprint(dict(reversed(facts.items())))
     assert sealed.fingerprint(facts) != sealed.fingerprint({**facts, "one more": 1})
-
-
-def test_shard_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "part-00000.parquet")
-    with pytest.raises(ShardError, match="no regular file"):
-        Shard(tmp_path / "part-00000.parquet", Seal)
 
 
 def test_shards_in_each_others_places_are_noticed(tmp_path: Path) -> None:

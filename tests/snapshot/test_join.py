@@ -126,10 +126,11 @@ EMOTIONS = {
 
 def test_clips_without_tables_are_rows_by_themselves() -> None:
     files: Files = {"x/Actor_02/05-1-02.wav": "b", "x/Actor_01/01-1-01.WAV": "a", "x/Actor_01/01-1-02.wav": "c"}
-    found = Snapshot(files, EMOTIONS)
-    assert found.rows("clip_id", "table", "label", "actor") == [
-        ("01-1-01", "all", "neutral", "01"),
-        ("05-1-02", "all", "angry", "02"),
+    lookup = {"tables": "who.csv", "on": {"id": "{actor}"}, "columns": {"sex": None}}
+    found = Snapshot(files | {"who.csv": "id,sex\n02,F\n"}, EMOTIONS | {"lookups": [lookup]})
+    assert found.rows("clip_id", "table", "label", "actor", "sex") == [
+        ("01-1-01", "all", "neutral", "01", None),
+        ("05-1-02", "all", "angry", "02", "F"),
     ]
     assert found.join.members.without_row == 0
 

@@ -19,6 +19,7 @@ from pipeline.snapshot.clips import read_clips
 from pipeline.snapshot.receipt import ArchiveIdentity, Receipt, TableCounts, read_receipt, remarks
 from tests.snapshot.test_archive import patched, zipped
 from tests.support.project import Project
+from tests.support.tarballs import contents, flip
 
 HEADER = "filename,text,up_votes,down_votes,age,gender,accent,duration\n"
 
@@ -42,13 +43,13 @@ def test_a_table_that_says_it_is_absurdly_long_is_not_fetched(fresh: Project, mo
 def test_a_failed_run_leaves_what_was_there(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(fresh.root)
     fresh.stage("download")
-    before = {path: path.read_bytes() for path in schema.SNAPSHOT.rglob("*") if path.is_file()}
+    before = contents(schema.SNAPSHOT)
     data = bytearray(zipped({"cv-valid-dev.csv": HEADER.encode(), "cv-valid-dev/a.mp3": b""}))
     data[60] ^= 1
     described(fresh, bytes(data))
     with pytest.raises(SnapshotError, match=r"cv-valid-dev\.csv: is damaged"):
         stage.run()
-    assert {path: path.read_bytes() for path in schema.SNAPSHOT.rglob("*") if path.is_file()} == before
+    assert contents(schema.SNAPSHOT) == before
     assert not list(Path("data").glob(".*.tmp"))
 
 
@@ -95,9 +96,7 @@ def test_table_of_clips_is_read_alike_from_row_groups_of_any_size(
 def test_table_of_clips_that_is_damaged_is_none(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(fresh.root)
     stage.run()
-    data = bytearray(schema.CLIP_TABLE.read_bytes())
-    data[len(data) // 2] ^= 1
-    schema.CLIP_TABLE.write_bytes(data)
+    flip(schema.CLIP_TABLE)
     with pytest.raises(SnapshotError, match=r"clips\.parquet: is damaged"):
         read_clips(read_receipt())
 

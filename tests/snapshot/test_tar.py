@@ -20,7 +20,7 @@ from pipeline.core.errors import SnapshotChanged, SnapshotError
 from pipeline.snapshot import gunzip
 from pipeline.snapshot.archive import LocalFile, Member
 from pipeline.snapshot.tar_snapshot import TarIndex, TarSnapshot, index_path, read_tar, verify_tar
-from tests.support.tarballs import demo_files, pack, plain, tarred
+from tests.support.tarballs import demo_files, flip, pack, plain, tarred
 
 KINDS = ["a.tar", "a.tar.gz", "a.tgz"]
 LONG = "/".join(["cv-corpus-17.0-2024-03-15", "en", "clips", *["a-long-folder-of-clips"] * 12, "x.mp3"])
@@ -129,11 +129,10 @@ def test_tar_that_is_no_archive_is_refused(junk: bytes, kind: str) -> None:
 @pytest.mark.parametrize(("at", "said"), [(-6, "no whole gzip"), (-2, "no whole gzip"), (5000, "no whole")])
 def test_tar_with_a_flipped_bit_is_found_by_the_checksum_of_gzip(at: int, said: str) -> None:
     data = random.Random(7).randbytes(30_000)
-    whole = bytearray(packed(tarred(plain({"a.mp3": data})), "a.tar.gz").path.read_bytes())
-    whole[at] ^= 1
-    Path("a.tar.gz").write_bytes(whole)
+    file = packed(tarred(plain({"a.mp3": data})), "a.tar.gz")
+    flip(file.path, at)
     with pytest.raises(SnapshotError, match=said):
-        indexed(LocalFile(Path("a.tar.gz")))
+        indexed(LocalFile(file.path))
 
 
 @pytest.mark.parametrize("inside", [True, False])
@@ -262,13 +261,12 @@ def test_tar_is_recognised_again_and_another_one_is_not(kind: str) -> None:
     file = LocalFile(pack(demo_files(), Path(kind)))
     identity = indexed(file).identity
     verify_tar(file, identity)
-    data = bytearray(file.path.read_bytes())
-    data[-1 if kind.endswith("gz") else 100] ^= 1
-    file.path.write_bytes(data)
+    flip(file.path, -1 if kind.endswith("gz") else 100)
     with pytest.raises(SnapshotChanged, match="pieces with SHA-256"):
         verify_tar(file, identity)
-    file.path.write_bytes(data + b"x")
-    with pytest.raises(SnapshotChanged, match=f"{len(data)} bytes"):
+    size = file.path.stat().st_size
+    file.path.write_bytes(file.path.read_bytes() + b"x")
+    with pytest.raises(SnapshotChanged, match=f"{size} bytes"):
         verify_tar(file, identity)
 
 
@@ -277,9 +275,7 @@ def test_tar_clip_that_changed_on_the_disk_is_not_given_out(kind: str) -> None:
     data = random.Random(7).randbytes(3_000_000)
     file = packed(tarred(plain({"a.mp3": data[:2_000_000], "b.mp3": data[2_000_000:]})), kind)
     index = indexed(file)
-    whole = bytearray(file.path.read_bytes())
-    whole[1_000_000] ^= 1
-    file.path.write_bytes(whole)
+    flip(file.path, 1_000_000)
     snapshot = TarSnapshot(file, index.identity)
     with pytest.raises(SnapshotError, match=r"CRC-32|no whole"):
         snapshot.read(Member(**index.members.to_pylist()[0]))

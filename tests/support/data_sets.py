@@ -36,30 +36,14 @@ def demo_script() -> ModuleType:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set.
+    """A data set."""
 
-    Attributes
-    ----------
-    files
-        Its files, by path.
-    description
-        Its description, but for the source.
-    stratify
-        Parameters of `stratify` that fit it.
-    good
-        How many of its eligible clips are good.
-    faults
-        The eligible clips that are not, with the reason.
-    settings
-        Other parameters, ``{"subsample__clips": 30}``.
-    """
-
-    files: Callable[[], dict[str, bytes]]
-    description: Mapping[str, Any]
-    stratify: Mapping[str, Any]
-    good: int
-    faults: Mapping[str, str]
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    files: Callable[[], dict[str, bytes]]  # by path
+    description: Mapping[str, Any]  # but for the source
+    stratify: Mapping[str, Any]  # parameters that fit it
+    good: int  # how many of its eligible clips are good
+    faults: Mapping[str, str]  # the eligible clips that are not, with the reason
+    settings: Mapping[str, Any] = field(default_factory=dict)  # other parameters, {"subsample__clips": 30}
 
 
 def release_files() -> dict[str, bytes]:

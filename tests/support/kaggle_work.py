@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from ruamel.yaml import YAML
 
 from pipeline.__main__ import main
 from pipeline.core import schema
@@ -25,7 +24,7 @@ from pipeline.core.params import Runtime
 from pipeline.snapshot.remote import kaggle
 from pipeline.snapshot.remote.retries import pause_seconds
 from tests.support.fake_kaggle import API, SECRET, STORAGE, Bytes, FakeKaggle, FileContent
-from tests.support.project import ROOT
+from tests.support.project import ROOT, Project
 
 TABLES = 7
 CLIPS = 40
@@ -34,6 +33,7 @@ ALL = OPENED + 1 + CLIPS  # `subsample` asks once whether it is still the same a
 TOKEN = "SECRETTOKEN"
 QUICK = {"retries": 3, "connect_timeout_seconds": 2, "read_timeout_seconds": 0.5}
 STAGES = ("download", "stratify", "subsample")
+DESCRIPTION = "configs/snapshots/kaggle-common-voice.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -70,14 +70,11 @@ class Work:
 
     def set(self, **values: Any) -> None:
         """Set keys of params.yaml, such as ``subsample__clips=60``."""
-        params = YAML(typ="safe").load(self.root / "params.yaml")
-        for name, value in values.items():
-            *sections, key = name.split("__")
-            section = params
-            for part in sections:
-                section = section[part]
-            section[key] = value
-        YAML().dump(params, self.root / "params.yaml")
+        Project(self.root).set(**values)
+
+    def use(self, source: Mapping[str, Any], **keys: Any) -> None:
+        """Describe the snapshot with another source."""
+        Project(self.root).edit(DESCRIPTION, source=source, **keys)
 
     def run(self, *stages: str, arguments: tuple[str, ...] = ()) -> int:
         """Run stages until one fails; return its exit status."""
@@ -119,16 +116,14 @@ def prepare(
 ) -> None:
     """Make a folder to work in, where Kaggle's snapshot is asked for, or another `source`."""
     shutil.copytree(ROOT / "configs", root / "configs")
-    params = YAML(typ="safe").load(ROOT / "params.yaml")
-    params["snapshot"] = "kaggle-common-voice"
-    params["stratify"] |= {"tables": ["valid-train"]}
-    params["subsample"] |= {"clips": clips}
-    params["shards"] = {"clips": 16}
-    YAML().dump(params, root / "params.yaml")
-    YAML().dump(QUICK, root / "configs/runtime.yaml")
+    shutil.copy(ROOT / "params.yaml", root)
+    project = Project(root)
+    project.set(
+        snapshot="kaggle-common-voice", stratify__tables=["valid-train"], subsample__clips=clips, shards__clips=16
+    )
+    project.edit("configs/runtime.yaml", **QUICK)
     if source is not None:
-        path = root / "configs/snapshots/kaggle-common-voice.yaml"
-        YAML().dump({**YAML(typ="safe").load(path), "source": source}, path)
+        project.edit(DESCRIPTION, source=source)
     monkeypatch.chdir(root)
 
 

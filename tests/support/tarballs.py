@@ -1,4 +1,4 @@
-"""Archives and folders of any files, the demo's among them, and tar members of any kind."""
+"""Archives and folders of any files, whole or damaged, the demo's among them, and tar members of any kind."""
 
 from __future__ import annotations
 
@@ -57,3 +57,17 @@ def pack(files: Mapping[str, bytes], path: Path) -> Path:
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             (path / name).write_bytes(data)
     return path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder, by its path there."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def flip(path: Path, at: int | None = None) -> None:
+    """Change a bit of a file, which may be linked into DVC's cache: in its middle, or in a certain byte."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 if at is None else at] ^= 1
+    path.unlink()
+    path.write_bytes(data)

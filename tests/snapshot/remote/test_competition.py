@@ -15,11 +15,9 @@ from ruamel.yaml import YAML
 from pipeline.__main__ import main
 from pipeline.commands.doctor import Finding, kaggle_needs
 from pipeline.core import schema
-from pipeline.core.errors import TransferError
 from pipeline.core.params import Runtime
-from pipeline.snapshot.origin import CompetitionSource, KaggleSource, OnKaggle
-from pipeline.snapshot.remote import kaggle
-from pipeline.snapshot.remote.retries import RetryPolicy
+from pipeline.snapshot.origin import CompetitionSource, KaggleSource
+from tests.snapshot.remote.test_kaggle import refusal
 from tests.snapshot.test_archive import zipped
 from tests.support.fake_kaggle import Bytes, Fault, FileContent
 from tests.support.kaggle_work import CLIPS, OPENED, TOKEN, Work, no_secrets
@@ -37,14 +35,8 @@ TABLE = "cv-valid-train.csv"
 def joined(work: Work, monkeypatch: pytest.MonkeyPatch) -> Work:
     """A folder to work in, where the files of a competition are asked for by somebody who has joined it."""
     monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
-    use(work, COMPETITION)
+    work.use(COMPETITION)
     return work
-
-
-def use(work: Work, source: dict[str, Any], **keys: Any) -> None:
-    """Describe the snapshot with another source."""
-    path = work.root / "configs/snapshots/kaggle-common-voice.yaml"
-    YAML().dump({**YAML(typ="safe").load(path), "source": source, **keys}, path)
 
 
 def parts_of(archive: Path) -> tuple[dict[str, bytes], bytes]:
@@ -101,13 +93,6 @@ def test_competition_that_is_no_zip_is_named(
 # Who may have it
 
 
-def refusal(source: OnKaggle) -> str:
-    with pytest.raises(TransferError) as caught:
-        kaggle.resolve(source, Runtime(read_timeout_seconds=2), RetryPolicy(0))
-    assert TOKEN not in str(caught.value)
-    return str(caught.value)
-
-
 OF_COMPETITION = CompetitionSource(kind="kaggle-competition", competition="birds-2026")
 
 
@@ -156,7 +141,7 @@ def test_kaggle_file_with_a_table_beside_it_gives_the_same_sample(
         "clips.zip": Bytes(zipped(clips)),
         TABLE: Bytes(zipped({TABLE: table}) if is_wrapped else table),
     }
-    use(joined, {**source, "file": "clips.zip", "beside": [TABLE]})
+    joined.use({**source, "file": "clips.zip", "beside": [TABLE]})
     assert joined.run() == 0
     assert [call["fileName"] for call in joined.fake.api_calls] == ["clips.zip", TABLE, "clips.zip"]
     made = joined.outputs()
@@ -174,7 +159,7 @@ def test_kaggle_file_with_a_table_beside_it_gives_the_same_sample(
 def test_kaggle_file_that_is_a_tar_is_downloaded_whole(joined: Work, archive: Path, local: dict[str, bytes]) -> None:
     clips, table = parts_of(archive)
     joined.fake.files = {"clips.tar": Bytes(tarred(plain({**clips, TABLE: table})))}
-    use(joined, {**COMPETITION, "file": "clips.tar"})
+    joined.use({**COMPETITION, "file": "clips.tar"})
     assert joined.run() == 0
     assert joined.outputs()[str(schema.SAMPLE)] == local[str(schema.SAMPLE)]
     assert (schema.ARCHIVE / "competitions-birds-2026-clips.tar").is_file()
@@ -193,7 +178,7 @@ def test_kaggle_table_that_is_none_is_named(
     joined: Work, data: bytes, message: str, archive: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     joined.fake.files = {"clips.zip": FileContent(archive), TABLE: Bytes(data)}
-    use(joined, {**COMPETITION, "file": "clips.zip", "beside": [TABLE]})
+    joined.use({**COMPETITION, "file": "clips.zip", "beside": [TABLE]})
     assert joined.run("download") == 1
     assert message in no_secrets(joined, capfd)
 
@@ -202,7 +187,7 @@ def test_kaggle_table_that_is_none_is_named(
 def test_kaggle_table_that_is_damaged_on_its_way_is_fetched_again(joined: Work, archive: Path) -> None:
     clips, table = parts_of(archive)
     joined.fake.files = {"clips.zip": Bytes(zipped(clips)), TABLE: Bytes(table)}
-    use(joined, {**COMPETITION, "file": "clips.zip", "beside": [TABLE]})
+    joined.use({**COMPETITION, "file": "clips.zip", "beside": [TABLE]})
     assert joined.run("download") == 0
     whole, requests = schema.CLIP_TABLE.read_bytes(), len(joined.fake.requests)
     shutil.rmtree("data")
@@ -229,7 +214,7 @@ def test_folder_of_a_notebook_gives_the_same_clips_and_stays_as_it_is(
     before = listing(folder)
     blocks = (ROOT / "docs/kaggle.md").read_text(encoding="utf-8").split("```yaml\n")
     [text] = [block.partition("```")[0] for block in blocks if "kind: directory" in block]
-    use(work, {**YAML(typ="safe").load(text)["source"], "path": str(folder)})
+    work.use({**YAML(typ="safe").load(text)["source"], "path": str(folder)})
     assert work.run() == 0
     assert listing(folder) == before
     assert work.outputs()[str(schema.RANKING)] == local[str(schema.RANKING)]
@@ -253,7 +238,7 @@ def test_doctor_wants_credentials_for_a_competition(joined: Work, monkeypatch: p
     assert doctor_says()["Kaggle credentials"].status == "ok"
     monkeypatch.delenv("KAGGLE_API_TOKEN")
     assert doctor_says()["Kaggle credentials"].status == "failure"
-    use(joined, DATA_SET)
+    joined.use(DATA_SET)
     assert doctor_says()["Kaggle credentials"].status == "warning"
 
 

@@ -29,35 +29,17 @@ SECONDS = 0.6
 
 @dataclass(frozen=True)
 class Miniature:
-    """A small data set in the layout of a large one.
+    """A small data set in the layout of a large one."""
 
-    Attributes
-    ----------
-    name
-        Of its description in configs/snapshots.
-    files
-        Makes its files, by path.
-    clips
-        How many clips the description finds in it.
-    label, group, text
-        The columns with what a classifier predicts, with what is kept apart, and with the words that are said.
-    remarks
-        What `download` says does not fit.
-    rejected
-        The clips that `subsample` rejects, with the reason.
-    good
-        How many clips a sample can have.
-    """
-
-    name: str
+    name: str  # of its description in configs/snapshots
     files: Callable[[], Files]
-    clips: int
-    label: str | None
-    group: str | None
-    text: str | None
-    remarks: tuple[str, ...]
-    rejected: Mapping[str, str]
-    good: int
+    clips: int  # how many the description finds in it
+    label: str | None  # the column with what a classifier predicts
+    group: str | None  # the one with what is kept apart
+    text: str | None  # the one with the words that are said
+    remarks: tuple[str, ...]  # what `download` says does not fit
+    rejected: Mapping[str, str]  # the clips that `subsample` rejects, with the reason
+    good: int  # how many clips a sample can have
 
     def write(self, path: Path) -> None:
         """Write it as a zip, a tar or a folder, as the name of `path` says."""

@@ -16,13 +16,10 @@ from pipeline.views.features.columns import COLUMNS
 from pipeline.views.features.recipe import FeatureRecipe
 from pipeline.waveforms.encodings import ENCODINGS
 from tests.support.project import Project
+from tests.support.tarballs import contents
 from tests.support.waveforms import waveforms_of
 
 RECIPE = FeatureRecipe((65.0, 500.0), "text")
-
-
-def features(project: Project) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((project.root / schema.FEATURES).iterdir())}
 
 
 def test_features_have_the_rows_of_the_waveforms_and_columns_with_units(staged_once: Project) -> None:
@@ -61,9 +58,9 @@ def test_features_of_clips_without_text_have_no_words_and_no_row_is_left_out(sta
 
 
 def test_features_of_a_rate_too_low_are_an_error(staged: Project) -> None:
-    before = features(staged)
+    before = contents(staged.root / schema.FEATURES)
     shutil.rmtree(staged.root / schema.WAVEFORMS)
     waveforms_of(staged.root / schema.WAVEFORMS, [np.zeros(4000, dtype=np.float32)], rate=4000)
     with pytest.raises(ShardError, match=r"4000 Hz.* 8000 Hz"):
         staged.stage("features")
-    assert features(staged) == before
+    assert contents(staged.root / schema.FEATURES) == before
