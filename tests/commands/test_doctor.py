@@ -8,7 +8,6 @@ import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -162,43 +161,23 @@ def test_doctor_finds_a_remote_by_its_name(project: Path) -> None:
 # This machine
 
 
-def no_decoder(patch: Patch) -> doctor.Finding:
+def test_doctor_finds_what_is_missing_or_wrong(monkeypatch: Patch) -> None:
     real = builtins.__import__
 
-    def refuse(name: str, *arguments: Any, **options: Any) -> Any:
+    def without_soundfile(name: str, *arguments: Any, **options: Any) -> Any:
         if name == "soundfile":
             raise OSError("sndfile library not found")
         return real(name, *arguments, **options)
 
-    patch.setattr(builtins, "__import__", refuse)
-    return doctor.executor(lambda: Runtime(workers=1))
-
-
-def no_executor(patch: Patch) -> doctor.Finding:
-    patch.setenv("PIPELINE_EXECUTOR", "no_such_module:executor")
-    return doctor.executor(load_runtime)
-
-
-def wrong_settings(_: Patch) -> doctor.Finding:
-    Path("params.yaml").write_text("snapshot: 1\n")
-    return doctor.settings()
-
-
-@pytest.mark.parametrize(
-    ("look", "names"),
-    [
-        (no_decoder, "sndfile library not found"),
-        (no_executor, "cannot be imported"),
-        (wrong_settings, "params.yaml"),
-    ],
-)
-def test_doctor_finds_what_is_missing_or_wrong(
-    look: Callable[[Patch], doctor.Finding], names: str, monkeypatch: Patch
-) -> None:
     with monkeypatch.context() as patch:
-        found = look(patch)
-    assert found.status == "failure"
-    assert names in found.found
+        patch.setattr(builtins, "__import__", without_soundfile)
+        no_decoder = doctor.executor(lambda: Runtime(workers=1))
+    monkeypatch.setenv("PIPELINE_EXECUTOR", "no_such_module:executor")
+    no_executor = doctor.executor(load_runtime)
+    Path("params.yaml").write_text("snapshot: 1\n")
+    found = {"sndfile library not found": no_decoder, "be imported": no_executor, "params.yaml": doctor.settings()}
+    for what, finding in found.items():
+        assert (finding.status, what in finding.found) == ("failure", True), finding
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.more)])

@@ -27,7 +27,7 @@ from pipeline.core.errors import ShardError
 from pipeline.core.progress import Progress
 from tests.support.fake_kaggle import FakeKaggle, FileContent
 from tests.support.project import DEMO, Project
-from tests.support.tarballs import contents
+from tests.support.tarballs import contents, flip, pack
 
 PLACES: tuple[publication.Place, ...] = ("huggingface", "kaggle")
 
@@ -166,18 +166,13 @@ def test_publish_makes_a_folder_of_which_the_client_uploads_every_file(own: Proj
 @pytest.mark.more
 @pytest.mark.parametrize("place", PLACES)
 def test_publish_lists_the_checksum_of_every_file(inside: Path, place: str, tmp_path: Path) -> None:
-    folder = tmp_path / place
-    for name, data in contents(inside / place).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
+    folder = pack(contents(inside / place), tmp_path / place)
     assert audit.verify(folder).problems == ()
-    for name, data in contents(folder).items():
-        if name == "dataset-metadata.json":  # is not uploaded
-            continue
-        (folder / name).write_bytes(bytes([data[0] ^ 1, *data[1:]]))
+    for name in contents(folder).keys() - {"dataset-metadata.json"}:  # which is not uploaded
+        flip(folder / name, 0)
         (problem,) = audit.verify(folder).problems
         assert problem.path == folder / name or name == "SHA256SUMS"
-        (folder / name).write_bytes(data)
+        flip(folder / name, 0)
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -66,6 +66,9 @@ class Records:
 
 def describe(material: Material, records: Sequence[Records], files: Mapping[str, tuple[int, str]]) -> dict[str, Any]:
     """Return the description; `files` are the sizes in bytes and SHA-256 of Parquet files, by paths in the folder."""
+    kept_apart = apart(material.waveforms[0].columns)
+    what = f"value of {' or of '.join(kept_apart)}" if kept_apart else "clip"
+    audio = f"Decoded, mixed down to mono, resampled to {material.sample_rate} Hz (soxr HQ)."
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -77,7 +80,8 @@ def describe(material: Material, records: Sequence[Records], files: Mapping[str,
         "version": schema.VERSION,
         "isLiveDataset": False,
         **_provenance(material),
-        **_responsible_ai(material),
+        "rai:dataPreprocessingProtocol": [card.drawn(material.metrics), audio],
+        "rai:dataLimitations": card.limits(material.metrics, kept_apart),
         "distribution": [
             *(
                 {
@@ -108,7 +112,7 @@ def describe(material: Material, records: Sequence[Records], files: Mapping[str,
                 "@type": "cr:RecordSet",
                 "@id": "splits",
                 "name": "splits",
-                "description": _splits(material),
+                "description": f"No {what} is in two of them.",
                 "dataType": "cr:Split",
                 "key": {"@id": "splits/name"},
                 "field": [{"@type": "cr:Field", "@id": "splits/name", "name": "name", "dataType": "sc:Text"}],
@@ -146,20 +150,6 @@ def _provenance(material: Material) -> dict[str, Any]:
                 "prov:label": f"audio-subsample {seal.version} ({versions})",
             },
         },
-    }
-
-
-def _splits(material: Material) -> str:
-    kept = apart(material.waveforms[0].columns)
-    return f"No value of {' or of '.join(kept)} is in two of them." if kept else "No clip is in two of them."
-
-
-def _responsible_ai(material: Material) -> dict[str, Any]:
-    """Return what was done to the clips, and the limits that the card states, as responsible-AI fields."""
-    audio = f"Decoded, mixed down to mono, resampled to {material.sample_rate} Hz (soxr HQ)."
-    return {
-        "rai:dataPreprocessingProtocol": [card.drawn(material.metrics), audio],
-        "rai:dataLimitations": card.limits(material.metrics, apart(material.waveforms[0].columns)),
     }
 
 
