@@ -25,7 +25,7 @@ def samples_in(seconds: float, sample_rate: int, *, name: str = "seconds") -> in
 def filled(shape: tuple[int, ...], value: float = 0.0) -> npt.NDArray[np.float32]:
     """Return a float32 array filled with `value`.
 
-    Raises MemoryError if it is larger than this machine's memory; raised before anything is allocated.
+    Raises MemoryError, before anything is allocated, if it is larger than this machine's memory.
     """
     size_bytes = math.prod(shape) * 4
     if size_bytes > _memory_bytes():

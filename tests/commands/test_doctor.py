@@ -20,6 +20,7 @@ from pipeline.core.params import Runtime, load_runtime
 from pipeline.snapshot.receipt import ArchiveIdentity
 from pipeline.snapshot.remote import kaggle
 from tests.support.fake_kaggle import Bytes, FakeKaggle
+from tests.support.kaggle_work import without_settings
 from tests.support.project import ROOT, Project
 
 TOKEN = "SECRETTOKEN"
@@ -31,11 +32,9 @@ def project(tmp_path: Path, monkeypatch: Patch) -> Path:
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
+    without_settings(monkeypatch)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR", "XDG_CONFIG_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("http_proxy", "https_proxy"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     return tmp_path
 
 

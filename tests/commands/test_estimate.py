@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,30 +14,19 @@ from pipeline.commands.rates import Rates, measured_rates
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError, SnapshotError
 from pipeline.core.params import load_params
-from tests.support.project import ROOT
+from tests.support.project import Project
 
+DESCRIPTION = "configs/snapshots/demo.yaml"
 RATES = Rates(decode=1 / 600, measure=1 / 200)
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The demo, opened and ranked."""
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    (tmp_path / "data/demo").mkdir(parents=True)
-    shutil.copy(ROOT / "data/demo/common-voice-demo.zip", tmp_path / "data/demo")
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
+def project(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project to work in, of a small sample and known rates."""
+    monkeypatch.chdir(fresh.root)
     monkeypatch.setattr(estimate, "measured_rates", lambda _: RATES)
-    set_params(clips=60)
-    return tmp_path
-
-
-def set_params(allocation: str = "proportional", **subsample: object) -> None:
-    params = YAML(typ="safe").load(Path("params.yaml"))
-    params["subsample"] |= subsample
-    params["subsample"] = {key: value for key, value in params["subsample"].items() if value is not None}
-    params["stratify"]["allocation"] = allocation
-    YAML().dump(params, Path("params.yaml"))
+    fresh.set(subsample__clips=60)
+    return fresh
 
 
 def numbers(label: str) -> list[float]:
@@ -47,31 +35,24 @@ def numbers(label: str) -> list[float]:
     return [float(number.replace(",", "")) for number in re.findall(r"[0-9][0-9,]*\.?[0-9]*", line)]
 
 
-def run(*stages: str) -> None:
-    for stage in stages:
-        assert main([stage]) == 0
-
-
-def test_estimate_asks_for_the_snapshot_that_params_yaml_names(project: Path) -> None:
+def test_estimate_asks_for_the_snapshot_that_params_yaml_names(project: Project) -> None:
     with pytest.raises(SnapshotError, match="dvc repro stratify"):
         estimate.report()
-    run("download")
-    path = project / "params.yaml"
-    path.write_text(path.read_text().replace("snapshot: demo", "snapshot: kaggle-common-voice"))
+    project.stage("download")
+    project.set(snapshot="kaggle-common-voice")
     with pytest.raises(SnapshotError, match=r"data/snapshot is demo, and params\.yaml asks for kaggle-common-voice"):
         estimate.report()
 
 
-@pytest.mark.usefixtures("project")
-def test_estimate_says_what_the_sample_then_costs() -> None:
-    run("download")  # the ranking is computed, and not waited for
+def test_estimate_says_what_the_sample_then_costs(project: Project) -> None:
+    project.stage("download")  # the ranking is computed, and not waited for
     clips, hours = numbers("sample")
     fetched, megabytes = numbers("to fetch")
     originals, waveforms = numbers("on disk")[:2]
     assert numbers("there") == [0]
     assert clips == 60
     assert not schema.RANKING.exists()
-    run("stratify", "subsample", "waveforms")
+    project.stage("stratify", "subsample", "waveforms")
     assert fetched == pytest.approx(60, abs=5)  # a few are bad, which no index tells
     disk = sum(path.stat().st_size for path in schema.CLIPS.iterdir()) / 1e6
     assert originals == pytest.approx(disk, rel=0.2)
@@ -81,67 +62,61 @@ def test_estimate_says_what_the_sample_then_costs() -> None:
     assert hours == pytest.approx(0.03, abs=0.02)
 
 
-@pytest.mark.usefixtures("project")
-def test_estimate_counts_only_missing_clips_as_fetched() -> None:
-    run("download", "stratify", "subsample")
+def test_estimate_counts_only_missing_clips_as_fetched(project: Project) -> None:
+    project.stage("download", "stratify", "subsample")
     left = {path: path.stat().st_mtime_ns for path in Path("data").rglob("*")}
     assert numbers("to fetch")[:2] == [0, 0]
-    set_params(clips=90)
+    project.set(subsample__clips=90)
     assert 25 <= numbers("to fetch")[0] <= 35
-    set_params(clips=None, hours=0.01)
+    project.set(subsample__clips=None, subsample__hours=0.01)
     assert numbers("to fetch")[0] == 0
     assert {path: path.stat().st_mtime_ns for path in Path("data").rglob("*")} == left
 
 
-@pytest.mark.usefixtures("project")
-def test_estimate_names_exhausted_strata_and_impossible_samples(capsys: pytest.CaptureFixture[str]) -> None:
-    run("download")
-    capsys.readouterr()
+def test_estimate_names_exhausted_strata_and_impossible_samples(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.stage("download")
     assert main(["estimate"]) == 0
     assert "exhausted  no stratum" in capsys.readouterr().out
-    set_params("equal", clips=150)
+    project.set(stratify__allocation="equal", subsample__clips=150)
     assert main(["estimate"]) == 0
     assert re.search(r"exhausted  \d+ strata \(.*gender=", capsys.readouterr().out)
-    set_params(clips=5000)
+    project.set(stratify__allocation="proportional", subsample__clips=5000)
     assert main(["estimate"]) == 0
     assert "subsample will fail" in capsys.readouterr().out
 
 
-def test_estimate_says_how_clips_are_fetched(project: Path) -> None:
-    run("download")
+def test_estimate_says_how_clips_are_fetched(project: Project) -> None:
+    project.stage("download")
     assert "from this disk" in estimate.report()
-    path = project / "configs/snapshots/demo.yaml"
-    path.write_text(path.read_text().replace("path: data/", "path: https://example.org/data/"))
+    project.edit(DESCRIPTION, source__path="https://example.org/demo.zip")
     assert "in as many requests" in estimate.report()
-    path.write_text(path.read_text().replace(".zip", ".tar.gz"))
+    project.edit(DESCRIPTION, source__path="https://example.org/demo.tar.gz")
     assert "from this disk" in estimate.report()  # it is downloaded whole
 
 
-def test_estimate_counts_formats_that_are_not_decoded_before_any_is_fetched(project: Path) -> None:
-    clips = project / "data/clips"
+def test_estimate_counts_formats_that_are_not_decoded_before_any_is_fetched(project: Project) -> None:
     for number in range(40):
-        path = project / f"data/music/{number:02}.{'m4a' if number % 4 else 'wav'}"
+        path = project.root / f"data/music/{number:02}.{'m4a' if number % 4 else 'wav'}"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(bytes(88_200))
     description: dict[str, object] = {"title": "Music", "license": "CC0-1.0", "citation": "none", "audio": "{name}.*"}
     description["source"] = {"kind": "directory", "path": "data/music"}
-    YAML().dump(description, project / "configs/snapshots/music.yaml")
-    params = YAML(typ="safe").load(project / "params.yaml")
-    params["snapshot"] = "music"
-    params["stratify"] |= {"tables": [], "strata": [], "require": []}
-    YAML().dump(params, project / "params.yaml")
-    run("download")
+    YAML().dump(description, project.root / "configs/snapshots/music.yaml")
+    project.set(snapshot="music", stratify__tables=[], stratify__strata=[], stratify__require=[])
+    project.stage("download")
     assert numbers("rejected") == [30, 4]  # .m4a
     assert numbers("sample")[0] == 10
     assert "subsample will fail" in estimate.report()
-    assert not clips.exists()
+    assert not schema.CLIPS.exists()
 
 
 # Other parameters, and the time
 
 
-def test_estimate_takes_parameters_as_dvc_exp_run_does(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = (project / "params.yaml").read_bytes()
+def test_estimate_takes_parameters_as_dvc_exp_run_does(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    before = Path("params.yaml").read_bytes()
     params = estimate.params_with(
         ["subsample.clips=7", "++stratify.where.gender=[male]", "params.yaml:stratify.seed=3"]
     )
@@ -150,23 +125,21 @@ def test_estimate_takes_parameters_as_dvc_exp_run_does(project: Path, capsys: py
         estimate.params_with(["stratify.where.gender=[male]"])
     with pytest.raises(ParameterError, match=r"params\.yaml with --set-param .*\n.*subsample\.clips"):
         estimate.params_with(["subsample.clips=0"])
-    assert (project / "params.yaml").read_bytes() == before
-    run("download")
-    set_params(clips=None, hours=1)
-    capsys.readouterr()
+    assert Path("params.yaml").read_bytes() == before
+    project.stage("download")
+    project.set(subsample__clips=None, subsample__hours=1)
     assert main(["estimate", "--clips", "20", "-S", "stratify.seed=3"]) == 0
     assert "sample     20 clips" in capsys.readouterr().out
 
 
-def test_estimate_says_how_long_it_takes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_estimate_says_how_long_it_takes(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_WORKERS", "4")
-    run("download")
+    project.stage("download")
     seconds = 3600 * numbers("sample")[1]
     decode, measure, processes = numbers("time")
     assert (decode, processes) == (1, 1)  # one shard of 512
     assert measure == pytest.approx(seconds * RATES.measure, abs=1)
-    path = project / "configs/snapshots/demo.yaml"
-    path.write_text(path.read_text().replace("path: data/", "path: https://example.org/data/"))
+    project.edit(DESCRIPTION, source__path="https://example.org/demo.zip")
     assert numbers("time")[:2] == [1, 10]  # 1 s at 10 MB/s
 
 

@@ -68,11 +68,18 @@ def test_params_of_this_project_are_valid_and_frozen() -> None:
         ("subsample__exclude", NULL, r"subsample\.exclude: should be a list; got null"),
         ("waveforms__sample_rate", 4000, "should be a whole number >= 8000"),
         ("waveforms__sample_rat", 8000, "did you mean sample_rate"),
+        ("waveforms__excerpt", {"seconds": 0, "at": "start"}, r"excerpt\.seconds: should be a number >= 0.001"),
+        ("waveforms__excerpt", {"seconds": float("nan"), "at": "start"}, r"excerpt\.seconds: should be a number"),
+        ("waveforms__excerpt", {"seconds": 5, "at": "middle"}, r"excerpt\.at: "),
+        ("waveforms__excerpt", {"seconds": 5}, r"excerpt\.at: missing"),
+        ("waveforms__excerpt", {"seconds": 5, "at": "start", "from": 3}, r"excerpt\.from: unknown key"),
+        ("waveforms__excerpt", 5, "excerpt: should be a section"),
     ],
 )
 def test_params_name_a_wrong_value_by_its_path(tmp_path: Path, key: str, value: object, said: str) -> None:
     with pytest.raises(ParameterError, match=said) as caught:
         changed(tmp_path, **{key: value})
+    assert len(caught.value.problems) == 1
     path = key.replace("__", ".")
     section = path.rpartition(".")[0]
     assert path in str(caught.value) or f"{section}:" in str(caught.value)
