@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline.audio.pitch import Pitch, pitches
 from tests.support.voices import Float32, demo_voices, noise, pulses, tone, with_click, with_noise
@@ -109,16 +107,6 @@ def test_pitch_candidates_left_out_of_silent_frames_are_on_no_path(monkeypatch: 
     found = [pitch.hertz.tobytes() for pitch in pitches(voices, 16_000, RANGE)]
     monkeypatch.setattr("pipeline.audio.pitch._LEAST_SILENT", math.inf)
     assert [pitch.hertz.tobytes() for pitch in pitches(voices, 16_000, RANGE)] == found
-
-
-@pytest.mark.more
-@given(st.data())
-def test_pitch_of_a_clip_does_not_depend_on_the_others(data: st.DataObject) -> None:
-    clips = [*demo_voices(6), tone(90), noise(0.5), np.zeros(100, dtype=np.float32), pulses(200)[:740]]
-    alone = [pitch_of(clip).hertz.tobytes() for clip in clips]
-    chosen = data.draw(st.lists(st.integers(0, len(clips) - 1), min_size=1, max_size=12))
-    together = pitches([clips[number] for number in chosen], 16_000, RANGE)
-    assert [pitch.hertz.tobytes() for pitch in together] == [alone[number] for number in chosen]
 
 
 def test_pitches_of_no_clips_are_none() -> None:
