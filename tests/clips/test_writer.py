@@ -31,6 +31,7 @@ from pipeline.shards import sealed
 from pipeline.snapshot.archive import Member, Snapshot
 from pipeline.snapshot.clips import PLACE
 from tests.support import seals
+from tests.support.miniatures.making import encoded
 from tests.support.tarballs import contents
 
 CHECK = Check((0.5, 20.0))
@@ -40,10 +41,8 @@ BIRD = Column("bird", roles=("label",), description="who sings")
 
 
 def audio(kind: str, seconds: float, channels: int = 1) -> bytes:
-    buffer = io.BytesIO()
     samples = np.random.default_rng(round(seconds * 1000)).normal(0, 0.1, (round(seconds * 16000), channels))
-    soundfile.write(buffer, samples, 16000, format=kind)
-    return buffer.getvalue()
+    return encoded(samples, 16_000, kind)
 
 
 GOOD = [audio(kind, 0.8 + number / 10) for number, kind in enumerate(["MP3", "WAV", "FLAC", "OGG", "AIFF"])]

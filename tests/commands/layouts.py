@@ -8,14 +8,14 @@ are the label.
 
 from __future__ import annotations
 
-import io
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import soundfile
+
+from tests.support.miniatures.making import encoded
 
 Facts = tuple[str | None, str | None]  # label and group of a clip
 
@@ -32,10 +32,7 @@ class Layout:
 def tone(number: int, kind: str = "WAV") -> bytes:
     """Return a short clip, another one for each number."""
     time = np.arange(6000) / 8000
-    samples = 0.3 * np.sin(2 * np.pi * (200 + 7 * number) * time)
-    file = io.BytesIO()
-    soundfile.write(file, samples, 8000, format=kind)
-    return file.getvalue()
+    return encoded(0.3 * np.sin(2 * np.pi * (200 + 7 * number) * time), 8000, kind)
 
 
 def built(clips: dict[str, Facts], tables: dict[str, str]) -> Layout:
