@@ -27,7 +27,7 @@ from pipeline.waveforms.reader import Waveforms
 # Of all features.
 VOICE = ["f0_median_hz", "words", "words_per_second", "speech_start_seconds", "speech_end_seconds"]
 
-_MEASURED = ["clip_id", "split", "num_samples", "duration_seconds", "source_format"]
+_MEASURED = ["clip_id", "split", "num_samples", "duration_seconds", "source_format", "source_sha256"]
 _MEASURED += ["peak_dbfs", "rms_dbfs", "clipped_samples"]
 
 

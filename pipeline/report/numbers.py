@@ -20,7 +20,7 @@ from pipeline.report.measurements import Measurements, finite, measurements, med
 from pipeline.report.sentences import Apart
 from pipeline.report.voices import Voices
 from pipeline.sampling import shares
-from pipeline.snapshot.segments import are_pieces, recording_ids
+from pipeline.snapshot.segments import are_pieces
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Report:
 
 def summarise(material: Material, strata: Sequence[str], allocation: shares.Allocation) -> Report:
     """Count everything that the report shows; `strata` and `allocation` are those of the ranking."""
-    sample = material.sample
+    sample, sources = material.sample, material.waveforms["source_sha256"]
     shares_of_strata = comparison.stratum_table(material, allocation)
     measured = measurements(material)
     label, text = (with_role(material.sample.schema, role) for role in ("label", "text"))
@@ -63,7 +63,7 @@ def summarise(material: Material, strata: Sequence[str], allocation: shares.Allo
         **_sound(material, measured),
         **voices.metrics(measured, labels, labels_of_all),
         **(_sentences(material, text, measured) if text else {}),
-        **({"recordings": len(recording_ids(sample["clip_id"]).unique())} if are_pieces(sample.schema) else {}),
+        **({"recordings": pc.count_distinct(sources).as_py()} if are_pieces(sample.schema) else {}),
         "undocumented_values": material.undocumented,
         "in_two_splits": {each.name: each.in_two_splits for each in apart},
         "in_two_tables": {each.name: each.in_two_tables for each in apart},

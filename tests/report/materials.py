@@ -120,6 +120,7 @@ def _waveforms(sample: pa.Table, silent: bool) -> pa.Table:
             "num_samples": samples.astype(np.int32),
             "duration_seconds": samples / 16_000,
             "source_format": ["MP3" if place % 2 else "WAV/PCM_16" for place in range(len(sample))],
+            "source_sha256": [f"{place:064x}" for place in range(len(sample))],
             "peak_dbfs": np.full(len(sample), level, np.float32),
             "rms_dbfs": np.full(len(sample), level - 14, np.float32),
             "clipped_samples": np.zeros(len(sample), np.int32),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from pipeline.sampling.sentences import normalise
-from tests.report.materials import ODD, material, odd_material, odd_report, report_of
+from tests.report.materials import ODD, material, odd_material, odd_report, report_of, with_columns
 from tests.support.project import Project
 
 VALID = ("valid-train", "valid-dev", "valid-test")
@@ -91,6 +93,14 @@ def test_metrics_of_an_odd_sample_have_the_same_keys_and_are_json(name: str) -> 
     assert bool(lacking) == name.startswith("no text") or name == "no column"
     assert json.loads(json.dumps(odd, allow_nan=False)) == odd
     assert (odd.get("words_mean", 0) is None) == (name == "sentences without spaces")
+
+
+def test_metrics_count_recordings_by_their_files_whatever_the_ids_are_made_of() -> None:
+    made = material(60, drawn=30)
+    assert "recordings" not in report_of(made).metrics
+    made = with_columns(made, "waveforms", source_sha256=[f"{place % 7:064x}" for place in range(30)])
+    made = replace(made, sample=made.sample.append_column("start_seconds", pa.array(np.arange(30.0))))
+    assert report_of(made).metrics["recordings"] == 7
 
 
 def test_metrics_count_silence_and_leave_it_out_of_levels() -> None:
