@@ -68,7 +68,9 @@ def limits(metrics: Mapping[str, Any], apart: Sequence[str]) -> list[str]:
     ]
     if "recordings" in metrics:
         recordings = counted(metrics["recordings"], "recording")
-        stated.insert(0, f"A clip is a piece, from `start_seconds` to `end_seconds`, of one of {recordings}.")
+        # Not from one to the other: the waveform may be an excerpt, which ends before the piece does.
+        places = "its waveform begins at `start_seconds`, and the piece ends at `end_seconds`"
+        stated.insert(0, f"A clip is a piece of one of {recordings}: {places}.")
     if "population_sentences" in metrics:
         names = ("population_sentences", "most_repeated", "sample_sentences")
         sentences, most_repeated, in_sample = (number(metrics[name]) for name in names)

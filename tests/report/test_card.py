@@ -78,3 +78,9 @@ def test_card_shows_any_text_unchanged(text: str) -> None:
 def test_card_makes_no_link_of_an_address(address: str) -> None:
     assert card.plain(f"see {address}") != f"see {address}"
     assert html.unescape(shown(address)) == f"x {address} y"
+
+
+def test_card_says_where_a_piece_ends_and_where_its_waveform_begins_which_may_be_an_excerpt() -> None:
+    said = card.limits({"recordings": 18, "undocumented_values": 0}, [])[0]
+    assert said.startswith("A clip is a piece of one of 18 recordings: its waveform begins at `start_seconds`, ")
+    assert said.endswith("and the piece ends at `end_seconds`.")
