@@ -164,22 +164,33 @@ def export(
         atomic.write_text(folder / cuts.MANIFEST, "".join(cut_lines))
     table.insert(0, "file", files)
     atomic.write_text(folder / TABLE, table.map(_as_text).to_csv(index=False, lineterminator="\n"))
-    atomic.write_text(folder / README, readme(snapshot, clips, pictures=pictures))
+    is_longer = file_format in ("original", "mp3") and "excerpt" in waveforms.about["settings"]
+    atomic.write_text(folder / README, readme(snapshot, clips, pictures=pictures, is_longer=is_longer))
     atomic.write_text(
         folder / LICENSE, f"These clips are from {snapshot.title}, under this licence: {terms(snapshot)}\n"
     )
     return f"{amount(clips, 'clip')}, {TABLE}, {README} and {LICENSE} in {folder}"
 
 
-def readme(snapshot: Description, clips: int, *, pictures: bool) -> str:
-    """Return what lies beside the files: where they are from, how to cite them, and what each file is."""
+def readme(snapshot: Description, clips: int, *, pictures: bool, is_longer: bool) -> str:
+    """Return what lies beside the files: where they are from, how to cite them, and what each file is.
+
+    `is_longer` is whether a file is the clip that the sample has an excerpt of.
+    """
     drawn = "Each `.png` is a clip's waveform and mel spectrogram, over time.\n" if pictures else ""
+    taken = (
+        "The sample has an excerpt of each file: `start_seconds` says where it begins in its recording, and "
+        "`duration_seconds` how long it is.\n"
+        if is_longer
+        else ""
+    )
     forbidden = "Its terms forbid to publish the clips again.\n" if snapshot.redistribution is False else ""
     return (
         f"# {amount(clips, 'clip')} of {snapshot.title}\n\n"
         f"- Citation: {snapshot.citation}\n"
         f"- Licence: {terms(snapshot)}\n\n"
-        f"`{TABLE}` has a row for each clip: its file, its id in the data set, and its columns.\n{drawn}{forbidden}"
+        f"`{TABLE}` has a row for each clip: its file, its id in the data set, and its columns.\n"
+        f"{taken}{drawn}{forbidden}"
     )
 
 

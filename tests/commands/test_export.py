@@ -102,6 +102,18 @@ def test_export_writes_what_show_draws_the_licence_and_the_citation_beside_the_c
     assert "CC0-1.0, https://creativecommons.org/" in (tmp_path / "LICENSE").read_text()
 
 
+def test_export_says_that_the_sample_has_excerpts_of_the_originals(
+    staged: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged.set(subsample__clips=2, waveforms__excerpt={"seconds": 0.25, "at": "centre"})
+    staged.stage("subsample", "waveforms")
+    monkeypatch.chdir(staged.root)
+    for file_format, is_said in (("original", True), ("wav", False)):
+        export.export(2, tmp_path / file_format, file_format=file_format)
+        readme = (tmp_path / file_format / export.README).read_text()
+        assert ("The sample has an excerpt of each file: `start_seconds` says where it begins" in readme) == is_said
+
+
 def test_export_takes_clips_that_match_all_conditions_in_the_order_of_the_ranking(tmp_path: Path) -> None:
     frame = open_waveforms().metadata()
     export.export(2, tmp_path / "three", where=["gender=male", "accent=?", "split=train"])
