@@ -179,7 +179,8 @@ def content_range(response: requests.Response) -> tuple[int, int, int]:
     first, last, total = map(int, found.groups()) if found else (0, -1, 0)
     if response.status_code != 206 or not first <= last < total:
         length = response.headers.get("Content-Length", "")
-        whole = f"{int(length) / 1e9:.2f} GB" if _LENGTH.fullmatch(length) else "a size that it does not tell"
+        is_whole = response.status_code == 200 and _LENGTH.fullmatch(length)  # else it is the length of some part
+        whole = f"{int(length) / 1e9:.2f} GB" if is_whole else "a size that it does not tell"
         raise Transient(
             "the server does not send the part of the file that it is asked for",
             remedy=f"If it serves no parts, set transfer: whole (configs/runtime.yaml): the whole file has {whole}.",

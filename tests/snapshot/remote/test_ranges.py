@@ -244,6 +244,12 @@ def test_server_without_ranges_is_named_with_the_size_of_the_whole(fake: FakeKag
         remote(fake)
 
 
+def test_server_that_does_not_say_which_part_it_sends_has_told_no_size_of_the_whole(fake: FakeKaggle) -> None:
+    fake.always = Fault("no_content_range")
+    with pytest.raises(TransferError, match=r"does not send the part.*the whole file has a size that it does not tell"):
+        remote(fake)
+
+
 @pytest.mark.parametrize("status", [400, 416, 501])
 def test_server_without_suffix_ranges_is_asked_for_the_length_first(fake: FakeKaggle, status: int) -> None:
     fake.always = Fault("no_suffix", status)
