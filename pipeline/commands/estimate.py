@@ -18,6 +18,7 @@ from pipeline.commands.rates import measured_rates
 from pipeline.core import schema
 from pipeline.core.errors import ParameterError, Rejected, SnapshotError
 from pipeline.core.params import Params, load_params, load_runtime, read_yaml
+from pipeline.core.schema import Reason
 from pipeline.core.settings import validated
 from pipeline.core.terminal import amount, listed
 from pipeline.sampling.order import Order, make_order
@@ -47,6 +48,7 @@ class Estimate:
     there: int = 0  # files that earlier runs fetched
     guessed: int = 0  # clips of the sample whose duration is unknown, and guessed from their size
     unsupported: Counter[str] = field(default_factory=Counter)  # clips that will be rejected, by extension
+    rejected: Counter[Reason] = field(default_factory=Counter)  # clips, as far as is known beforehand; none excluded
     files: str = "clips"  # what they are called
     counted: set[str] = field(default_factory=set)  # files so far: pieces of a recording have one together
     held: set[tuple[str, int]] = field(default_factory=set)  # files, and the numbers of the shards that hold them
@@ -127,9 +129,12 @@ def _walk(params: Params, receipt: Receipt, order: Order) -> Estimate:
 def _count(found: Estimate, candidate: Candidate, check: Check, earlier: PreviousRuns, shard_clips: int) -> None:
     try:
         member = check.member_to_fetch(candidate)
-    except Rejected:
+    except Rejected as rejected:
+        if rejected.reason is not Reason.EXCLUDED:
+            found.rejected[rejected.reason] += 1
         return
-    if earlier.rejected(candidate):
+    if again := earlier.rejected(candidate):
+        found.rejected[again.reason] += 1
         return
     stored = earlier.stored_nanoseconds(candidate)
     if candidate.file_name not in found.counted:
@@ -142,6 +147,7 @@ def _count(found: Estimate, candidate: Candidate, check: Check, earlier: Previou
     extension = PurePosixPath(member.name).suffix.lower()
     if extension[1:] in UNDECODED_EXTENSIONS:
         found.unsupported[extension] += 1
+        found.rejected[Reason.UNSUPPORTED] += 1
         return
     nanoseconds = candidate.guess_nanoseconds() if stored is None else stored
     is_guessed = stored is None and candidate.seconds is None
@@ -154,6 +160,8 @@ def _count(found: Estimate, candidate: Candidate, check: Check, earlier: Previou
             found.held.add(place)
             found.clip_bytes += member.size_bytes
         found.goal.add(1, nanoseconds)
+    else:
+        found.rejected[Reason.TOO_SHORT if nanoseconds / 1e9 < shortest else Reason.TOO_LONG] += 1
 
 
 def _lines(params: Params, found: Estimate, *, remote: bool) -> Iterable[tuple[str, str]]:
@@ -171,6 +179,11 @@ def _lines(params: Params, found: Estimate, *, remote: bool) -> Iterable[tuple[s
         yield "rejected", f"{kinds}: no decoder here reads them; subsample fetches and rejects each"
     if not found.goal.is_met:
         yield "", "fewer than params.yaml asks for: that is all there is, and subsample will fail"
+    rejected = found.rejected.total()
+    if rejected > params.subsample.max_rejected * (accepted + rejected):
+        reasons = ", ".join(f"{reason.value} {clips:,}" for reason, clips in sorted(found.rejected.items()))
+        yield "", f"{rejected:,} more are rejected ({reasons}), which is known beforehand: more than"
+        yield "", "subsample.max_rejected allows, and subsample will fail; stratify.where can leave out known durations"
     yield "there", f"{found.there:,} {found.files}"
     how = "in as many requests" if remote else "from this disk"
     yield "to fetch", f"{found.to_fetch:,} {found.files}, {found.to_fetch_bytes / 1e6:.1f} MB, {how}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pipeline.__main__ import main
 from pipeline.commands import estimate
 from pipeline.commands.rates import Rates, measured_rates
 from pipeline.core import schema
-from pipeline.core.errors import ParameterError, SnapshotError
+from pipeline.core.errors import ParameterError, SampleError, SnapshotError
 from pipeline.core.params import load_params
 from tests.support.project import Project
 
@@ -110,6 +111,18 @@ def test_estimate_counts_formats_that_are_not_decoded_before_any_is_fetched(proj
     assert numbers("sample")[0] == 10
     assert "subsample will fail" in estimate.report()
     assert not schema.CLIPS.exists()
+
+
+@pytest.mark.parametrize("staged_once", ["segments"], indirect=True)
+def test_estimate_says_that_more_are_rejected_than_may_be_where_durations_are_known(staged: Project) -> None:
+    staged.set(subsample__clips=30, subsample__max_rejected=0.4)
+    with contextlib.chdir(staged.root):
+        assert "will fail" not in estimate.report()
+        staged.set(subsample__seconds=[0.7, 1.0])
+        said = " ".join(estimate.report().split())
+        assert re.search(r"[0-9]+ more are rejected \(missing [0-9]+, too_long [0-9]+,.* subsample will fail", said)
+        with pytest.raises(SampleError, match="too_long"):
+            staged.stage("subsample")
 
 
 # Other parameters, and the time
