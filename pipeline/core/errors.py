@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -179,6 +180,16 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
+_FULL = {  # what is wrong with the disk, and what to do
+    errno.ENOSPC: ("no space left on the disk", "Free some"),
+    errno.EDQUOT: ("no space left in your quota of the disk", "Free some"),
+    errno.EFBIG: (
+        "a file would be larger than the disk's file system (FAT32: 4 GiB) or a limit (ulimit -f) allows",
+        "Take another disk, or raise the limit,",
+    ),
+}
+
+
 def explain(error: Exception) -> tuple[str | None, int]:
     """Return the message for a failure, None if the code is at fault, and the exit status."""
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("pipeline"):
@@ -191,8 +202,11 @@ def explain(error: Exception) -> tuple[str | None, int]:
         return None, 1
     place = f" ({error.filename})" if error.filename else ""
     message = f"{error.strerror or error}{place}"
-    if error.errno == errno.ENOSPC or "No space left on device" in str(error):
-        message = f"no space left on the disk{place}. Free some and run it again: what is done is kept."
+    # Libraries repeat the system's words, some without the number.
+    full = next((code for code in _FULL if error.errno == code or os.strerror(code) in str(error)), None)
+    if full is not None:
+        what, remedy = _FULL[full]
+        message = f"{what}{place}. {remedy} and run it again: what is done is kept."
     elif isinstance(error, FileExistsError | IsADirectoryError | NotADirectoryError) or error.errno == errno.ELOOP:
         in_place = error.filename2 or error.filename
         message = f"{in_place}: something else lies in the place of this file or folder. Move it, and run this again."

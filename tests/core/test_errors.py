@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
+import re
 
 import pytest
 
@@ -28,3 +31,21 @@ def test_explain_of_a_package_that_is_not_installed_names_the_extra_and_of_a_mod
     with pytest.raises(ModuleNotFoundError) as ours:
         importlib.import_module("pipeline.no_such_wing")
     assert explain(ours.value) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (errno.ENOSPC, "no space left on the disk"),
+        (errno.EDQUOT, "no space left in your quota"),
+        (errno.EFBIG, "a file would be larger than"),
+    ],
+)
+def test_explain_of_a_disk_that_takes_no_more_says_what_to_do(code: int, said: str) -> None:
+    of_python = OSError(code, os.strerror(code), "data/a")
+    of_arrow = OSError(f"Error writing bytes to file. Detail: [errno {code}] {os.strerror(code)}")
+    for error, place in ((of_python, r" \(data/a\)"), (of_arrow, "")):
+        message, status = explain(error)
+        assert status == 1
+        assert message is not None
+        assert re.fullmatch(rf"{said}.*{place}\. .* run it again: what is done is kept\.", message)
