@@ -121,7 +121,8 @@ def _resume(client: Client, path: Path, bar: Progress) -> None:
             if missing > free:
                 raise SnapshotError(
                     f"{client.name}: {missing / 1e9:.2f} GB are missing, and {path.parent} has room for "
-                    f"{free / 1e9:.2f} GB. Free some, or set transfer: ranges in configs/runtime.yaml."
+                    f"{free / 1e9:.2f} GB. Free some. Without a copy, a zip whose sha256 is not pinned can be read: "
+                    "transfer: ranges in configs/runtime.yaml."
                 )
             bar.expect(headers.size_bytes)
             atomic.write_text(path.with_name(f"{path.name}.json"), json.dumps(asdict(headers)) + "\n")

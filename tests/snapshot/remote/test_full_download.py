@@ -155,7 +155,7 @@ def test_download_has_the_pinned_checksum(fake: FakeKaggle, path: Path) -> None:
 
 def test_download_needs_room_on_the_disk(fake: FakeKaggle, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(SnapshotError, match=r"has room for 0\.00 GB"):
+    with pytest.raises(SnapshotError, match=r"has room for 0\.00 GB\. Free some\. .*, a zip .*: transfer: ranges"):
         copied(fake, path)
     monkeypatch.undo()
     assert copied(fake, path) == DATA
