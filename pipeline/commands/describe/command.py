@@ -138,8 +138,8 @@ def _members(opened: OpenedSnapshot) -> Members:
         there = listed((f"{count:,} {kind}" for kind, count in counts.most_common()), most=5)
         if not there:
             raise SnapshotError("there is no file in it.") from None
-        problem = f"no member is audio; of other kinds there are {there}. Unpack archives that are within the archive."
-        raise SnapshotError(problem) from None
+        remedy = "Unpack archives that are within it; one that Kaggle serves on its own can be named: source.file."
+        raise SnapshotError(f"no member is audio; of other kinds there are {there}. {remedy}") from None
     kinds = set(endings_of(members.clip_paths).to_pylist())
     if kinds <= set(UNDECODED_EXTENSIONS):
         clips = amount(members.clips.num_rows, "clip")
