@@ -222,7 +222,7 @@ def _records(name: str, text: str, dialect: Dialect) -> Iterator[tuple[int, list
             if is_open or (width > 1 and any(len(row) == width for row in swallowed)):
                 opened = line + sum(len(_LINE_END.findall(each)) for each in record[:at])
                 raise TableError(name, opened, f"the quote that opens here {_NOT_CLOSED if is_open else _SWALLOWED}")
-        if record:
+        if any(record):  # spreadsheets leave rows of empty cells behind
             yield line, record
         line = reader.line_num + 1
 
