@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shlex
+import uuid
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -290,25 +291,105 @@ def test_describe_fills_numbers_with_zeros_and_names_folders_by_columns(tmp_path
     assert draft.layout.keys["clip"] == "fold{fold}/{file}"
 
 
-def test_describe_does_not_take_pieces_of_a_clip_for_clips(tmp_path: Path) -> None:
+def test_describe_takes_rows_with_a_start_and_an_end_for_pieces(tmp_path: Path) -> None:
     clips = {f"scapes/site{number % 4}_{number:03}.wav": tone(number) for number in range(12)}
-    table = "filename,start,end,birds\n" + "".join(
-        f"{Path(name).name},{second},{second + 5},b{second % 3}\n" for name in clips for second in (0, 5, 10)
+    table = "filename,start_time,end_time,f_min,f_max,species\n" + "".join(
+        f"{Path(name).name},0:0{second},0:0{second + 3},2,9,b{second % 5}\n" for name in clips for second in (0, 3, 6)
     )
     draft, seen = drafted(pack({**clips, "labels.csv": table.encode()}, tmp_path / "archive.zip"))
+    assert draft.values()["segment"] == {"start": "start_time", "end": "end_time", "unit": "clock"}
+    assert draft.values()["label"] == "species"
+    assert "  3.0 rows for each clip: pieces, from start_time to end_time" in seen
+    assert len(rows_of(draft, tmp_path / "archive.zip")) == 36
+
+
+def test_describe_does_not_take_other_rows_of_a_clip_for_clips(tmp_path: Path) -> None:
+    clips = {f"scapes/site{number % 4}_{number:03}.wav": tone(number) for number in range(12)}
+    table = "filename,f_min,f_max\n" + "".join(f"{Path(name).name},{at},{at + 5}\n" for name in clips for at in (0, 5))
+    draft, seen = drafted(pack({**clips, "labels.csv": table.encode()}, tmp_path / "archive.zip"))
     assert "tables" not in draft.values()
-    assert any("3.0 rows for each clip" in line for line in seen)
-    assert any(line.startswith("labels.csv: not used") for line in seen)
+    assert any(line.startswith("labels.csv: not used in the draft: 2.0 rows for each clip") for line in seen)
+
+
+def test_describe_makes_no_role_of_the_publishers_split(tmp_path: Path) -> None:
+    clips = {f"{part}/s{number % 5}_{number}.wav": number for part in ("TRAIN", "Dev_clean") for number in range(20)}
+    table = "file,kind,part\n" + "".join(
+        f"{name},k{at % 3},{['test', 'validation'][at % 2]}\n" for name, at in clips.items()
+    )
+    for tables in ({}, {"all.csv": table}):
+        draft = draft_of({**{name: tone(at) for at, name in enumerate(clips)}, **tables}, tmp_path)
+        assert "# the publisher's split, to keep, and no label or group: " in draft.text()
+        of_splits = [column.name for column in draft.layout.columns if column.is_split]
+        assert len(of_splits) == 1
+        assert not {guess.column.name for role in draft.roles for guess in role} & {*of_splits}
+
+
+def test_describe_takes_a_table_that_lists_other_files_as_well(tmp_path: Path) -> None:
+    clips = {f"data/spk{number % 5}/s{number}.wav": tone(number) for number in range(20)}
+    rows = [
+        f"{name.removesuffix('wav')}{end},d{at % 3},{end == 'wav'}\n"
+        for at, name in enumerate(clips)
+        for end in ("wav", "phn", "wrd")
+    ]
+    draft = draft_of({**clips, "all.csv": "path,dialect,is_audio\n" + "".join(rows)}, tmp_path)
+    assert draft.layout.keys["clip"] == "{path}"
+    assert draft.values()["label"] == "dialect"
+    assert [column.name for column in draft.declared] == ["dialect"]  # of the rows of clips, one value of is_audio
+    assert len(rows_of(draft, tmp_path / "archive.zip")) == 20
+
+
+def test_describe_finds_a_lookup_by_a_field_and_the_text_around_it(tmp_path: Path) -> None:
+    clips = {
+        f"wav/id{10001 + who}/v{who}{take}/0{take}.wav": tone(5 * who + take) for who in range(6) for take in range(4)
+    }
+    people = "ID,Nationality,Set\n" + "".join(f"id{10001 + who},{'UI'[who % 2]},dev\n" for who in range(6))
+    lists = "".join(f"{at % 3} {name.removeprefix('wav/')}\n" for at, name in enumerate(clips))
+    draft = draft_of({**clips, "people.csv": people, "split.txt": lists}, tmp_path)
+    assert [lookup["on"] for lookup in draft.layout.lookups] == [{"ID": "id{part_1}"}]
+    assert draft.values()["apart"] == ["part_1"], draft.text()
+
+
+def test_describe_takes_no_few_numbers_for_names(tmp_path: Path) -> None:
+    clips = {f"p{who}q/{take:05}.wav": tone(4 * who + take) for who in range(12) for take in range(1, 4)}
+    lists = "".join(f"{at % 3 + 1} {name}\n" for at, name in enumerate(clips))
+    _, seen = drafted(pack({**clips, "split.txt": lists.encode()}, tmp_path / "archive.zip"))
+    assert "split.txt: clip is {column_2}, which finds a clip for 100% of the rows" in seen
+
+
+def test_describe_finds_clips_that_several_columns_name(tmp_path: Path) -> None:
+    noise = random.Random(4)
+    names = [(f"t{at % 3}", str(at % 4), str(uuid.UUID(int=noise.getrandbits(128)))) for at in range(24)]
+    clips = {f"solos/Solos-DB_{part}-{number}_{code}.wav": tone(at) for at, (part, number, code) in enumerate(names)}
+    table = "part,instrument,instrument_id,song_id,uuid4\n"
+    table += "".join(f"{part},i{number},{number},{at // 3},{code}\n" for at, (part, number, code) in enumerate(names))
+    draft = draft_of({**clips, "all.csv": table}, tmp_path)
+    assert draft.layout.keys["clip"] == "Solos-DB_{part}-{instrument_id}_{uuid4}.wav"
+    assert draft.values()["apart"] == ["song_id"]
+    assert sum(row["path"] is not None for row in rows_of(draft, tmp_path / "archive.zip")) == 24
 
 
 def test_describe_names_spreadsheets_and_tables_that_it_does_without(tmp_path: Path) -> None:
     clips = {f"K{number}.WAV": tone(number) for number in range(6)}
     table = b"file,kind\n" + b"".join(b"k%d.wav,%d\n" % (number, number % 2) for number in range(6))
-    _, seen = drafted(pack({**clips, "facts.xlsx": b"PK", "list.csv": table}, tmp_path / "archive.zip"))
-    assert [line.split(";")[0] for line in seen if "not " in line] == [
+    files = {**clips, "facts.xlsx": b"PK", "list.csv": table, "prose.csv": b"All of this,\nis\nno,t,a,b,l,e"}
+    _, seen = drafted(pack(files, tmp_path / "archive.zip"))
+    assert [line.split(";")[0] for line in seen if "not " in line or "no " in line] == [
         "not read: facts.xlsx",
-        "list.csv: not used in the draft",
+        "prose.csv: no table: no separator cuts its first lines alike",
+        "list.csv: not used in the draft: no column names clips, nor what is known of them",
     ]
+
+
+def test_describe_shows_tables_and_folders_in_short_lines(tmp_path: Path) -> None:
+    clips = {f"wav/{'abcdefghijklmnopqrstuvwxyz'[at]}x/{at}.wav": tone(at) for at in range(26)}
+    lines = "".join(f'{at}.wav,"<p>two\nlines</p>",{"long" * 600},k{at % 12}\n' for at in range(26))
+    # Beyond what is read of a table, which ends within a quoted cell.
+    text = "file,bio,more,kind\n" + lines + f'99.wav,"{"x" * (HEAD_BYTES - len(lines) - 60)}\n{"y" * 200}",a,b\n'
+    _, seen = drafted(pack({**clips, "all.csv": text.encode()}, tmp_path / "archive.zip"))
+    assert "  wav/*/*.wav  26" in seen
+    assert any(line.startswith("  0.wav | <p>two lines</p> | longlong") for line in seen)
+    assert "all.csv: clip is {file}, which finds a clip for 100% of the rows" in seen
+    assert max(map(len, seen)) <= 120
 
 
 @pytest.mark.parametrize(

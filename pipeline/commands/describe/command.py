@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,14 +106,16 @@ def drafted(opened: OpenedSnapshot, source: dict[str, Any], name: str) -> tuple[
     paths = members.clip_paths
     rows = dict(zip(members.other_paths.to_pylist(), members.others.to_pylist(), strict=True))
     heads = {path: _head(opened, Member(**rows[path])) for path in likely_tables(list(rows))}
-    tables = tables_of(heads, {path: row["size_bytes"] for path, row in rows.items()}, stem_of(paths))
+    seen: list[str] = []
+    tables = tables_of(heads, {path: row["size_bytes"] for path, row in rows.items()}, stem_of(paths), seen)
     known = {rows[path]["name"]: head for path, head in heads.items()}
     is_decoded = pc.invert(pc.is_in(endings_of(paths), pa.array(UNDECODED_EXTENSIONS)))
     unique = _without_copies(members, is_decoded)
-    seen = [*contents(members, len(unique)), *(line for table in tables for line in table.lines())]
+    seen = [*contents(members, len(unique)), *seen, *(line for table in tables for line in table.lines())]
     first: tuple[Draft, str] | None = None
     problems: list[str] = []
-    for layout in layouts_of(tables, paths.filter(is_decoded), unique, seen):
+    why: dict[str, str] = {}
+    for layout in layouts_of(tables, paths.filter(is_decoded), unique, seen, why):
         draft = Draft(name, source, layout, roles_of(layout.columns), len(unique))
         try:
             found = _tried(draft, opened.members, lambda member: known.get(member["name"], b""))
@@ -121,13 +123,13 @@ def drafted(opened: OpenedSnapshot, source: dict[str, Any], name: str) -> tuple[
             problems.append(str(error))
             continue
         first = first or (draft, found)
-        if any(candidates.sure for candidates in draft.roles):
-            return draft, [*seen, *_unused(tables, draft.layout), found]
+        if "segment" in layout.keys or any(candidates.sure for candidates in draft.roles):
+            return draft, [*seen, *_unused(tables, draft.layout, why), found]
         if "tables" not in layout.keys:
             break  # what is less likely says less
     if first is None:
         raise SnapshotError("\n  ".join(["no description was found that fits:", *problems]))
-    return first[0], [*seen, *_unused(tables, first[0].layout), first[1]]
+    return first[0], [*seen, *_unused(tables, first[0].layout, why), first[1]]
 
 
 def _members(opened: OpenedSnapshot) -> Members:
@@ -148,9 +150,14 @@ def _members(opened: OpenedSnapshot) -> Members:
 
 
 def _head(opened: OpenedSnapshot, member: Member) -> bytes:
-    """Return the whole lines at the beginning of a member."""
+    """Return the whole lines at the beginning of a member; a line end within quotes is none of a table."""
     head = opened.snapshot.head(member, HEAD_BYTES)
-    return head if len(head) == member.size_bytes else head[: head.rfind(b"\n") + 1]
+    if len(head) == member.size_bytes:
+        return head
+    whole = head = head[: head.rfind(b"\n") + 1]
+    while whole.count(b'"') % 2:
+        whole = whole[: whole.rfind(b"\n", 0, -1) + 1]
+    return whole if len(whole) > len(head) / 2 else head  # a quote may be no more than a character
 
 
 def _without_copies(members: Members, is_decoded: pa.BooleanArray) -> pa.StringArray:
@@ -178,11 +185,12 @@ def _tried(draft: Draft, index: pa.Table, read: Read) -> str:
     return f"the draft was tried on the index and these heads: {tried}"
 
 
-def _unused(tables: list[Table], layout: Layout) -> Iterator[str]:
-    """Yield the tables that a draft does without."""
+def _unused(tables: list[Table], layout: Layout, why: Mapping[str, str]) -> Iterator[str]:
+    """Yield the tables that a draft does without, and why."""
     keys = [layout.keys.get("tables", []), *(lookup["tables"] for lookup in layout.lookups)]
     patterns = [Pattern(text) for key in keys for text in ([key] if isinstance(key, str) else key)]
     for table in tables:
         paths = pa.array(table.paths)
         if all(pattern.read(paths).matched.null_count == len(paths) for pattern in patterns):
-            yield f"{listed(table.paths)}: not used in the draft; to use it: clip, or lookups (docs/descriptions.md)"
+            reason = why.get(table.paths[0], "no column names clips, nor what is known of them")
+            yield f"{listed(table.paths)}: not used in the draft: {reason}"

@@ -11,12 +11,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipeline.commands.describe.contents import values_shown
 from pipeline.commands.describe.layouts import Layout
 from pipeline.commands.describe.roles import Column, Roles
-from pipeline.core.terminal import listed, printable
+from pipeline.core.terminal import printable
 
 _SPLITS = 3  # of params.yaml
-_MOST_VALUES = 40  # that are named in a comment
+_MOST_VALUES = 100  # of a column whose values are named in a comment
 _LONGEST = 30  # characters of them
 _WIDTH = 110
 _OWN = ("path", "table")  # where columns are from that are not those of a lookup
@@ -104,7 +105,12 @@ class Draft:
                 why = reasons.get("group" if key == "apart" else key)
                 yield f"{key}: {flow(value)}" + (f"  # {_one_line(why)}" if why else "")
         left = [each.source for each in self.layout.columns if each not in self.declared and each.origin == "table"]
-        notes = [*self.layout.notes, *([f"also in the table: {listed(left, most=20)}"] if left else [])]
+        splits = [column.name for column in self.declared if column.is_split]
+        notes = [
+            *self.layout.notes,
+            *([f"the publisher's split, to keep, and no label or group: {', '.join(splits)}"] if splits else []),
+            *([f"also in the table: {values_shown(left)}"] if left else []),
+        ]
         yield from (f"# {_one_line(note)}" for note in notes)
         for role, candidates in self.roles._asdict().items():
             if role == "group" and not candidates.sure:
@@ -117,7 +123,7 @@ class Draft:
     def _shown(self, name: str) -> str:
         counts = next(column.counts for column in self.declared if column.name == name)
         is_short = len(counts) <= _MOST_VALUES and max(map(len, counts)) <= _LONGEST
-        return _one_line(listed(sorted(counts), most=_MOST_VALUES)) if is_short else f"{len(counts):,} values"
+        return _one_line(values_shown(sorted(counts))) if is_short else f"{len(counts):,} values"
 
 
 def flow(value: Any) -> str:

@@ -1,7 +1,7 @@
 """What the paths of clips say: a pattern with fields, guessed from which parts of a name change. Pure.
 
-A name is cut at blanks, dots, - and _, and where letters meet digits if they do so in all names. What is the same in
-all names is literal text, what is equal everywhere is one field.
+A name is cut at blanks, dots, - and _ (a UUID is one piece), and where letters meet digits if they do so in all names.
+What is the same in all names is literal text, what is equal everywhere is one field.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pipeline.commands.describe.roles import Column, our_name
 from pipeline.snapshot.patterns import AUDIO_EXTENSIONS, without_extension
 
-_SEPARATED = "[^-_. ]+"
+_SEPARATED = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[^-_. ]+"
 _RUNS = {"a": r"\p{L}+", "d": "[0-9]+"}  # by the kind of the field that reads one
 _ALIKE = 0.95  # of the clips have names of one shape; the others may be something else, such as background noise
 
@@ -41,6 +41,19 @@ def extension_of(paths: pa.StringArray) -> str:
     """Return the one extension of all paths, in lower case; else ``.*``."""
     endings = endings_of(paths).unique().to_pylist()
     return f".{endings[0]}" if len(endings) == 1 and endings[0] in AUDIO_EXTENSIONS else ".*"
+
+
+def pieces_of(name: str) -> list[str]:
+    """Cut a part of a pattern at its separators, which are pieces as well; each piece is a template."""
+    return re.findall(r"(?:\{[^}]*\}|[^-_. {}])+|[-_. ]", re.sub(r":[ad]\}", "}", name))
+
+
+def templates_in(pattern: str) -> list[str]:
+    """Return what a table may name: each field, then each with the constant text around it, then names of folders."""
+    *folders, name = (pieces_of(part) for part in pattern.split("/"))
+    pieces = [piece for part in (*folders, name) for piece in part]
+    fields = re.findall(r"\{[^}]*\}", "".join(pieces))
+    return [each for each in dict.fromkeys([*fields, *pieces, *map("".join, folders)]) if "{" in each]
 
 
 def fields_of(paths: pa.StringArray) -> tuple[str, list[Column], pa.StringArray] | None:

@@ -31,6 +31,8 @@ _VALUES = re.compile(
     "bored|boredom|excited|joy|bonafide|spoof|real|fake|genuine|healthy|normal|abnormal|positive|negative|covid|copd|"
     "asthma|urti|lrti|murmur|artifact"
 )
+# A word of each value of a column that is the publisher's split: TRAIN, dev-clean.
+_SPLITS = re.compile("train(ing)?|trn|test(ing)?|tst|dev(elopment)?|val(id(ation)?)?|eval(uation)?")
 _MOST_LEVELS = 60  # of a label that no name gives away
 _OFTEN = 3  # clips of a value, on average, that is one of few
 _SENTENCE_WORDS = 5
@@ -74,6 +76,12 @@ class Column:
     def is_words(self) -> bool:
         """Whether nearly all values are words rather than numbers or codes."""
         return self._share(r"[^\W\d]{3,}([-_ ,.&/()]+[^\W\d]+)*") >= 0.8
+
+    @cached_property
+    def is_split(self) -> bool:
+        """Whether the values are the publisher's split, which is a fact to keep, and no role."""
+        words = [re.split(r"[\W\d_]+", value.lower()) for value in self.counts]
+        return 1 < len(words) <= _MOST_LEVELS and all(any(map(_SPLITS.fullmatch, each)) for each in words)
 
     def _share(self, regex: str) -> float:
         return sum(bool(re.fullmatch(regex, value)) for value in self.counts) / max(1, len(self.counts))
@@ -123,7 +131,7 @@ def our_name(theirs: str, taken: Iterable[Column]) -> str:
 
 def roles_of(columns: Sequence[Column]) -> Roles:
     """Guess the roles of columns: first the text, then the group that a name tells, the label, and other groups."""
-    columns = [column for column in columns if len(column.counts) > 1]
+    columns = [column for column in columns if len(column.counts) > 1 and not column.is_split]
     texts = _candidates(map(_text, columns))
     columns = _without(columns, texts)
     groups = _candidates(map(_named_group, columns))

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.commands.describe.contents import values_shown
 from pipeline.commands.describe.fields_of_paths import stem_of
 from pipeline.core.errors import TableError
 from pipeline.core.terminal import amount, listed
@@ -28,6 +29,7 @@ _LINES = 400  # that tell how a table is written
 _LONGEST_NAME = 60  # characters of a column's name
 _MOST_VALUES = 12  # that are named
 _CELL = 40  # characters
+_LINE = 110  # characters
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,14 @@ class Table:
         """Yield how it is written, its first rows, and the values of columns of few, for a person."""
         header = "without a header" if self.dialect.header else "with a header"
         how = f"{_SEPARATORS[self.dialect.separator]}, {header}"
-        yield f"{listed(self.paths)}: about {amount(self.rows, 'row')}, {how}"
+        yield f"{listed(self.paths, most=2)}: about {amount(self.rows, 'row')}, {how}"
         for cells in list(zip(*self.columns.values(), strict=True))[:3]:
-            yield "  " + " | ".join((cell.as_py() or "")[:_CELL] for cell in cells)
+            line = " | ".join(_shown(cell.as_py() or "") for cell in cells)
+            yield f"  {line if len(line) <= _LINE else f'{line[:_LINE]}…'}"
         for name, column in self.columns.items():
             distinct = sorted(column.drop_null().unique().to_pylist())
             if 1 < len(distinct) <= _MOST_VALUES and len(distinct) < len(column) / 2:
-                yield f"  {name}: {listed((each[:_CELL] for each in distinct), most=_MOST_VALUES)}"
+                yield f"  {name}: {values_shown([_shown(each) for each in distinct])}"
 
 
 def likely_tables(paths: Sequence[str]) -> list[str]:
@@ -60,16 +63,26 @@ def likely_tables(paths: Sequence[str]) -> list[str]:
     return sorted(few, key=lambda each: (each.count("/"), each))[:_MOST_TABLES]
 
 
-def tables_of(heads: Mapping[str, bytes], sizes: Mapping[str, int], stems: pa.StringArray) -> list[Table]:
-    """Return the tables among files, by their first lines, their sizes in bytes, and the names of clips."""
+def tables_of(
+    heads: Mapping[str, bytes], sizes: Mapping[str, int], stems: pa.StringArray, seen: list[str]
+) -> list[Table]:
+    """Return the tables among files, by their first lines, their sizes in bytes, and the names of clips.
+
+    `seen` takes which files are called like tables, and cannot be read.
+    """
     tables = []
     for at, (path, head) in enumerate(heads.items()):
+        if head in list(heads.values())[:at]:  # equal files count once
+            continue
         dialect = _dialect(head, stems)
-        if dialect is None or head in list(heads.values())[:at]:  # equal files count once
+        if dialect is None:
+            if path.lower().endswith((".csv", ".tsv")):
+                seen.append(f"{path}: no table: no separator cuts its first lines alike")
             continue
         try:
             rows = read_rows(path, head, dialect, {})
-        except TableError:
+        except TableError as error:
+            seen.append(f"no table: {error}")
             continue
         if len(rows.lines):
             count = math.ceil(len(rows.lines) * sizes[path] / len(head))
@@ -83,6 +96,10 @@ def joined(tables: Sequence[Table]) -> Table:
     columns = {name: pa.concat_arrays([table.columns[name] for table in tables]) for name in names}
     paths = [path for table in tables for path in table.paths]
     return Table(paths, tables[0].dialect, columns, sum(table.rows for table in tables))
+
+
+def _shown(cell: str) -> str:
+    return " ".join(cell[: 2 * _CELL].split())[:_CELL]
 
 
 def _dialect(data: bytes, stems: pa.StringArray) -> Dialect | None:
