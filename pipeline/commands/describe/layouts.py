@@ -76,7 +76,7 @@ def layouts_of(
             rows.append((table, naming, segment))
             seen.append(f"  {rows_for_a_clip:.1f} rows for each clip: pieces, from {segment.start} to {segment.end}")
         else:
-            reason = f"{rows_for_a_clip:.1f} rows for each clip, and no columns with the start and the end of a piece"
+            reason = f"{rows_for_a_clip:.1f} rows for each clip, but no start and end of pieces"
         why |= dict.fromkeys(table.paths, reason)
     for table, naming, segment in sorted(rows, key=lambda each: each[2] is not None):
         yield _by_rows(table, naming, segment, lookups, paths)
