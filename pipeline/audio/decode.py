@@ -15,7 +15,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -113,6 +113,13 @@ def samples(sound: Sound) -> Float32:
     # As many as the walk found: what a header says may be no number at all.
     decoded = list(blocks(sound, "float32", sound.frames or _BLOCK_FRAMES))
     return decoded[0] if len(decoded) == 1 else np.concatenate(decoded)
+
+
+def decoded(sound: Sound) -> Sound:
+    """Return a recording to be read from its samples, float32, in which any frame can be sought."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples(sound), sound.sample_rate, format="WAV", subtype="FLOAT")
+    return replace(sound, readable=buffer.getvalue(), last_seekable=sound.frames or 0)
 
 
 def header(sound: Sound) -> tuple[int, int, int]:

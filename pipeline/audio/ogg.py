@@ -62,7 +62,7 @@ def walk(data: bytes) -> Sound:
         )
     if packet[:7] == b"\x01vorbis" and len(packet) >= 30:
         rate = int.from_bytes(packet[12:16], "little")
-        return Sound("OGG", "VORBIS", rate, packet[11], granule, before_last_page=before_last_page, readable=data)
+        return Sound("OGG", "VORBIS", rate, packet[11], granule, last_seekable=before_last_page, readable=data)
     if packet[:8] == b"OpusHead" and len(packet) >= 19:
         pre_skip, rate = int.from_bytes(packet[10:12], "little"), int.from_bytes(packet[12:16], "little")
         rate = min((each for each in _OPUS_RATES if each >= rate), default=48_000)  # as libsndfile decodes it

@@ -24,7 +24,8 @@ class Sound:
     longest: int = field(default=2**63, compare=False)
     # The bytes for the decoder: the file, or another form of it where libsndfile would not read all of the file.
     readable: bytes = field(default=b"", compare=False, repr=False)
-    before_last_page: int = field(default=0, compare=False)  # the frame where the last page of Ogg Vorbis begins
+    # Of Ogg Vorbis, the frame where its last page begins; of a recording that `decode.decoded` returns, its last frame.
+    last_seekable: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what is beyond the formats' usual limits: more likely a damaged header than a recording."""
@@ -46,7 +47,7 @@ class Sound:
         within that page libsndfile returns other samples. None, which is 0, in MP3, Opus and ADPCM.
         """
         stand_alone = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
-        return self.frames or 0 if self.subtype.startswith(stand_alone) else self.before_last_page
+        return self.frames or 0 if self.subtype.startswith(stand_alone) else self.last_seekable
 
     @property
     def seconds(self) -> float | None:

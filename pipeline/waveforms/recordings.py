@@ -44,5 +44,8 @@ class Recordings:
                     del self._held[next(iter(self._held))]
                 source = Source.of(self._files.read(path))
                 frames = decode.count_frames(source.sound)  # decodes the file, once, if only that can tell
-                self._held[path] = replace(source, sound=replace(source.sound, frames=frames))
+                sound = replace(source.sound, frames=frames)
+                if not sound.seekable and 4 * frames * sound.channels <= _MOST_BYTES:
+                    sound = decode.decoded(sound)  # else each piece would be decoded from the beginning
+                self._held[path] = replace(source, sound=sound)
             return self._held[path]

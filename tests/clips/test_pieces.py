@@ -17,6 +17,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.audio import decode
 from pipeline.clips import examine
 from pipeline.clips.plan import Candidates
 from pipeline.clips.reader import read_originals
@@ -25,9 +26,11 @@ from pipeline.core import schema
 from pipeline.core.columns import Column, fields
 from pipeline.core.params import Excerpt
 from pipeline.shards.derive import make_shard
+from pipeline.shards.files import Files
 from pipeline.shards.folder import existing_shards, shard_paths
 from pipeline.shards.sealed import Seal, Shard
 from pipeline.snapshot.clips import PLACE
+from pipeline.waveforms import recordings
 from pipeline.waveforms.shard import WaveformRecipe
 from tests.clips.test_writer import MIXED, Archive, audio, fill
 from tests.support.tarballs import contents
@@ -190,6 +193,18 @@ def test_pieces_decode_to_what_lies_there_in_their_recordings(folder: Path, shar
         assert np.array_equal(row["waveform"], whole[round(start * 16_000) : round(end * 16_000)])
         assert row["source_sha256"] == hashlib.sha256(RECORDINGS[number]).hexdigest()
         assert (row["start_seconds"], row["end_seconds"]) == (start, end)
+
+
+def test_pieces_of_an_mp3_are_cut_out_of_one_decode(folder: Path) -> None:
+    mp3 = audio("MP3", 4.0)
+    fill(Recordings([(0, 0.0, 1.0), (0, 1.5, 2.5)], [mp3]), 2, 9)
+    path, target = folder / "part-00000.parquet", folder / "waveforms.parquet"
+    assert recordings.Recordings(Files(Shard(path, Seal))).get("far/0.audio").sound.seekable == 64_000
+    make_shard(WaveformRecipe(16_000, "float32", PIECE), path, target, target)
+    whole = decode.load(mp3, 16_000).waveform
+    for row, start in zip(pq.read_table(target).to_pylist(), (0, 24_000), strict=True):
+        assert np.array_equal(row["waveform"], whole[start : start + 16_000])
+        assert row["source_format"] == "MP3"
 
 
 @pytest.mark.parametrize("at", ["start", "centre", "random"])
