@@ -48,8 +48,11 @@ def drafted(path: Path) -> tuple[Draft, list[str]]:
 
 
 def draft_of(files: Mapping[str, bytes | str], folder: Path) -> Draft:
-    data = {name: each.encode() if isinstance(each, str) else each for name, each in files.items()}
-    return drafted(pack(data, folder / "archive.zip"))[0]
+    return drafted(pack(_encoded(files), folder / "archive.zip"))[0]
+
+
+def _encoded(files: Mapping[str, bytes | str]) -> dict[str, bytes]:
+    return {name: each.encode() if isinstance(each, str) else each for name, each in files.items()}
 
 
 def rows_of(draft: Draft, path: Path) -> list[dict[str, Any]]:
@@ -366,6 +369,35 @@ def test_describe_finds_clips_that_several_columns_name(tmp_path: Path) -> None:
     assert draft.layout.keys["clip"] == "Solos-DB_{part}-{instrument_id}_{uuid4}.wav"
     assert draft.values()["apart"] == ["song_id"]
     assert sum(row["path"] is not None for row in rows_of(draft, tmp_path / "archive.zip")) == 24
+
+
+def test_describe_takes_a_table_once_that_smaller_ones_repeat(tmp_path: Path) -> None:
+    clips = [f"clips/c{number}.wav" for number in range(30)]
+
+    def table(*numbers: int) -> str:
+        return "path,client_id,words\n" + "".join(f"c{at}.wav,p{at % 7},said {at} times\n" for at in numbers)
+
+    lists = {"all.csv": table(*range(20)), "train.csv": table(*range(12)), "other.csv": table(*range(20, 30))}
+    path = pack({**{name: tone(at) for at, name in enumerate(clips)}, **_encoded(lists)}, tmp_path / "archive.zip")
+    draft, seen = drafted(path)
+    assert draft.layout.keys["tables"] == ["/all.csv", "/other.csv"]
+    assert any(line.startswith("train.csv: not used in the draft: its clips are in all.csv") for line in seen)
+    assert len(rows_of(draft, path)) == 30
+
+
+def test_describe_makes_no_lookup_of_a_few_small_numbers(tmp_path: Path) -> None:
+    clips = {f"dia{number}_{take}.wav": tone(8 * number + take) for number in range(5) for take in range(6)}
+    said = "number,mood\n" + "".join(f"{number},m{number % 3}\n" for number in range(60))
+    draft = draft_of({**clips, "said.csv": said}, tmp_path)
+    assert draft.layout.lookups == []
+
+
+def test_describe_knows_a_header_that_ends_in_empty_cells(tmp_path: Path) -> None:
+    clips = {f"c{number}.wav": tone(number) for number in range(12)}
+    table = "file,kind,,\n" + "".join(f"c{at}.wav,k{at % 3},,\n" for at in range(12))
+    draft = draft_of({**clips, "all.csv": table}, tmp_path)
+    assert [column.name for column in draft.declared] == ["kind"]
+    assert len(rows_of(draft, tmp_path / "archive.zip")) == 12
 
 
 def test_describe_names_spreadsheets_and_tables_that_it_does_without(tmp_path: Path) -> None:

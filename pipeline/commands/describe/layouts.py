@@ -24,6 +24,8 @@ from pipeline.snapshot.tables import first_of_each
 _COVERED = 0.2  # of the clips, by the rows of a table
 _FOUND = 0.8  # of the rows, in one folder; of the values of a column, in a lookup
 _PIECES = 1.2  # rows for each clip
+_REPEATED = 0.05  # of the clips of a table, in a larger one
+_USED = 0.5  # of the keys of a lookup by numbers: those of a few are found among any numbers
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def layouts_of(
             lookups.append(table)
         else:
             alike.setdefault((table.dialect, *table.columns, naming.template), []).append(table)
-    namings = [(whole, naming) for whole in map(joined, alike.values()) if (naming := named(whole))]
+    apart = [_without_repeats(group, Template(key[-1]), why) for key, group in alike.items()]
+    namings = [(whole, naming) for whole in map(joined, apart) if (naming := named(whole))]
     rows: list[tuple[Table, Naming, Segment | None]] = []
     for table, naming in sorted(namings, key=lambda each: -each[0].rows * each[1].share):
         found = f"clip is {naming.template}, which finds a clip for {naming.share:.0%} of the rows"
@@ -86,6 +89,21 @@ def layouts_of(
     endings = endings_of(paths)
     commonest = max(endings.value_counts().to_pylist(), key=lambda each: (each["counts"], each["values"]))
     yield _by_folders(paths.filter(pc.equal(endings, commonest["values"])))
+
+
+def _without_repeats(tables: Sequence[Table], clip: Template, why: dict[str, str]) -> list[Table]:
+    """Return the tables but those with clips of a larger one, as Common Voice's train.tsv has of validated.tsv."""
+    kept: list[Table] = []
+    named = pa.array([], pa.string())
+    for table in sorted(tables, key=lambda each: -each.rows):
+        clips = clip.fill(table.columns).drop_null()
+        is_list = len(clips) <= _PIECES * len(clips.unique())  # of clips, not of pieces
+        if kept and is_list and pc.mean(pc.is_in(clips, named)).as_py() > _REPEATED:
+            why[table.paths[0]] = f"its clips are in {kept[0].paths[0]}"
+        else:
+            kept.append(table)
+            named = pa.concat_arrays([named, clips])
+    return kept
 
 
 def _by_names(pattern: str, columns: list[Column], left_out: pa.StringArray, lookups: Sequence[Table]) -> Layout:
@@ -180,6 +198,9 @@ def _key_of(table: Table, cells: Mapping[str, pa.StringArray]) -> tuple[str, str
             continue
         for name, cell in cells.items():
             distinct = cell.drop_null().unique()
-            if len(distinct) > 1 and pc.mean(pc.is_in(distinct, keys)).as_py() >= _FOUND:
+            if len(distinct) < 2 or pc.mean(pc.is_in(distinct, keys)).as_py() < _FOUND:
+                continue
+            are_numbers = pc.all(pc.match_substring_regex(distinct, "^[0-9]+$")).as_py()
+            if not are_numbers or pc.mean(pc.is_in(keys, distinct)).as_py() >= _USED:
                 return column, name
     return None

@@ -133,10 +133,12 @@ def _dialect(data: bytes, stems: pa.StringArray) -> Dialect | None:
 def _has_header(records: list[list[str]], stems: pa.StringArray) -> bool:
     """Tell whether the first record names the columns: no number, no clip, nothing that occurs again below it."""
     first = [cell.strip() for cell in records[0]]
+    while first and not first[-1]:  # spreadsheets leave empty columns at the end
+        first.pop()
     if not all(first[1:]) or len(set(first)) < len(first) or len(max(first, key=len)) > _LONGEST_NAME:
         return False
     if any(re.fullmatch(r"[-+]?[0-9.]+", cell) for cell in first):
         return False
     if pc.any(pc.is_in(stems, stem_of(pa.array(first)))).as_py():
         return False
-    return not any(cell == record[at] for record in records[1:] for at, cell in enumerate(records[0]))
+    return not any(cell == record[at] for record in records[1:] for at, cell in enumerate(first))
