@@ -30,7 +30,7 @@ test: $(READY) ## run the tests, in under two minutes
 # child processes ran.
 test-more: $(READY) ## run the longer tests, and print their coverage
 	pytest --numprocesses auto -m "(more or hypothesis) and not live" --hypothesis-profile=many --cov --cov-report=
-	@for wing in pipeline/*/; do echo "$$(coverage report --format=total --include="$$wing*")% $$wing"; done
+	@for wing in pipeline/[a-z]*/; do echo "$$(coverage report --format=total --fail-under=0 --include="$$wing*")% $$wing"; done
 	@coverage report --format=total
 
 # About 110 MB; it prints what only a real network can tell: docs/kaggle.md.
