@@ -126,7 +126,7 @@ class Shard(Generic[AnySeal]):
         if footer.sha256 != self.seal.footer_sha256:
             raise ShardError(f"{path}: its footer is damaged; {GET_AGAIN}")
         if self.groups and footer.start != self._end_of_data:
-            raise ShardError(f"{path}: is damaged, there are more bytes than were written; {GET_AGAIN}")
+            raise ShardError(f"{path}: is damaged, longer or shorter than what was written; {GET_AGAIN}")
 
     @property
     def _end_of_data(self) -> int:

@@ -381,7 +381,9 @@ def test_describe_takes_a_table_once_that_smaller_ones_repeat(tmp_path: Path) ->
     path = pack({**{name: tone(at) for at, name in enumerate(clips)}, **_encoded(lists)}, tmp_path / "archive.zip")
     draft, seen = drafted(path)
     assert draft.layout.keys["tables"] == ["/all.csv", "/other.csv"]
-    assert any(line.startswith("train.csv: not used in the draft: its clips are in all.csv") for line in seen)
+    assert any(
+        line.startswith("train.csv: not used in the draft: larger tables name 100% of its clips") for line in seen
+    )
     assert len(rows_of(draft, path)) == 30
 
 

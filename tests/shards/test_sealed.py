@@ -109,7 +109,7 @@ def test_shard_that_is_truncated_is_not_whole(shard: Path, step: int) -> None:
 
 def test_shard_that_stands_twice_in_its_file_is_refused(shard: Path) -> None:
     shard.write_bytes(shard.read_bytes() * 2)
-    with pytest.raises(ShardError, match="more bytes than were written"):
+    with pytest.raises(ShardError, match="longer or shorter than what was written"):
         Shard(shard, Seal)
 
 

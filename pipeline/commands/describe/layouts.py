@@ -24,7 +24,7 @@ from pipeline.snapshot.tables import first_of_each
 _COVERED = 0.2  # of the clips, by the rows of a table
 _FOUND = 0.8  # of the rows, in one folder; of the values of a column, in a lookup
 _PIECES = 1.2  # rows for each clip
-_REPEATED = 0.05  # of the clips of a table, in a larger one
+_REPEATED = 0.05  # of the clips of a table's head, in the heads of larger ones
 _USED = 0.5  # of the keys of a lookup by numbers: those of a few are found among any numbers
 
 
@@ -98,8 +98,9 @@ def _without_repeats(tables: Sequence[Table], clip: Template, why: dict[str, str
     for table in sorted(tables, key=lambda each: -each.rows):
         clips = clip.fill(table.columns).drop_null()
         is_list = len(clips) <= _PIECES * len(clips.unique())  # of clips, not of pieces
-        if kept and is_list and pc.mean(pc.is_in(clips, named)).as_py() > _REPEATED:
-            why[table.paths[0]] = f"its clips are in {kept[0].paths[0]}"
+        repeated = pc.mean(pc.is_in(clips, named)).as_py()
+        if is_list and repeated > _REPEATED:
+            why[table.paths[0]] = f"larger tables name {repeated:.0%} of its clips as well"
         else:
             kept.append(table)
             named = pa.concat_arrays([named, clips])
